@@ -1,0 +1,27 @@
+"""Number formats, the exact arithmetic of the MAC unit, and the operand files: numpy only."""
+
+from .catalogue import DINT3, DINT4, FORMATS, INT4, INT8, format_by_name
+from .errors import DintError, InputError, ToolError
+from .mac import MacConfig
+from .number_format import NumberFormat
+from .operands import LayerOperands, OperandError, Operands
+from .packing import pack, unpack
+
+__all__ = [
+    "DINT3",
+    "DINT4",
+    "FORMATS",
+    "INT4",
+    "INT8",
+    "DintError",
+    "InputError",
+    "LayerOperands",
+    "MacConfig",
+    "NumberFormat",
+    "OperandError",
+    "Operands",
+    "ToolError",
+    "format_by_name",
+    "pack",
+    "unpack",
+]

@@ -1,0 +1,62 @@
+"""The number formats, as data. To add one, add it here; the tests run over all of `FORMATS`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from fractions import Fraction
+
+from .errors import InputError
+from .number_format import NumberFormat
+
+__all__ = ["DINT3", "DINT4", "FORMATS", "INT4", "INT8", "format_by_name"]
+
+
+def _twos_complement(bits: int) -> tuple[int, ...]:
+    half = 1 << (bits - 1)
+    return tuple(code if code < half else code - 2 * half for code in range(2 * half))
+
+
+INT8 = NumberFormat("int8", "INT8", 8, _twos_complement(8))
+INT4 = NumberFormat("int4", "INT4", 4, _twos_complement(4))
+
+# dINT (arXiv 2311.05161, section 4): 2^b - 2 consecutive integers, and +1/2 and -1/2 of a step. Here the unit is half a step.
+#
+# A code is two digits, and each digit selects one multiple of the activation, so that the decoder is a few gates: the value
+# of an ordinary code is the sum of its digits (in steps). dINT4 has no use for two of the sums, -8 and -9, and dINT3's digits
+# make -1 and 0 twice: these codes are the special ones.
+#
+#   dINT4   low digit   00: 0   01: 1   10:  2   11: -1        dINT3   low digit   00: 0   01: 1   10:  2   11: -1
+#   high 00:  0             0       1        2       -1        high 0:  0              0       1        2       -1
+#   high 01:  4             4       5        6        3        high 1: -2             -2    +1/2     -1/2       -3
+#   high 10: -8          +1/2      -7       -6     -1/2
+#   high 11: -4            -4      -3       -2       -5
+DINT4 = NumberFormat(
+    name="dint4",
+    title="dINT4",
+    bits=4,
+    values=(0, 2, 4, -2, 8, 10, 12, 6, 1, -14, -12, -1, -8, -6, -4, -10),
+    unit=Fraction(1, 2),
+    special_codes=frozenset({8, 11}),
+    architecture="digit-grid",
+)
+DINT3 = NumberFormat(
+    name="dint3",
+    title="dINT3",
+    bits=3,
+    values=(0, 2, 4, -2, -4, 1, -1, -6),
+    unit=Fraction(1, 2),
+    special_codes=frozenset({5, 6}),
+    architecture="digit-grid",
+)
+
+FORMATS: dict[str, NumberFormat] = {number_format.name: number_format for number_format in (INT8, INT4, DINT4, DINT3)}
+
+
+def format_by_name(name: str) -> NumberFormat:
+    """The format called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
+    try:
+        return FORMATS[name.lower()]
+    except KeyError:
+        near = get_close_matches(name.lower(), FORMATS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(FORMATS)}") from None

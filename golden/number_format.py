@@ -1,0 +1,223 @@
+"""A number format: which value each code stands for, and how a real number becomes a code.
+
+Every operation comes as an array function and as a scalar twin (`..._one`) written independently of it, in exact
+arithmetic; the tests hold the two against each other for every code. Values are integers in units of `unit` steps, where a
+step is the distance of two neighbouring integers of the format (the quantization scale): with unit 1/2, the value 1 is
+half a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+
+__all__ = ["NumberFormat"]
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """A table of values, one per code; immutable, hashable, and the source of everything derived from a format.
+
+    Parameters
+    ----------
+    name
+        Lower-case identifier, as used in module names and on the command line.
+    title
+        The name as it is written in prose.
+    bits
+        Width of a code, 2 to 8.
+    values
+        `values[code]` is the value of `code` in units of `unit` steps; all different, zero among them.
+    unit
+        Size of one unit in steps: 1 for integers, 1/2 for dINT.
+    special_codes
+        Codes whose value is not part of the uniform grid (dINT's denormals, +1/2 and -1/2 of a step).
+    architecture
+        Name of the multiplier architecture that is this format's default (a name in `hdl.architectures`).
+
+    Raises
+    ------
+    InputError
+        If the table does not describe a format.
+    """
+
+    name: str
+    title: str
+    bits: int
+    values: tuple[int, ...]
+    unit: Fraction = Fraction(1)
+    special_codes: frozenset[int] = frozenset()
+    architecture: str = "booth"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise InputError(f"bits of {self.name} is {self.bits}: a code has 2 to 8 bits")
+        if len(self.values) != 1 << self.bits:
+            raise InputError(f"values of {self.name} has {len(self.values)} entries: {self.bits} bits need {1 << self.bits}")
+        if len(set(self.values)) != len(self.values):
+            raise InputError(f"values of {self.name} repeats a value: every code needs its own")
+        if 0 not in self.values or self.values.index(0) in self.special_codes:
+            raise InputError(f"values of {self.name} lacks an ordinary code for zero")
+        if not all(0 <= code < len(self.values) for code in self.special_codes):
+            raise InputError(
+                f"special_codes of {self.name} is {sorted(self.special_codes)}: codes are 0 to {len(self.values) - 1}"
+            )
+
+    # Extremes and widths
+
+    @property
+    def minimum(self) -> int:
+        """The least value, in units."""
+        return min(self.values)
+
+    @property
+    def maximum(self) -> int:
+        """The greatest value, in units."""
+        return max(self.values)
+
+    @property
+    def zero_code(self) -> int:
+        """The code of zero."""
+        return self.values.index(0)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps between the least and the greatest value that are not special: the paper's p."""
+        return int((max(self._grid) - min(self._grid)) * self.unit)
+
+    def largest_product(self, activation_bits: int) -> int:
+        """Largest magnitude of a weight, in units, times a two's complement activation of `activation_bits`."""
+        return max(-self.minimum, self.maximum) << (activation_bits - 1)
+
+    def product_bits(self, activation_bits: int) -> int:
+        """Bits of every product, in units, with a two's complement activation of `activation_bits`."""
+        least, greatest = -(1 << (activation_bits - 1)), (1 << (activation_bits - 1)) - 1
+        products = [w * a for w in (self.minimum, self.maximum) for a in (least, greatest)]
+        return max(signed_bits(product) for product in products)
+
+    # Decode and encode
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """Values of `codes` (any shape, integers 0 to 2^bits - 1), in units, same shape."""
+        return self._table[self.checked_codes(codes)]
+
+    def decode_one(self, code: int) -> int:
+        """The value of one code, in units."""
+        if not 0 <= code < len(self.values):
+            raise InputError(f"code {code} is not one of {self.name}: 0 to {len(self.values) - 1}")
+        return self.values[code]
+
+    def encode(self, values: ArrayLike) -> NDArray[np.uint8]:
+        """Codes of `values` (any shape, integers in units), same shape. Values that no code has are refused."""
+        wanted = np.asarray(values, dtype=np.int64)
+        index = np.clip(np.searchsorted(self._sorted_values, wanted), 0, len(self.values) - 1)
+        if np.any(missing := self._sorted_values[index] != wanted):
+            raise InputError(f"value {wanted[missing].flat[0]} has no code in {self.name}: round it first")
+        return self._sorted_codes[index]
+
+    def encode_one(self, value: int) -> int:
+        """The code of one value, in units."""
+        if value not in self.values:
+            raise InputError(f"value {value} has no code in {self.name}: round it first")
+        return self.values.index(value)
+
+    # Rounding
+
+    def round(self, x: ArrayLike) -> NDArray[np.uint8]:
+        """Codes of the values nearest to `x`, real numbers in *steps* (weight / scale), any shape; saturates.
+
+        A tie next to a special value goes towards zero, as in the reference paper (arXiv 2311.05161, section 4: +1/2 takes
+        1/4 < x <= 3/4, and -1/2 takes -3/4 <= x < -1/4); every other tie goes to the even rank, as in IEEE 754.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if np.isnan(x).any():
+            raise InputError("cannot round NaN: check the weights")
+        return self._sorted_codes[np.searchsorted(self.thresholds(np.float64), x, side="left")]
+
+    def round_one(self, x: float) -> int:
+        """The code of the value nearest to `x`, in steps; exact rational arithmetic, no thresholds."""
+        if x != x:
+            raise InputError("cannot round NaN: check the weights")
+        if x in (float("inf"), float("-inf")):
+            return self.encode_one(self.maximum if x > 0 else self.minimum)
+        exact = Fraction(x) / self.unit
+        distance = min(abs(exact - value) for value in self.values)
+        nearest = [value for value in self.values if abs(exact - value) == distance]
+        return self.encode_one(nearest[0] if len(nearest) == 1 else self._tie(*sorted(nearest)))
+
+    def thresholds(self, dtype: Any) -> NDArray[Any]:
+        """Decision thresholds in steps, ascending, as floating-point `dtype`: shape (2^bits - 1,).
+
+        The rank of x among the sorted values is the number of thresholds *below* x. Where a tie goes up, the threshold is
+        the largest number of `dtype` below the midpoint, so that one comparison decides both.
+        """
+        low, high = self._sorted_values[:-1], self._sorted_values[1:]
+        midpoints = ((low + high) * float(self.unit) / 2).astype(dtype)
+        up = np.array([self._tie(int(a), int(b)) == b for a, b in zip(low, high, strict=True)])
+        return np.where(up, np.nextafter(midpoints, np.array(-np.inf, dtype)), midpoints)
+
+    def sorted_codes(self) -> NDArray[np.uint8]:
+        """Codes in ascending order of value, shape (2^bits,)."""
+        return self._sorted_codes.copy()
+
+    # Zero-points
+
+    def with_zero_point(self, zero_point: int) -> NumberFormat:
+        """The same codes with the uniform grid shifted to -z .. p - z steps; special values stay where they are.
+
+        This is the reference paper's asymmetric form, value (q - z) s, with q counted from the least grid code.
+        """
+        if not 0 <= zero_point <= self.steps:
+            raise InputError(f"zero_point is {zero_point}: {self.name} takes 0 to {self.steps}")
+        shift = -int(zero_point / self.unit) - min(self._grid)
+        values = tuple(v if code in self.special_codes else v + shift for code, v in enumerate(self.values))
+        return NumberFormat(self.name, self.title, self.bits, values, self.unit, self.special_codes, self.architecture)
+
+    # Shared
+
+    def checked_codes(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """`codes` as integers; anything that is no code of this format is refused, never truncated."""
+        array = np.asarray(codes)
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise InputError(f"codes of {self.name} have dtype {array.dtype}: integers are needed")
+        array = array.astype(np.int64)
+        if array.size and not 0 <= array.min() <= array.max() < len(self.values):
+            worst = array.min() if array.min() < 0 else array.max()
+            raise InputError(f"code {worst} is not one of {self.name}: 0 to {len(self.values) - 1}")
+        return array
+
+    def _tie(self, low: int, high: int) -> int:
+        special = {self.values[code] for code in self.special_codes}
+        if low in special or high in special:
+            return min(low, high, key=abs)
+        # Rank by magnitude among the ordinary values: even integers, and even significands of floating-point formats.
+        magnitudes = sorted({abs(value) for value in self._grid})
+        return low if magnitudes.index(abs(low)) % 2 == 0 else high
+
+    @cached_property
+    def _grid(self) -> tuple[int, ...]:
+        return tuple(value for code, value in enumerate(self.values) if code not in self.special_codes)
+
+    @cached_property
+    def _table(self) -> NDArray[np.int64]:
+        return np.array(self.values, dtype=np.int64)
+
+    @cached_property
+    def _sorted_values(self) -> NDArray[np.int64]:
+        return np.sort(self._table)
+
+    @cached_property
+    def _sorted_codes(self) -> NDArray[np.uint8]:
+        return np.argsort(self._table).astype(np.uint8)
+
+
+def signed_bits(value: int) -> int:
+    """Bits that `value` needs in two's complement."""
+    return (value if value >= 0 else ~value).bit_length() + 1

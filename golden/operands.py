@@ -1,0 +1,147 @@
+"""Operand files: what a quantized model really multiplies, written by `quant` and replayed by `sim`.
+
+One `.npz` holds the layers of one model: weight codes, activations, the accumulators that must come out, and the scales that
+turn those into the layer's output. A manifest names the format with its table of values, the origin of everything, and a
+SHA-256 over all arrays; a file that was changed in any bit is refused when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalogue import format_by_name
+from .errors import InputError
+from .mac import MacConfig
+from .number_format import NumberFormat
+
+__all__ = ["LayerOperands", "OperandError", "Operands"]
+
+VERSION = 1
+
+
+class OperandError(InputError):
+    """An operand file that cannot be used: unreadable, changed, or not what its manifest says."""
+
+
+@dataclass(frozen=True)
+class LayerOperands:
+    """Operands of one linear layer for some tokens.
+
+    output[t, o] = accumulators[t, o] x unit x weight_scales[o] x activation_scales[t] (+ bias, which stays in floating point)
+    """
+
+    name: str
+    weights: NDArray[np.uint8]  # codes (out, in)
+    activations: NDArray[np.int8]  # (tokens, in)
+    accumulators: NDArray[np.int64]  # (tokens, out), in units of the format
+    weight_scales: NDArray[np.float32]  # (out,), size of a step; negative where the channel is stored mirrored
+    activation_scales: NDArray[np.float32]  # (tokens,)
+    zero_points: NDArray[np.int64] | None = None  # (out,), only where the weights are asymmetric
+
+    def expected(self, number_format: NumberFormat) -> NDArray[np.int64]:
+        """The accumulators (tokens, out) that the golden model computes from weights and activations."""
+        mac = MacConfig(number_format, depth=max(65536, self.weights.shape[1]))
+        activations = mac.checked_activations(self.activations)
+        if self.zero_points is None:
+            return activations @ number_format.decode(self.weights).T
+        rows = [
+            number_format.with_zero_point(int(zero_point)).decode(codes)
+            for codes, zero_point in zip(self.weights, self.zero_points, strict=True)
+        ]
+        return activations @ np.stack(rows).T
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        names = ("weights", "activations", "accumulators", "weight_scales", "activation_scales", "zero_points")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The layers of an operand file, their number format, and where they come from."""
+
+    number_format: NumberFormat
+    layers: tuple[LayerOperands, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)  # hashes of model and text, recipe, tokens
+
+    def save(self, path: Path) -> None:
+        """Write the file, under a temporary name first. Equal operands give equal bytes."""
+        arrays = {f"{i}.{name}": array for i, layer in enumerate(self.layers) for name, array in layer._arrays().items()}
+        manifest = {
+            "version": VERSION,
+            "format": self.number_format.name,
+            "values": list(self.number_format.values),
+            "layers": [layer.name for layer in self.layers],
+            "provenance": self.provenance,
+            "sha256": _digest(arrays),
+        }
+        encoded = np.frombuffer(json.dumps(manifest, sort_keys=True).encode(), dtype=np.uint8)
+        temporary = path.with_name(path.name + ".new.npz")
+        try:
+            np.savez_compressed(temporary, allow_pickle=False, manifest=encoded, **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Operands:
+        """Read and check a file.
+
+        Raises
+        ------
+        OperandError
+            If the file is missing, damaged, of another version, or contradicts its manifest or its number format.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            manifest = json.loads(arrays.pop("manifest").tobytes())
+        except FileNotFoundError:
+            raise OperandError(f"{path}: no such operand file; make one with 'dint operands'") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise OperandError(f"{path}: not an operand file, or damaged ({error})") from None
+        if manifest.get("version") != VERSION:
+            raise OperandError(f"{path}: version {manifest.get('version')} of the file format; this reads version {VERSION}")
+        if manifest["sha256"] != _digest(arrays):
+            raise OperandError(f"{path}: the operands differ from their checksum; export them again with 'dint operands'")
+        number_format = format_by_name(manifest["format"])
+        if list(number_format.values) != manifest["values"]:
+            raise OperandError(f"{path}: its code table for {number_format.name} is not the catalogue's; export it again")
+        layers = []
+        for index, name in enumerate(manifest["layers"]):
+            prefix = f"{index}."
+            layer = LayerOperands(name, **{k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+            _check_shapes(path, layer)
+            layers.append(layer)
+        return cls(number_format, tuple(layers), manifest["provenance"])
+
+
+def _check_shapes(path: Path, layer: LayerOperands) -> None:
+    outputs, tokens = layer.weights.shape[0], layer.activations.shape[0]
+    shapes = {
+        "activations": (tokens, layer.weights.shape[1]),
+        "accumulators": (tokens, outputs),
+        "weight_scales": (outputs,),
+        "activation_scales": (tokens,),
+    }
+    for name, shape in shapes.items():
+        if getattr(layer, name).shape != shape:
+            raise OperandError(f"{path}: {layer.name}.{name} has shape {getattr(layer, name).shape}, not {shape}")
+
+
+def _digest(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

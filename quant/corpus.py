@@ -1,0 +1,71 @@
+"""Text that every machine has: the documentation that ships inside Python itself.
+
+The project may not contain anybody's text, yet every user needs a text to calibrate on and one to measure on. CPython
+carries 465 KB of language reference (`pydoc_data.topics`) and, in the docstrings of its standard library, 1.8 MB more.
+Topics are held out *by name*, so that no sentence of the test text is ever trained or calibrated on. The text belongs to
+the interpreter and changes a little with its version: whatever is measured on it carries its SHA-256.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sysconfig
+from pathlib import Path
+from pydoc_data.topics import topics as _TOPICS
+
+__all__ = ["documentation_test", "documentation_train", "held_out_topics", "text_sha256"]
+
+#: One topic in five is test text.
+HELD_OUT_ONE_IN = 5
+#: Shorter docstrings carry hardly any prose.
+MINIMUM_DOCSTRING_CHARACTERS = 120
+
+
+def held_out_topics() -> list[str]:
+    """Names of the held-out topics: those whose name's SHA-256, as a number, is a multiple of `HELD_OUT_ONE_IN`.
+
+    A hash, unlike a position in a list, decides each name alone: a topic stays on its side of the split in every version
+    of Python.
+    """
+    return [name for name in sorted(_TOPICS) if int(text_sha256(name), 16) % HELD_OUT_ONE_IN == 0]
+
+
+def documentation_test() -> str:
+    """The held-out topics, in alphabetical order, separated by blank lines."""
+    return "\n\n".join(_TOPICS[name].strip() for name in held_out_topics())
+
+
+def documentation_train() -> list[str]:
+    """All other topics and the standard library's docstrings, one string per topic or module."""
+    held_out = set(held_out_topics())
+    documents = [_TOPICS[name].strip() for name in sorted(_TOPICS) if name not in held_out]
+    return documents + _standard_library_docstrings()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of the text's UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _standard_library_docstrings() -> list[str]:
+    """Docstrings by module, read from the sources: importing every module of the library would run it."""
+    root = Path(sysconfig.get_path("stdlib"))
+    skipped = {"test", "tests", "idle_test", "site-packages", "dist-packages", "lib2to3", "pydoc_data", "__pycache__"}
+    documents = []
+    for path in sorted(root.rglob("*.py")):
+        if skipped & set(path.relative_to(root).parts):
+            continue
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        docstrings = [
+            ast.get_docstring(node) or ""
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        prose = "\n\n".join(text for text in docstrings if len(text) >= MINIMUM_DOCSTRING_CHARACTERS)
+        if prose:
+            documents.append(prose)
+    return documents
