@@ -1,6 +1,6 @@
 """Train the shipped checkpoint: a small `OPTForCausalLM` on WikiText-2 and a part of Python's documentation.
 
-    python -m quant.training --wikitext DIR --out DIR [--steps N] [--seed N]
+    python -m quant.training --wikitext DIR --out DIR [--steps N] [--seed N] [--device cuda]
 
 The schedule counts steps, not seconds: the same seed on the same machine gives the same batches in the same order, and a
 run that was interrupted goes on from its last state as if it had not been. Matrices are trained with Muon (Jordan et al.
@@ -9,23 +9,31 @@ run that was interrupted goes on from its last state as if it had not been. Matr
 
 from __future__ import annotations
 
-import os
+import argparse
+import platform
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from string import Template
+from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
-from .corpus import documentation_train
+from golden.artifacts import output_directory, sha256_file, write_file
+from golden.errors import DintError, InputError
+
+from .corpus import documentation_test, documentation_train, held_out_topics, text_sha256
 
 WINDOW_TOKENS = 256
 BATCH_WINDOWS = 16
 VOCABULARY = 4096
-MUON_LEARNING_RATE = 6e-3
+MUON_LEARNING_RATE = 3e-3
 ADAMW_LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.1
 WARMUP_STEPS = 100
@@ -118,6 +126,35 @@ def optimizers(model: OPTForCausalLM) -> list[torch.optim.Optimizer]:
     ]
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """Training tokens, the tokenizer trained on the same text, and the texts that results are measured on."""
+
+    tokenizer: PreTrainedTokenizerFast
+    training_tokens: np.ndarray  # (tokens,) uint16
+    test_texts: dict[str, str]
+    wikitext_sha256: str
+
+
+def corpus(wikitext: Path) -> Corpus:
+    """WikiText-2 (`train.txt`, `test.txt` in `wikitext`) and the training part of Python's documentation."""
+    try:
+        articles, articles_test = ((wikitext / name).read_text() for name in ("train.txt", "test.txt"))
+    except OSError as error:
+        raise InputError(f"--wikitext {wikitext}: {error.strerror}; it must hold train.txt and test.txt") from None
+    documents = documentation_train()
+    tokenizer = train_tokenizer([articles, *documents])
+    end = np.array([tokenizer.eos_token_id], dtype=np.uint16)
+    parts = [part for text in (articles, *documents) for part in (encode(tokenizer, text), end)]
+    tests = {"WikiText-2 test": articles_test, "Python documentation, held-out topics": documentation_test()}
+    return Corpus(tokenizer, np.concatenate(parts), tests, text_sha256(articles))
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> np.ndarray:
+    """Token ids (tokens,) of a text of any length, without special tokens."""
+    return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
+
+
 def perplexity(model: OPTForCausalLM, tokens: np.ndarray) -> float:
     """Per-token perplexity over disjoint windows of `WINDOW_TOKENS`; the incomplete last window is left out."""
     windows = len(tokens) // WINDOW_TOKENS
@@ -125,58 +162,36 @@ def perplexity(model: OPTForCausalLM, tokens: np.ndarray) -> float:
     total, count = 0.0, 0
     with torch.no_grad():
         for chunk in torch.from_numpy(tokens[: windows * WINDOW_TOKENS].astype(np.int64)).view(-1, WINDOW_TOKENS).split(32):
-            logits = model(input_ids=chunk).logits[:, :-1].float()
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk[:, 1:].flatten(), reduction="sum")
+            loss = language_model_loss(model(input_ids=chunk).logits, chunk, reduction="sum")
             total += float(loss)
             count += chunk[:, 1:].numel()
     return float(np.exp(total / count))
 
 
-def train(wikitext: Path, out: Path, steps: int, seed: int) -> None:
-    """Train, evaluate and write the Hugging Face directory `out`; intermediate state goes to `out`.state."""
-    articles = (wikitext / "train.txt").read_text()
-    documents = documentation_train()
-    tokenizer = train_tokenizer([articles, *documents])
+def language_model_loss(logits: torch.Tensor, tokens: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """Cross-entropy in nats of `logits` (windows, tokens, vocabulary) for the next of `tokens` (windows, tokens)."""
+    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten(), reduction=reduction)
 
-    def encode(text: str) -> np.ndarray:
-        # Encoded paragraph by paragraph: the tokenizer warns of texts beyond the model's positions otherwise.
-        ids = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        return np.array(ids, dtype=np.uint16)
 
-    end = np.array([tokenizer.eos_token_id], dtype=np.uint16)
-    tokens = np.concatenate([part for text in (articles, *documents) for part in (encode(text), end)])
+def train(data: Corpus, state_file: Path, steps: int, seed: int, device: str = "cpu") -> OPTForCausalLM:
+    """Train for `steps` steps, going on from `state_file` where it exists; returns the model in fp32 on the CPU."""
     torch.manual_seed(seed)
-    model = OPTForCausalLM(architecture())
-    parameters = sum(p.numel() for p in model.parameters())
-    print(
-        f"{parameters:,} parameters, {len(tokens):,} training tokens, {steps} steps of {BATCH_WINDOWS * WINDOW_TOKENS} tokens"
-    )
+    model = OPTForCausalLM(architecture()).to(device)
     chosen = optimizers(model)
-    state_file = out.with_name(out.name + ".state") / "state.pt"
-    state_file.parent.mkdir(parents=True, exist_ok=True)
     first_step = 0
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        if (state["seed"], state["steps"]) != (seed, steps):
-            raise SystemExit(f"{state_file}: made with seed {state['seed']}, {state['steps']} steps; remove it to start anew")
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(chosen, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        torch.set_rng_state(state["rng"])
-        first_step = state["step"]
-    base_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in chosen]
-    base_rates = [[MUON_LEARNING_RATE], [ADAMW_LEARNING_RATE, ADAMW_LEARNING_RATE]]
-
+        first_step = _load_state(state_file, model, chosen, steps, seed)
+    base_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers(model)]
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         bar = progress.add_task("", total=steps, completed=first_step, loss=float("nan"))
-        smoothed = float("nan")
-        started = time.monotonic()
-        for step, batch in enumerate(batches(tokens, seed, first_step, steps), start=first_step):
+        smoothed, started = float("nan"), time.monotonic()
+        for step, batch in enumerate(batches(data.training_tokens, seed, first_step, steps), start=first_step):
             model.train()
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            batch = batch.to(device)
+            with torch.autocast(device, dtype=torch.bfloat16):
                 logits = model(input_ids=batch).logits
-            loss = torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), batch[:, 1:].flatten())
+            loss = language_model_loss(logits, batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer, rates in zip(chosen, base_rates, strict=True):
@@ -185,21 +200,114 @@ def train(wikitext: Path, out: Path, steps: int, seed: int) -> None:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             value = float(loss.detach())
-            smoothed = value if smoothed != smoothed else 0.98 * smoothed + 0.02 * value
+            smoothed = value if np.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
             progress.update(bar, completed=step + 1, loss=smoothed)
             if (step + 1) % STATE_EVERY_STEPS == 0 or step + 1 == steps:
                 rate = (step + 1 - first_step) * BATCH_WINDOWS * WINDOW_TOKENS / (time.monotonic() - started)
                 progress.console.print(f"step {step + 1}: loss {smoothed:.4f}, {rate:.0f} tokens/s")
-                temporary = state_file.with_suffix(".new")
-                torch.save(
-                    {
-                        "seed": seed,
-                        "steps": steps,
-                        "step": step + 1,
-                        "model": model.state_dict(),
-                        "optimizers": [optimizer.state_dict() for optimizer in chosen],
-                        "rng": torch.get_rng_state(),
-                    },
-                    temporary,
-                )
-                os.replace(temporary, state_file)
+                _save_state(state_file, model, chosen, step + 1, steps, seed)
+    return model.cpu()
+
+
+def _save_state(
+    file: Path, model: OPTForCausalLM, chosen: list[torch.optim.Optimizer], step: int, steps: int, seed: int
+) -> None:
+    temporary = file.with_suffix(".new")
+    state = {
+        "seed": seed,
+        "steps": steps,
+        "step": step,
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in chosen],
+        "rng": torch.get_rng_state(),
+    }
+    torch.save(state, temporary)
+    temporary.replace(file)
+
+
+def _load_state(file: Path, model: OPTForCausalLM, chosen: list[torch.optim.Optimizer], steps: int, seed: int) -> int:
+    """Restore everything that the next step depends on; returns that step."""
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    if (state["seed"], state["steps"]) != (seed, steps):
+        raise InputError(
+            f"{file}: made with seed {state['seed']} and {state['steps']} steps, not {seed} and {steps}; "
+            "remove it to start anew"
+        )
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(chosen, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    torch.set_rng_state(state["rng"])
+    return int(state["step"])
+
+
+def release(model: OPTForCausalLM, data: Corpus, out: Path, steps: int, seed: int) -> dict[str, float]:
+    """Write the Hugging Face directory with its model card; returns the perplexities of what was written (fp16)."""
+    with output_directory(out) as scratch:
+        model.half().save_pretrained(scratch)
+        data.tokenizer.save_pretrained(scratch)
+        shipped = OPTForCausalLM.from_pretrained(scratch, dtype=torch.float32)
+        results = {name: perplexity(shipped, encode(data.tokenizer, text)) for name, text in data.test_texts.items()}
+        write_file(scratch / "README.md", _model_card(shipped, data, scratch, steps, seed, results))
+    return results
+
+
+def _model_card(model: OPTForCausalLM, data: Corpus, directory: Path, steps: int, seed: int, results: dict[str, float]) -> str:
+    tokens = len(data.training_tokens)
+    seen = steps * BATCH_WINDOWS * WINDOW_TOKENS
+    files = [file for file in sorted(directory.iterdir()) if file.name != "README.md"]
+    facts = {
+        "layers": model.config.num_hidden_layers,
+        "channels": model.config.hidden_size,
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "window": WINDOW_TOKENS,
+        "vocabulary": VOCABULARY,
+        "wikitext_sha256": data.wikitext_sha256,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "topics": ", ".join(held_out_topics()),
+        "tokens": f"{tokens:,}",
+        "steps": steps,
+        "batch": BATCH_WINDOWS,
+        "seen": f"{seen:,}",
+        "epochs": f"{seen / tokens:.1f}",
+        "seed": seed,
+        "dropout": DROPOUT,
+        "muon": MUON_LEARNING_RATE,
+        "adamw": ADAMW_LEARNING_RATE,
+        "decay": WEIGHT_DECAY,
+        "warmup": WARMUP_STEPS,
+        "results": "\n".join(
+            f"| {name} | {results[name]:.2f} | `{text_sha256(text)}` |" for name, text in data.test_texts.items()
+        ),
+        "files": "\n".join(f"| {file.name} | {file.stat().st_size:,} | `{sha256_file(file)}` |" for file in files),
+    }
+    return Template(Path(__file__).with_name("model_card.md").read_text()).substitute(facts)
+
+
+def main() -> None:
+    """Command line of the script."""
+    parser = argparse.ArgumentParser(prog="python -m quant.training", description="Train the shipped checkpoint.")
+    parser.add_argument("--wikitext", type=Path, required=True, help="folder with WikiText-2's train.txt and test.txt")
+    parser.add_argument("--out", type=Path, required=True, help="directory to write; OUT.state keeps the run's state")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    arguments = parser.parse_args()
+    try:
+        if arguments.steps <= WARMUP_STEPS:
+            raise InputError(f"--steps {arguments.steps}: more than the {WARMUP_STEPS} steps of warm-up are needed")
+        data = corpus(arguments.wikitext)
+        state_file = arguments.out.with_name(arguments.out.name + ".state") / "state.pt"
+        state_file.parent.mkdir(parents=True, exist_ok=True)
+        model = train(data, state_file, arguments.steps, arguments.seed, arguments.device)
+        results = release(model, data, arguments.out, arguments.steps, arguments.seed)
+    except DintError as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; the same command goes on from the last state") from None
+    print("\n".join(f"{name}: perplexity {value:.2f}" for name, value in results.items()))
+
+
+if __name__ == "__main__":
+    main()
