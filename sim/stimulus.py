@@ -1,0 +1,332 @@
+"""Operand streams: what a MAC unit is given, cycle by cycle, and which sums must come out.
+
+A stimulus is plain arrays, made once and replayed unchanged by every level of simulation (RTL, netlist, any simulator), so
+that results of different levels are comparable and a hash names what was simulated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from golden import InputError, LayerOperands, MacConfig, Operands
+
+__all__ = ["Stimulus"]
+
+_SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
+_LONGEST_RUN = 4096  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
+_ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "stated")
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """The inputs of a MAC unit, one row per clock cycle, and the sums that an operand file states for them.
+
+    Parameters
+    ----------
+    weights
+        Codes, (cycles, lanes), uint8.
+    activations
+        Two's complement integers, (cycles, lanes), int8.
+    first, valid
+        The control inputs of the same names, (cycles,), bool.
+    source
+        Where the operands come from: "opt" (an operand file), "uniform" or "corners".
+    reset
+        The input `rst`, (cycles,), bool; empty for never.
+    completed
+        (cycles,) bool: the cycle ends a sum whose result the operand file states; empty where there is no such file.
+    stated
+        (cycles,) int64: that result, in units of the format; 0 where `completed` is not set.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, or a value does not fit its type (nothing is ever truncated).
+    """
+
+    weights: NDArray[np.uint8]
+    activations: NDArray[np.int8]
+    first: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    source: str
+    reset: NDArray[np.bool_] = None  # type: ignore[assignment]  # replaced by an array below
+    completed: NDArray[np.bool_] = None  # type: ignore[assignment]
+    stated: NDArray[np.int64] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.weights)
+        if len(shape) != 2 or shape[0] == 0:
+            raise InputError(f"weights of a stimulus have shape {shape}: (cycles, lanes) with at least one cycle is needed")
+        types: dict[str, DTypeLike] = {"weights": np.uint8, "activations": np.int8, "stated": np.int64}
+        for name in _ARRAYS:
+            wanted = shape if name in ("weights", "activations") else shape[:1]
+            given = getattr(self, name)
+            array = _exact(name, np.zeros(wanted, bool) if given is None else given, types.get(name, np.bool_))
+            if array.shape != wanted:
+                raise InputError(f"{name} of a stimulus has shape {array.shape}: {wanted} is needed")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    # Where operands come from
+
+    @classmethod
+    def from_operands(cls, operands: Operands, config: MacConfig, cycles: int, seed: int) -> Stimulus:
+        """Real sums of a quantized model, `cycles` long (the last sum may be cut short).
+
+        Every (layer, token, output) triple of the file is equally likely. The K products of a sum enter in consecutive
+        cycles, `lanes` at a time, `first` with the first of them; the last cycle is filled up with zeros. `completed` marks
+        the last one, where the accumulator must be what the file states.
+
+        Raises
+        ------
+        InputError
+            If the file has another format than `config`, zero-points, codes that are none, or sums longer than the depth.
+        """
+        _check_cycles(cycles)
+        for layer in operands.layers:
+            _check_layer(layer, operands, config)
+        if not (sums := np.array([layer.accumulators.size for layer in operands.layers])).any():
+            raise InputError("the operand file holds no sums: export it again with 'dint operands'")
+        result = _Builder(config)
+        random = np.random.default_rng([seed, 1])
+        while result.cycles < cycles:
+            layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
+            token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+            stated = int(layer.accumulators[token, output])
+            result.add_sum(layer.weights[output], layer.activations[token], stated)
+        return result.build("opt").head(cycles)
+
+    @classmethod
+    def uniform(cls, config: MacConfig, cycles: int, seed: int) -> Stimulus:
+        """Every code and every activation equally likely, valid in each cycle, in sums of 256 products (or the depth)."""
+        _check_cycles(cycles)
+        random = np.random.default_rng([seed, 2])
+        weights = random.integers(0, 1 << config.weight_format.bits, (cycles, config.lanes), dtype=np.uint8)
+        activations = random.integers(-128, 128, (cycles, config.lanes), dtype=np.int8)
+        length = max(1, min(_SUM_PRODUCTS, config.depth) // config.lanes)
+        first = np.arange(cycles) % length == 0
+        return cls(weights, activations, first, np.ones(cycles, bool), "uniform")
+
+    @classmethod
+    def corners(cls, config: MacConfig) -> Stimulus:
+        """The cases that random operands rarely meet; the same for every call.
+
+        1. Every extreme weight with every extreme activation (-128 among them) in every lane, as back-to-back sums of one
+           cycle; formats of up to 4 bits with all codes.
+        2. Sums of the greatest and of the least products, to the depth or 4096 cycles, and a walk across zero, where
+           the carry runs through the whole accumulator.
+        3. `first`, `valid` and `rst` in every order: all sequences of three cycles (a de Bruijn sequence), which contains
+           holds, reset in mid-sum, `first` without `valid`, and reset together with valid operands.
+        """
+        result = _Builder(config)
+        _add_products(result, config)
+        _add_extreme_sums(result, config)
+        _add_control(result, config)
+        return result.build("corners")
+
+    # What it is worth
+
+    @property
+    def cycles(self) -> int:
+        """Number of clock cycles."""
+        return len(self.weights)
+
+    @property
+    def lanes(self) -> int:
+        """Products per cycle."""
+        return self.weights.shape[1]
+
+    @property
+    def macs(self) -> int:
+        """Number of products that take part in sums."""
+        return int(np.count_nonzero(self.valid & ~self.reset)) * self.lanes
+
+    @property
+    def sha256(self) -> str:
+        """Name of the stimulus: equal operands and controls, equal hash."""
+        digest = hashlib.sha256()
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def expected(self, config: MacConfig) -> NDArray[np.int64]:
+        """The accumulator after each cycle's edge, (cycles,), by the golden model; operands that `config` lacks are refused."""
+        self.check(config)
+        return config.run(self.weights, self.activations, self.first, self.valid, self.reset)
+
+    def check(self, config: MacConfig) -> None:
+        """Refuse operands that `config` cannot take: another number of lanes, or codes wider than its weights."""
+        if self.lanes != config.lanes:
+            raise InputError(f"the stimulus has {self.lanes} lanes, {config.name} has {config.lanes}: make it for this unit")
+        config.weight_format.checked_codes(self.weights)
+        config.checked_activations(self.activations)
+
+    def head(self, cycles: int) -> Stimulus:
+        """The first `cycles` cycles."""
+        return replace(self, **{name: getattr(self, name)[:cycles] for name in _ARRAYS})
+
+    def save(self, path: Path) -> None:
+        """Write all arrays to an `.npz` file."""
+        np.savez(path, allow_pickle=False, source=np.array(self.source), **{name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, path: Path) -> Stimulus:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as archive:
+            return cls(source=str(archive["source"]), **{name: archive[name] for name in _ARRAYS})
+
+
+class _Builder:
+    """Rows of a stimulus, appended piece by piece."""
+
+    def __init__(self, config: MacConfig) -> None:
+        self._config = config
+        self._pieces: list[dict[str, NDArray[Any]]] = []
+        self.cycles = 0
+
+    def add(self, weights: NDArray[Any], activations: NDArray[Any], **controls: NDArray[Any]) -> None:
+        """Append rows; `valid` is set unless given, everything else is zero."""
+        rows = len(weights)
+        piece: dict[str, NDArray[Any]] = {name: np.zeros(rows, bool) for name in _ARRAYS[2:-1]}
+        piece |= {"valid": np.ones(rows, bool), "stated": np.zeros(rows, np.int64)} | controls
+        self._pieces.append(piece | {"weights": weights, "activations": activations})
+        self.cycles += rows
+
+    def add_sum(self, codes: NDArray[np.uint8], activations: NDArray[np.int8], stated: int) -> None:
+        """Append one sum of K products, `lanes` a cycle; the sum must be `stated`."""
+        lanes = self._config.lanes
+        rows = -(-len(codes) // lanes)
+        padding = (0, rows * lanes - len(codes))
+        zero = self._config.weight_format.zero_code
+        completed = np.arange(rows) == rows - 1
+        self.add(
+            np.pad(codes, padding, constant_values=zero).reshape(rows, lanes),
+            np.pad(activations, padding).reshape(rows, lanes),
+            first=np.arange(rows) == 0,
+            completed=completed,
+            stated=np.where(completed, np.int64(stated), np.int64(0)),
+        )
+
+    def build(self, source: str) -> Stimulus:
+        """All rows so far."""
+        return Stimulus(source=source, **{name: np.concatenate([piece[name] for piece in self._pieces]) for name in _ARRAYS})
+
+
+def _add_products(result: _Builder, config: MacConfig) -> None:
+    number_format = config.weight_format
+    codes, activations = _extreme_codes(config), _extreme_activations()
+    pairs = np.stack(np.meshgrid(codes, activations, indexing="ij"), axis=-1).reshape(-1, 2)
+    # Lane i is i rows ahead, so that the lanes of a cycle differ and each sees every pair.
+    rows = (np.arange(len(pairs))[:, None] + np.arange(config.lanes) * 7) % len(pairs)
+    result.add(number_format.checked_codes(pairs[rows, 0]).astype(np.uint8), pairs[rows, 1], first=np.ones(len(pairs), bool))
+
+
+def _add_extreme_sums(result: _Builder, config: MacConfig) -> None:
+    number_format, lanes = config.weight_format, config.lanes
+    least, greatest = number_format.encode_one(number_format.minimum), number_format.encode_one(number_format.maximum)
+    rows = min(config.depth // lanes, _LONGEST_RUN)
+    heaviest = least if -number_format.minimum >= number_format.maximum else greatest  # it decides the accumulator's width
+    for activation in (-128, 127):
+        weights = np.full((rows, lanes), heaviest, np.uint8)
+        result.add(weights, np.full((rows, lanes), activation), first=np.arange(rows) == 0)
+    # 0, then +1 and -1 products by turns in lane 0: every carry position from the lowest to the sign toggles.
+    smallest = min(value for value in number_format.values if value > 0)
+    rows = min(config.depth // lanes, 16)
+    weights = np.full((rows, lanes), number_format.zero_code, np.uint8)
+    activations = np.zeros((rows, lanes), np.int64)
+    weights[:, 0] = number_format.encode_one(smallest)
+    activations[:, 0] = np.resize([-1, 1, 1, -1], rows)
+    result.add(weights, activations, first=np.arange(rows) == 0)
+    for code in (least, greatest):  # the same across zero with large products
+        weights = np.full((rows, lanes), code, np.uint8)
+        signs = np.resize([-128, 127], rows)[:, None]
+        result.add(weights, np.broadcast_to(signs, (rows, lanes)), first=np.arange(rows) == 0)
+
+
+def _add_control(result: _Builder, config: MacConfig) -> None:
+    order = np.array(_de_bruijn(symbols=8, length=3))
+    first, valid, reset = (order & 1).astype(bool), (order & 2).astype(bool), (order & 4).astype(bool)
+    in_sum, longest = 0, config.depth // config.lanes
+    for cycle in range(len(order)):  # no sum beyond the depth: small depths start a new one instead
+        if reset[cycle]:
+            in_sum = 0
+        elif valid[cycle]:
+            first[cycle] |= in_sum == longest
+            in_sum = 1 if first[cycle] else in_sum + 1
+    random = np.random.default_rng(3)
+    shape = (len(order), config.lanes)
+    nonzero = np.array([code for code in _extreme_codes(config) if code != config.weight_format.zero_code], np.uint8)
+    activations = np.array([value for value in _extreme_activations() if value], np.int8)
+    result.add(random.choice(nonzero, shape), random.choice(activations, shape), first=first, valid=valid, reset=reset)
+
+
+def _extreme_codes(config: MacConfig) -> list[int]:
+    """All codes of up to four bits; of wider ones those at the ends, around zero, around powers of two, alternating bits."""
+    number_format = config.weight_format
+    if number_format.bits <= 4:
+        return list(range(1 << number_format.bits))
+    near = {sign * (1 << bit) + offset for bit in range(number_format.bits) for sign in (-1, 1) for offset in (-1, 0, 1)}
+    alternating = {value for value in number_format.values if value & 255 in (0x55, 0xAA, 0x33, 0xCC)}
+    chosen = (near | alternating | {0, number_format.minimum, number_format.maximum}) & set(number_format.values)
+    return sorted(number_format.encode_one(value) for value in chosen) + sorted(number_format.special_codes)
+
+
+def _extreme_activations() -> list[int]:
+    return [-128, -127, -126, -86, -65, -64, -2, -1, 0, 1, 2, 63, 64, 85, 126, 127]
+
+
+def _de_bruijn(symbols: int, length: int) -> list[int]:
+    """A cyclic word in which each sequence of `length` symbols occurs once (N. G. de Bruijn, 1946): Lyndon words in order."""
+    word, result = [0], []
+    while word:
+        if length % len(word) == 0:
+            result += word
+        word = (word * length)[:length]
+        while word and word[-1] == symbols - 1:
+            word.pop()
+        if word:
+            word[-1] += 1
+    return result + result[: length - 1]
+
+
+def _check_layer(layer: LayerOperands, operands: Operands, config: MacConfig) -> None:
+    if operands.number_format != config.weight_format:
+        raise InputError(
+            f"the operands are {operands.number_format.name}, the unit takes {config.weight_format.name}: "
+            f"use --format {operands.number_format.name}, or export operands of {config.weight_format.name}"
+        )
+    if layer.zero_points is not None:
+        raise InputError(
+            f"{layer.name} has zero-points (asymmetric weights): no MAC unit takes them yet; quantize in the symmetric form"
+        )
+    if layer.weights.shape[1] > config.depth:
+        raise InputError(
+            f"{layer.name} has sums of {layer.weights.shape[1]} products, {config.name} holds {config.depth}: "
+            f"use a depth of {layer.weights.shape[1]} or more"
+        )
+    config.weight_format.checked_codes(layer.weights)
+    config.checked_activations(layer.activations)
+
+
+def _check_cycles(cycles: int) -> None:
+    if cycles < 1:
+        raise InputError(f"cycles is {cycles}: a stimulus has at least 1")
+
+
+def _exact(name: str, given: Any, wanted: DTypeLike) -> NDArray[Any]:
+    """`given` as an array of type `wanted`, contiguous; refused if a value would change."""
+    array = np.asarray(given)
+    with np.errstate(invalid="ignore"):
+        converted = np.array(array, dtype=wanted, order="C")
+    if not np.array_equal(converted, array):
+        worst = array[converted != array].flat[0]
+        raise InputError(f"{name} of a stimulus holds {worst}, which does not fit {np.dtype(wanted).name}")
+    return converted
