@@ -1,0 +1,293 @@
+"""dINT: from a number format to the quantized model, the MAC unit, its verification and its price in silicon.
+
+This module is the command line (`dint --help`) and the names that a user imports; everything is loaded when it is first
+used, so that neither `dint --help` nor `import dint` imports torch. Once it is imported, `transformers` loads the
+directories that `dint quantize` writes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import wrapt
+
+from golden.errors import DintError
+
+if TYPE_CHECKING:
+    from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig, NumberFormat, Operands
+    from hdl import Mac
+
+__all__ = ["DINT3", "DINT4", "FORMATS", "INT4", "INT8", "Mac", "MacConfig", "NumberFormat", "Operands", "main"]
+
+_HOME = dict.fromkeys(__all__, "golden") | {"Mac": "hdl"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'dint' has no attribute {name!r}")
+
+
+@wrapt.when_imported("transformers.quantizers.auto")
+def _register_quantizer(_: Any) -> None:
+    importlib.import_module("quant.huggingface").register()
+
+
+app = typer.Typer(
+    name="dint",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Hardware generator for the dINT MAC unit: quantize, generate, simulate, synthesize, report.",
+)
+
+Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
+Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
+Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
+Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers.")]
+Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
+Out = Annotated[Path, typer.Option(help="Directory to write.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
+Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
+Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of OpenROAD-flow-scripts' flow/platforms.")]
+Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
+    global _debug
+    _debug = debug
+
+
+_debug = False
+
+
+@app.command()
+def quantize(
+    model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
+    out: Out = Path("build/quantized"),
+    number_format: Format = "dint4",
+    scaling: Annotated[str, typer.Option(help="none or aqas.")] = "aqas",
+    rounding: Annotated[str, typer.Option(help="rtn.")] = "rtn",
+    form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
+    calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
+    text: Text = None,
+    table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Quantize an OPT to W4A8 and measure it.
+
+    Example: dint quantize --format dint4 --scaling aqas --calibration-length 128 --out build/opt-dint4
+    """
+    from quant.command import quantize as run
+
+    run(
+        model=model,
+        out=out,
+        format=number_format,
+        scaling=scaling,
+        rounding=rounding,
+        form=form,
+        calibration_length=calibration_length,
+        text=text,
+        table=table,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def operands(
+    directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote.")],
+    out: Out = Path("build/operands"),
+    layer: Annotated[list[str] | None, typer.Option(help="Name of a linear layer; repeat for several.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Number of tokens.")] = None,
+    text: Text = None,
+    quiet: Quiet = False,
+) -> None:
+    """Export what the quantized model multiplies: weight codes, activations, expected accumulators.
+
+    Example: dint operands build/opt-dint4 --layer model.decoder.layers.0.fc1 --tokens 32 --out build/operands
+    """
+    from quant.command import operands as run
+
+    run(directory=directory, out=out, layers=layer, tokens=tokens, text=text, quiet=quiet)
+
+
+@app.command()
+def generate(
+    number_format: Format = "dint4",
+    lanes: Lanes = 16,
+    out: Out = Path("build/rtl"),
+    depth: Depth = 65536,
+    pipeline: Pipeline = 0,
+    architecture: Architecture = "",
+    period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the Verilog of a MAC unit, with .json, .sdc and FuseSoC .core beside it.
+
+    Example: dint generate --format dint4 --lanes 16 --out build/rtl
+    """
+    from hdl.command import generate as run
+
+    run(
+        format=number_format,
+        lanes=lanes,
+        out=out,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        period_ns=period_ns,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def simulate(
+    number_format: Format = "dint4",
+    lanes: Lanes = 16,
+    simulator: Annotated[str, typer.Option(help="icarus, verilator or auto.")] = "auto",
+    operands: OperandFile = None,
+    cycles: Annotated[int | None, typer.Option(help="Cycles of each stimulus.")] = None,
+    waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
+    depth: Depth = 65536,
+    pipeline: Pipeline = 0,
+    architecture: Architecture = "",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Run the cocotb bench: every sum against the golden model.
+
+    Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
+    """
+    from sim.command import simulate as run
+
+    run(
+        format=number_format,
+        lanes=lanes,
+        simulator=simulator,
+        operands=operands,
+        cycles=cycles,
+        waves=waves,
+        out=out,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def synthesize(
+    number_format: Format = "dint4",
+    lanes: Lanes = 1,
+    pdk: Annotated[str, typer.Option(help="Name of a PDK; 'dint pdks' lists them.")] = "osu018",
+    period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; default: smallest area.")] = None,
+    out: Out = Path("build/synthesis"),
+    operands: OperandFile = None,
+    depth: Depth = 65536,
+    pipeline: Pipeline = 0,
+    architecture: Architecture = "",
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Map a MAC unit with Yosys; report area, timing, and energy from gate-level simulation.
+
+    Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
+    """
+    from synth.command import synthesize as run
+
+    run(
+        format=number_format,
+        lanes=lanes,
+        pdk=pdk,
+        period_ns=period_ns,
+        out=out,
+        operands=operands,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def report(
+    out: Out = Path("build/report"),
+    model: Annotated[str | None, typer.Option(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
+    lane: Annotated[list[int] | None, typer.Option(help="Lane count to compare; repeat for several; default 1 and 16.")] = None,
+    pdk: Annotated[list[str] | None, typer.Option(help="PDK to compare on; repeat for several; default: all found.")] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    text: Text = None,
+    seed: Seed = 0,
+) -> None:
+    """Do the main job: quantize, generate, simulate, synthesize, compare; write index.html and metrics.json.
+
+    Example: dint report --out build/report --lane 1 --lane 16
+    """
+    from pipeline import main_job
+
+    main_job(
+        out=out,
+        model=model,
+        lanes=tuple(lane or (1, 16)),
+        pdks=tuple(pdk or ()),
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
+        text=text,
+        seed=seed,
+    )
+
+
+@app.command()
+def formats() -> None:
+    """List the number formats with the value of every code.
+
+    Example: dint formats
+    """
+    from golden.command import formats as run
+
+    print(run())
+
+
+@app.command()
+def pdks(liberty: Liberty = None, platforms: Platforms = None) -> None:
+    """List the PDKs that are found here, and how to get the others.
+
+    Example: dint pdks --platforms $FLOW_HOME/platforms
+    """
+    from synth.command import pdks as run
+
+    run(liberty=tuple(liberty or ()), platforms=platforms)
+
+
+def main() -> None:
+    """Entry point of the command line: errors in one line, exit code 1; 130 when interrupted."""
+    try:
+        app(prog_name="dint", standalone_mode=True)
+    except (DintError, OSError) as error:
+        if _debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
