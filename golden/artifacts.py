@@ -36,7 +36,7 @@ def output_directory(out: Path) -> Iterator[Path]:
             target = out / source.name
             if source.is_dir() and target.is_dir():
                 shutil.rmtree(target)
-            os.replace(source, target)
+            source.replace(target)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         if not existed:
@@ -51,7 +51,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         temporary.write_bytes(data)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -88,7 +87,7 @@ class Operands:
         temporary = path.with_name(path.name + ".new.npz")
         try:
             np.savez_compressed(temporary, allow_pickle=False, manifest=encoded, **arrays)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
