@@ -1,0 +1,1 @@
+"""Synthesis, timing and energy on cell libraries: Yosys, OpenSTA, Icarus, and the fair comparison built on them."""

@@ -1,0 +1,518 @@
+"""Cell libraries in Liberty format, read by Yosys's own parser (lln-libparse): units, cells, pins, timing and power tables.
+
+Liberty is the format of the Open Source Liberty user guide and reference manual. Only what a gate-level model, a delay and
+a power estimate need is kept. Every number stays in the library's own unit; `Units` gives the factors to SI units.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import libparse
+
+from golden.errors import InputError
+
+from .lookup_table import LookupTable, numbers, table
+
+__all__ = ["Cell", "FlipFlop", "InternalPower", "Latch", "Leakage", "Library", "Pin", "TimingArc", "Units", "load"]
+
+PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18}
+
+
+@dataclass(frozen=True)
+class Units:
+    """Factors from the library's numbers to SI units."""
+
+    time_s: float
+    capacitance_f: float
+    voltage_v: float
+    leakage_w: float
+
+    @property
+    def energy_j(self) -> float:
+        """Unit of internal energy: capacitance x voltage^2, as the reference manual has it."""
+        return self.capacitance_f * self.voltage_v**2
+
+
+@dataclass(frozen=True)
+class TimingArc:
+    """One `timing` group: tables by name (`cell_rise`, `rise_transition`, `rise_constraint`, ...)."""
+
+    related_pins: tuple[str, ...]
+    timing_type: str
+    sense: str  # positive_unate, negative_unate, non_unate, or empty
+    when: str | None
+    sdf_cond: str | None
+    tables: Mapping[str, LookupTable]
+
+
+@dataclass(frozen=True)
+class InternalPower:
+    """One `internal_power` group: energy per rise and fall of the pin, in units of `Units.energy_j`.
+
+    `related_pins` is empty for the power of an input pin. Groups that differ only in `related_pg_pin` are parts of one
+    energy and have to be added.
+    """
+
+    related_pins: tuple[str, ...]
+    related_pg_pin: str | None
+    when: str | None
+    rise: LookupTable | None
+    fall: LookupTable | None
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """One `leakage_power` group: power in a state, in units of `Units.leakage_w`; `when` is None for any other state."""
+
+    value: float
+    when: str | None
+    related_pg_pin: str | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A signal pin; capacitances in units of `Units.capacitance_f`."""
+
+    name: str
+    direction: str  # input, output, inout or internal
+    capacitance: float
+    rise_capacitance: float
+    fall_capacitance: float
+    is_clock: bool
+    function: str | None
+    three_state: str | None
+    max_capacitance: float | None
+    timing: tuple[TimingArc, ...]
+    internal_power: tuple[InternalPower, ...]
+
+
+@dataclass(frozen=True)
+class FlipFlop:
+    """An `ff` group: expressions over pins; `state` and `inverted_state` are the names that output functions use."""
+
+    state: str
+    inverted_state: str
+    clocked_on: str
+    next_state: str
+    clear: str | None
+    preset: str | None
+    clear_preset_state: str  # value of `state` while both are active: L, H, N, T or X
+
+
+@dataclass(frozen=True)
+class Latch:
+    """A `latch` group."""
+
+    state: str
+    inverted_state: str
+    enable: str
+    data_in: str
+    clear: str | None
+    preset: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A library cell; area in the library's unit (um2 in every library met so far)."""
+
+    name: str
+    area: float
+    pins: Mapping[str, Pin]
+    flip_flops: tuple[FlipFlop, ...]
+    latches: tuple[Latch, ...]
+    has_state_table: bool
+    dont_use: bool
+    leakage: tuple[Leakage, ...]
+    cell_leakage: float | None
+
+    @property
+    def inputs(self) -> tuple[Pin, ...]:
+        """Input pins in the library's order."""
+        return tuple(pin for pin in self.pins.values() if pin.direction == "input")
+
+    @property
+    def outputs(self) -> tuple[Pin, ...]:
+        """Output pins in the library's order."""
+        return tuple(pin for pin in self.pins.values() if pin.direction == "output")
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the cell holds a state."""
+        return bool(self.flip_flops or self.latches or self.has_state_table)
+
+
+@dataclass(frozen=True)
+class Library:
+    """One corner of a cell library, from one or several files."""
+
+    name: str
+    paths: tuple[Path, ...]
+    units: Units
+    voltage: float  # nominal, in V
+    cells: Mapping[str, Cell]  # read when first asked for
+    flip_flops: tuple[str, ...]  # names of the cells that have an `ff` group
+    slew_thresholds: tuple[float, float]  # where transitions are measured, as fractions of the supply
+    has_power_tables: bool
+    leakage_in_library: bool  # False: no cell gives a leakage power above zero, so that leakage is unknown, not zero
+
+    def cell(self, name: str) -> Cell:
+        """The cell called `name`.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if name not in self.cells:
+            raise InputError(f"cell {name} is not in library {self.name} ({self._files}): give the Liberty file that has it")
+        return self.cells[name]
+
+    def require_power(self) -> None:
+        """Raise InputError if no cell has an internal power table."""
+        if not self.has_power_tables:
+            raise InputError(
+                f"library {self.name} ({self._files}) has no internal_power tables: area and delay can be had from it, "
+                "energy needs a library characterized for power"
+            )
+
+    @property
+    def _files(self) -> str:
+        return ", ".join(path.name for path in self.paths)
+
+
+def load(paths: Sequence[Path] | Path) -> Library:
+    """The library of one or several Liberty files (`.lib` or `.lib.gz`) of one corner, merged; read once per process.
+
+    A cell that several files have is taken from the first.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, truncated or not Liberty, lacks units or a nominal voltage, if the files differ in units or
+        voltage, or if there is no cell or no flip-flop.
+    """
+    given = [paths] if isinstance(paths, Path) else list(paths)
+    if not given:
+        raise InputError("no Liberty file given: name at least one with --liberty")
+    stamps = []
+    for path in given:
+        try:
+            stamps.append((path, path.stat().st_mtime_ns))
+        except OSError as error:
+            raise InputError(f"Liberty file {path}: cannot be read ({error.strerror})") from None
+    return _load(tuple(stamps))
+
+
+@lru_cache(maxsize=16)
+def _load(stamps: tuple[tuple[Path, int], ...]) -> Library:
+    libraries = [_load_one(path) for path, _ in stamps]
+    first = libraries[0]
+    sources: dict[str, Callable[[], Cell]] = {}
+    for library in libraries:
+        for what in ("units", "voltage"):
+            if getattr(library, what) != getattr(first, what):
+                raise InputError(f"{library.paths[0]} and {first.paths[0]} differ in {what}: give files of one corner")
+        for name, source in library.cells.sources.items():  # type: ignore[attr-defined]
+            sources.setdefault(name, source)
+    merged = replace(
+        first,
+        paths=tuple(path for path, _ in stamps),
+        cells=_Cells(sources),
+        flip_flops=tuple(name for library in libraries for name in library.flip_flops),
+        has_power_tables=any(library.has_power_tables for library in libraries),
+        leakage_in_library=any(library.leakage_in_library for library in libraries),
+    )
+    if not merged.flip_flops:
+        raise InputError(
+            f"library {merged.name} ({merged._files}) has no flip-flop: add the Liberty file with the sequential cells"
+        )
+    return merged
+
+
+def _load_one(path: Path) -> Library:
+    tree, parser = _parse(path)
+    attributes = {node.id: node.value.strip('"') for node in tree.children if node.value}
+    templates: dict[str, tuple[list[str], list[list[float]]]] = {}
+    cells: dict[str, Any] = {}
+    for node in tree.children:
+        if node.id in ("lu_table_template", "power_lut_template"):
+            templates[_argument(node)] = _template(node)
+        elif node.id == "cell":
+            cells[_argument(node)] = node
+    if not cells:
+        raise InputError(f"Liberty file {path}: it has no cells")
+    try:
+        flip_flops, has_power, has_leakage = _survey(cells)
+        thresholds = tuple(
+            float(attributes.get(f"slew_{end}_threshold_pct_rise", d)) / 100 for end, d in (("lower", 20), ("upper", 80))
+        )
+        return Library(
+            name=_argument(tree),
+            paths=(path,),
+            units=_units(path, tree, attributes),
+            voltage=_voltage(path, tree, attributes),
+            # The parser owns the tree, so that it has to live as long as the unread cells.
+            cells=_Cells({name: _reader(path, node, templates, parser) for name, node in cells.items()}),
+            flip_flops=flip_flops,
+            slew_thresholds=(thresholds[0], thresholds[1]),
+            has_power_tables=has_power,
+            leakage_in_library=has_leakage,
+        )
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"Liberty file {path}: {error}") from None
+
+
+def _survey(cells: Mapping[str, Any]) -> tuple[tuple[str, ...], bool, bool]:
+    """Names of the flip-flops, whether there is an internal power group, and whether there is a leakage above zero."""
+    flip_flops, has_power, has_leakage = [], False, False
+    for name, node in cells.items():
+        for child in node.children:
+            if child.id == "ff":
+                flip_flops.append(name)
+            elif child.id == "pin" and not has_power:
+                has_power = any(part.id == "internal_power" for part in child.children)
+            elif child.id == "cell_leakage_power":
+                has_leakage = has_leakage or float(child.value.strip('"')) > 0
+            elif child.id == "leakage_power" and not has_leakage:
+                has_leakage = float(_values(child).get("value", "0")) > 0
+    return tuple(flip_flops), has_power, has_leakage
+
+
+class _Cells(Mapping[str, Cell]):
+    """Cells by name, each built from the parsed file when it is first asked for."""
+
+    def __init__(self, sources: Mapping[str, Callable[[], Cell]]) -> None:
+        self.sources = sources
+        self._read: dict[str, Cell] = {}
+
+    def __getitem__(self, name: str) -> Cell:
+        if name not in self._read:
+            self._read[name] = self.sources[name]()
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+def _parse(path: Path) -> tuple[Any, Any]:
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz" or data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "unexpected end"
+        raise InputError(f"Liberty file {path}: cannot be read ({reason})") from None
+    # The parser ends the process on a file without entries and never returns from an open string: refuse both before.
+    if not re.search(rb"\blibrary\s*\(", data):
+        raise InputError(f"Liberty file {path}: it has no library group; is it a Liberty file?")
+    if not _ends_whole(data):
+        raise InputError(f"Liberty file {path}: it ends before its library group does; it seems truncated")
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)
+        try:
+            parser = libparse.LibertyParser(file)
+        except RuntimeError as error:
+            raise InputError(f"Liberty file {path}: {' '.join(str(error).split())}") from None
+    if parser.ast.id != "library" or not parser.ast.args:
+        raise InputError(f"Liberty file {path}: it begins with {parser.ast.id!r}, not with a library group")
+    return parser.ast, parser
+
+
+def _ends_whole(data: bytes) -> bool:
+    """Whether the last thing in the file is a closing brace, and no string is open."""
+    end = re.sub(rb"/\*.*?\*/|//[^\n]*", b"", data[-4096:], flags=re.DOTALL).rstrip()
+    if not end.endswith((b"}", b"};")):
+        return False
+    if data.count(b'"') % 2 == 0:
+        return True
+    rest = re.sub(rb'"(?:[^"\\]|\\.)*"|/\*.*?\*/|//[^\n]*', b"", data, flags=re.DOTALL)
+    return b'"' not in rest
+
+
+def _reader(path: Path, node: Any, templates: Mapping[str, Any], owner: Any) -> Callable[[], Cell]:
+    def read(_owner: Any = owner) -> Cell:
+        try:
+            return _cell(node, templates)
+        except KeyError as error:
+            raise InputError(f"Liberty file {path}, cell {_argument(node)}: a group lacks {error.args[0]}") from None
+        except (ValueError, IndexError) as error:
+            raise InputError(f"Liberty file {path}, cell {_argument(node)}: {error}") from None
+
+    return read
+
+
+def _cell(node: Any, templates: Mapping[str, Any]) -> Cell:
+    pins: dict[str, Pin] = {}
+    flip_flops, latches, leakage = [], [], []
+    values = _values(node)
+    for child in node.children:
+        if child.id == "pin":
+            for name in child.args:
+                pins[name.strip('"')] = _pin(name.strip('"'), child, templates)
+        elif child.id == "ff":
+            flip_flops.append(_flip_flop(child))
+        elif child.id == "latch":
+            latches.append(_latch(child))
+        elif child.id == "leakage_power":
+            group = _values(child)
+            leakage.append(Leakage(float(group.get("value", "0")), group.get("when"), group.get("related_pg_pin")))
+    return Cell(
+        name=_argument(node),
+        area=float(values.get("area", "0")),
+        pins=pins,
+        flip_flops=tuple(flip_flops),
+        latches=tuple(latches),
+        has_state_table=any(child.id in ("statetable", "ff_bank", "latch_bank") for child in node.children),
+        dont_use=values.get("dont_use", "").lower() == "true",
+        leakage=tuple(leakage),
+        cell_leakage=float(values["cell_leakage_power"]) if "cell_leakage_power" in values else None,
+    )
+
+
+def _pin(name: str, node: Any, templates: Mapping[str, Any]) -> Pin:
+    values = _values(node)
+    capacitance = float(values.get("capacitance", "0"))
+    return Pin(
+        name=name,
+        direction=values.get("direction", ""),
+        capacitance=capacitance,
+        rise_capacitance=float(values.get("rise_capacitance", capacitance)),
+        fall_capacitance=float(values.get("fall_capacitance", capacitance)),
+        is_clock=values.get("clock", "").lower() == "true",
+        function=values.get("function"),
+        three_state=values.get("three_state"),
+        max_capacitance=float(values["max_capacitance"]) if "max_capacitance" in values else None,
+        timing=tuple(_timing(child, templates) for child in node.children if child.id == "timing"),
+        internal_power=tuple(_internal_power(child, templates) for child in node.children if child.id == "internal_power"),
+    )
+
+
+def _timing(node: Any, templates: Mapping[str, Any]) -> TimingArc:
+    values = _values(node)
+    return TimingArc(
+        related_pins=tuple(values.get("related_pin", "").split()),
+        timing_type=values.get("timing_type", "combinational"),
+        sense=values.get("timing_sense", ""),
+        when=values.get("when"),
+        sdf_cond=values.get("sdf_cond"),
+        tables={
+            child.id: _table(child, templates)
+            for child in node.children
+            if child.id
+            in ("cell_rise", "cell_fall", "rise_transition", "fall_transition", "rise_constraint", "fall_constraint")
+        },
+    )
+
+
+def _internal_power(node: Any, templates: Mapping[str, Any]) -> InternalPower:
+    values = _values(node)
+    tables = {
+        child.id: _table(child, templates) for child in node.children if child.id in ("rise_power", "fall_power", "power")
+    }
+    both = tables.get("power")
+    return InternalPower(
+        related_pins=tuple(values.get("related_pin", "").split()),
+        related_pg_pin=values.get("related_pg_pin"),
+        when=values.get("when"),
+        rise=tables.get("rise_power", both),
+        fall=tables.get("fall_power", both),
+    )
+
+
+def _flip_flop(node: Any) -> FlipFlop:
+    values = _values(node)
+    return FlipFlop(
+        state=node.args[0].strip('"'),
+        inverted_state=node.args[1].strip('"'),
+        clocked_on=values["clocked_on"],
+        next_state=values["next_state"],
+        clear=values.get("clear"),
+        preset=values.get("preset"),
+        clear_preset_state=values.get("clear_preset_var1", "X"),
+    )
+
+
+def _latch(node: Any) -> Latch:
+    values = _values(node)
+    return Latch(
+        state=node.args[0].strip('"'),
+        inverted_state=node.args[1].strip('"'),
+        enable=values.get("enable", ""),
+        data_in=values.get("data_in", ""),
+        clear=values.get("clear"),
+        preset=values.get("preset"),
+    )
+
+
+def _table(node: Any, templates: Mapping[str, Any]) -> LookupTable:
+    axes, indices = templates.get(_argument(node), ([], []))
+    own = {child.id: numbers(child.args) for child in node.children}
+    points = [own.get(f"index_{position + 1}", index) for position, index in enumerate(indices)]
+    return table(axes, points, own["values"])
+
+
+def _template(node: Any) -> tuple[list[str], list[list[float]]]:
+    values = _values(node)
+    own = {child.id: numbers(child.args) for child in node.children if child.id.startswith("index_")}
+    count = sum(f"variable_{position}" in values for position in (1, 2, 3))
+    return [values[f"variable_{i + 1}"] for i in range(count)], [own.get(f"index_{i + 1}", []) for i in range(count)]
+
+
+def _units(path: Path, tree: Any, attributes: Mapping[str, str]) -> Units:
+    load_unit = next((child.args for child in tree.children if child.id == "capacitive_load_unit"), None)
+    if load_unit is None or "time_unit" not in attributes:
+        raise InputError(f"Liberty file {path}: it has no time_unit or no capacitive_load_unit")
+    return Units(
+        time_s=_quantity(attributes["time_unit"], "s"),
+        capacitance_f=float(load_unit[0].strip('"')) * _quantity("1" + load_unit[1].strip('"'), "f"),
+        voltage_v=_quantity(attributes.get("voltage_unit", "1V"), "v"),
+        leakage_w=_quantity(attributes.get("leakage_power_unit", "1nW"), "w"),
+    )
+
+
+def _voltage(path: Path, tree: Any, attributes: Mapping[str, str]) -> float:
+    """Nominal voltage; without it, that of the default operating conditions."""
+    if "nom_voltage" in attributes:
+        return float(attributes["nom_voltage"])
+    for child in tree.children:
+        if child.id == "operating_conditions" and _argument(child) == attributes.get("default_operating_conditions"):
+            return float(_values(child)["voltage"])
+    raise InputError(f"Liberty file {path}: it has neither nom_voltage nor default operating conditions")
+
+
+def _quantity(text: str, unit: str) -> float:
+    """`1ns`, `10ps`, `1V`, `1fF` in SI units."""
+    match = re.fullmatch(rf"\s*([0-9.eE+-]+)\s*([a-z]?){unit}\s*", text.lower())
+    if match is None or match[2] not in PREFIXES:
+        raise ValueError(f"unit {text!r} is not a number with a prefix and {unit.upper()}")
+    return float(match[1]) * PREFIXES[match[2]]
+
+
+def _values(node: Any) -> dict[str, str]:
+    """The simple attributes of a group; the first of a repeated one."""
+    values: dict[str, str] = {}
+    for child in node.children:
+        if child.value:
+            values.setdefault(child.id, child.value.strip('"'))
+    return values
+
+
+def _argument(node: Any) -> str:
+    return str(node.args[0]).strip('"') if node.args else ""
