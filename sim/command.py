@@ -1,0 +1,182 @@
+"""`dint simulate`: generate a unit, replay operands on it, and hold every sum against the golden model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from golden import InputError, MacConfig, Operands, format_by_name
+from golden.artifacts import canonical_json, output_directory, write_file
+
+from .runner import WAVE_SUFFIXES, build
+from .simulators import Simulator, find_simulator
+from .stimulus import Stimulus
+
+__all__ = ["simulate", "simulate_verilog"]
+
+
+def simulate(
+    format: str = "dint4",
+    lanes: int = 16,
+    simulator: str = "auto",
+    operands: Path | None = None,
+    cycles: int = 10_000,
+    seed: int = 0,
+    waves: Path | None = None,
+    architecture: str = "",
+    pipeline: int = 0,
+    depth: int = 65536,
+    out: Path | None = None,
+    time_limit: float = 1800.0,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Simulate the unit that `dint generate` would write with the same options.
+
+    Parameters
+    ----------
+    simulator
+        "icarus", "verilator", or "auto": Icarus if it is there, else Verilator.
+    operands
+        An operand file (`operands.npz`) of a quantized model, replayed beside uniform and corner operands.
+    cycles
+        Clock cycles of each random stimulus; the corner cases have a number of their own.
+    waves
+        Record waves in `<name>-<stimulus><suffix>`: `.vcd`, or with Icarus `.fst` too. Existing files are refused.
+    out
+        Directory for `simulation.json`.
+    time_limit
+        Seconds after which a compilation or a run is given up.
+
+    Returns
+    -------
+    One object per stimulus, as in `simulation.json`: what was simulated with what, and how many MACs and sums were compared.
+
+    Raises
+    ------
+    InputError
+        If an option, the operand file or an output cannot be used.
+    SimulationMismatch
+        At the first sum that is wrong; the message names the operands.
+    ToolError
+        If the simulator is missing, fails, or takes longer than the time limit.
+    """
+    config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
+    if operands is not None:
+        stimuli.insert(0, _from_file(operands, config, cycles, seed))
+    if time_limit <= 0:
+        raise InputError(f"--time-limit {time_limit:g}: it is a number of seconds above 0")
+    found = find_simulator(simulator)
+    if waves is not None:
+        _check_waves(waves, stimuli, found)
+    with output_directory(out) if out is not None else nullcontext() as scratch:
+        from hdl.verilog import generate  # Amaranth is slow to import, and `dint --help` imports this module
+
+        results = simulate_verilog(generate(config), config, stimuli, found, waves=waves, time_limit_s=time_limit, quiet=quiet)
+        if scratch is not None:
+            write_file(scratch / "simulation.json", canonical_json(results))
+    return results
+
+
+def simulate_verilog(
+    verilog: str,
+    config: MacConfig,
+    stimuli: Sequence[Stimulus],
+    simulator: Simulator,
+    *,
+    waves: Path | None = None,
+    time_limit_s: float = 1800.0,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Replay `stimuli` on `verilog`, the text of module `config.name`; parameters, results and errors as in `simulate`."""
+    console = Console(quiet=quiet)
+    results = []
+    with _progress(console, config) as progress:
+        compiling = progress.add_task(f"compile for {simulator.name}", total=None)
+        suffix = waves.suffix if waves is not None else ""
+        with build(verilog, config, simulator, waves=suffix, time_limit_s=time_limit_s) as design:
+            progress.remove_task(compiling)
+            for stimulus in stimuli:
+                bar = progress.add_task(f"{stimulus.source} operands", total=stimulus.cycles)
+                trace = _wave_file(waves, stimulus) if waves is not None else None
+
+                def advance(done: int, bar: TaskID = bar) -> None:
+                    progress.update(bar, completed=done)
+
+                counts = design.run(stimulus, waves=trace, on_progress=advance)
+                progress.update(bar, completed=stimulus.cycles)
+                results.append(
+                    {
+                        "design": config.name,
+                        "format": config.weight_format.name,
+                        "architecture": config.architecture,
+                        "lanes": config.lanes,
+                        "simulator": simulator.name,
+                        "simulator_version": simulator.version,
+                        "level": "rtl",
+                        "source": stimulus.source,
+                        "cycles": stimulus.cycles,
+                        "macs_compared": counts.macs,
+                        "sums_compared": counts.sums,
+                        "stated_sums_compared": counts.stated_sums,
+                        "stimulus_sha256": stimulus.sha256,
+                        "verilog_sha256": sha256(verilog.encode()).hexdigest(),
+                    }
+                )
+    console.print(_table(config, simulator, results))
+    if waves is not None:
+        console.print("Waves: " + ", ".join(str(_wave_file(waves, stimulus)) for stimulus in stimuli))
+    return results
+
+
+def _from_file(path: Path, config: MacConfig, cycles: int, seed: int) -> Stimulus:
+    operands = Operands.load(path)
+    stimulus = Stimulus.from_operands(operands, config, cycles, seed)
+    if not stimulus.completed.any():
+        longest = max(layer.weights.shape[1] for layer in operands.layers)
+        raise InputError(
+            f"--cycles {cycles}: no sum of {path} ends in them; give {-(-longest // config.lanes)} or more, "
+            f"the cycles of {longest} products in {config.lanes} lanes"
+        )
+    return stimulus
+
+
+def _check_waves(waves: Path, stimuli: Sequence[Stimulus], simulator: Simulator) -> None:
+    if waves.suffix not in (known := WAVE_SUFFIXES[simulator.name]):
+        raise InputError(f"--waves {waves}: {simulator.name} writes {' and '.join(known)} files; end the name so")
+    if not waves.parent.is_dir() or not os.access(waves.parent, os.W_OK):
+        raise InputError(f"--waves {waves}: {waves.parent} is not a directory that can be written; make it first")
+    for stimulus in stimuli:
+        if (file := _wave_file(waves, stimulus)).exists():
+            raise InputError(f"--waves {waves}: {file} exists and is not overwritten; remove it or give another name")
+
+
+def _wave_file(waves: Path, stimulus: Stimulus) -> Path:
+    return waves.with_name(f"{waves.stem}-{stimulus.source}{waves.suffix}")
+
+
+@contextmanager
+def _progress(console: Console, config: MacConfig) -> Iterator[Progress]:
+    """A bar per stimulus, which goes away when all is done: the table takes its place."""
+    columns = (TextColumn(f"{config.name}  {{task.description}}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress
+
+
+def _table(config: MacConfig, simulator: Simulator, results: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=f"{config.name} ({config.architecture}) in {simulator.version}: every sum as in the golden model")
+    for heading in ("operands", "cycles", "MACs compared", "sums compared", "with the file's sums"):
+        table.add_column(heading, justify="left" if heading == "operands" else "right")
+    for result in results:
+        stated = result["stated_sums_compared"]
+        numbers = (result["cycles"], result["macs_compared"], result["sums_compared"])
+        table.add_row(result["source"], *(f"{number:,}" for number in numbers), f"{stated:,}" if stated else "-")
+    return table

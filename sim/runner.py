@@ -1,0 +1,243 @@
+"""Compile a unit and run the bench on it, through cocotb's runner, for Icarus and Verilator alike.
+
+    with build(verilog, config, find_simulator("icarus")) as design:
+        counts = design.run(stimulus)
+
+Everything happens in a private temporary directory, so that any number of runs can go on at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import golden
+from golden import DintError, InputError, MacConfig, ToolError
+
+from .processes import run_group
+from .simulators import Simulator
+from .stimulus import Stimulus
+
+__all__ = ["WAVE_SUFFIXES", "Counts", "Design", "SimulationMismatch", "build"]
+
+WAVE_SUFFIXES = {"icarus": (".vcd", ".fst"), "verilator": (".vcd",)}
+# What cocotb or a simulator would take from the surroundings, and what would make a run depend on them.
+_NOT_INHERITED = ("COCOTB_", "GPI_", "PYGPI_", "PYTEST_", "SIM_CMD_", "WAVES", "GUI", "PYTHONPATH", "VERILATOR_", "IVERILOG_")
+
+
+class SimulationMismatch(DintError):
+    """The simulated unit and the golden model (or the operand file) disagree; the message names the operands."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one run compared."""
+
+    macs: int  # products that took part in compared sums
+    sums: int  # accumulator values compared with the golden model, one each cycle
+    stated_sums: int  # complete sums that were compared with the operand file too
+    seconds: float
+
+
+@contextmanager
+def build(
+    verilog: str, config: MacConfig, simulator: Simulator, *, waves: str = "", time_limit_s: float = 1800.0
+) -> Iterator[Design]:
+    """Compile `verilog` (the text of module `config.name`); the result lives as long as the block.
+
+    `waves` is ".vcd", ".fst" or empty: runs record waves in that format.
+
+    Raises
+    ------
+    InputError
+        If the simulator cannot write such waves.
+    ToolError
+        If the text does not compile, or not within the time limit.
+    """
+    if waves and waves not in WAVE_SUFFIXES[simulator.name]:
+        known = " or ".join(WAVE_SUFFIXES[simulator.name])
+        raise InputError(f"--waves: {simulator.name} cannot write {waves!r} files; give a name that ends in {known}")
+    with tempfile.TemporaryDirectory(prefix="dint-sim-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        source = directory / f"{config.name}.v"
+        source.write_text(verilog)
+        design = Design(config, simulator, directory, waves, time_limit_s)
+        arguments: dict[str, Any] = {
+            "sources": [str(source)],
+            "hdl_toplevel": config.name,
+            "build_dir": str(directory / "build"),
+            "always": True,
+            "timescale": ["1ns", "1ps"],
+            "waves": bool(waves),
+            # Style is the generator's linter's business; what changes a result (latches, widths of ports) fails the bench.
+            "build_args": ["-Wno-fatal"] if simulator.name == "verilator" else [],
+        }
+        design._step("build", arguments, directory)
+        yield design
+
+
+@dataclass(frozen=True)
+class Design:
+    """A compiled unit, ready to run stimuli."""
+
+    config: MacConfig
+    simulator: Simulator
+    directory: Path
+    waves: str
+    time_limit_s: float
+
+    def run(self, stimulus: Stimulus, *, waves: Path | None = None, on_progress: Callable[[int], None] | None = None) -> Counts:
+        """Replay `stimulus` and compare every cycle; the waves go to the file `waves`, of a failed run too.
+
+        `on_progress` is called with the number of cycles done, now and then.
+
+        Raises
+        ------
+        InputError
+            If the unit cannot take the stimulus, or the wave file cannot be written.
+        SimulationMismatch
+            At the first accumulator value that is not the golden model's, or not the operand file's.
+        ToolError
+            If the simulator fails, exceeds the time limit, or the bench did not compare all there was.
+        """
+        # Imported here: it imports cocotb, which only a simulation needs.
+        from .bench import BENCH_FOLDER, config_as_data
+
+        stimulus.check(self.config)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.directory))
+        stimulus.save(folder / "stimulus.npz")
+        (folder / "config.json").write_text(json.dumps(config_as_data(self.config)))
+        trace = folder / f"waves{self.waves}"
+        arguments: dict[str, Any] = {
+            "test_module": "sim.bench",
+            "hdl_toplevel": self.config.name,
+            "hdl_toplevel_lang": "verilog",
+            "build_dir": str(self.directory / "build"),
+            "test_dir": str(folder),
+            "results_xml": str(folder / "results.xml"),
+            "extra_env": {BENCH_FOLDER: str(folder), "COCOTB_LOG_LEVEL": "WARNING"},
+            "seed": 0,
+            "waves": bool(self.waves),
+            "timescale": ["1ns", "1ps"],
+        }
+        environment = {}
+        if self.waves and self.simulator.name == "icarus":
+            arguments["plusargs"] = [f"+dumpfile_path={trace}"]
+            environment["SIM_CMD_SUFFIX"] = f"-{self.waves[1:]}"  # the last such argument decides the format
+        elif self.waves:
+            arguments["test_args"] = ["--trace-file", str(trace)]
+        started = time.monotonic()
+        try:
+            self._step("test", arguments, folder, environment, on_progress)
+        except ToolError:
+            _raise_failure(self.config, stimulus, folder)  # the bench's own finding says more than an exit code
+            raise
+        finally:
+            if waves is not None and trace.is_file():
+                _move(trace, waves)
+        _raise_failure(self.config, stimulus, folder)
+        counts = _counts(folder, stimulus, self.simulator)
+        return Counts(*counts, seconds=time.monotonic() - started)
+
+    def _step(
+        self,
+        step: str,
+        arguments: dict[str, Any],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run `sim.launch` in a process group of its own; whatever ends this function ends the group."""
+        log, job = folder / f"{step}.log", folder / f"{step}.json"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+        # Where this package is, and where the interpreter that runs it looks, whatever the current directory.
+        paths = dict.fromkeys([str(Path(golden.__file__).parent.parent), *(path for path in sys.path if path)])
+        inherited |= {"PYTHONPATH": os.pathsep.join(paths), **self.simulator.environment, **(environment or {})}
+        alive, held = os.pipe()
+        arguments = arguments | {"log_file": str(log)}
+        job.write_text(json.dumps({"simulator": self.simulator.name, "step": step, "parent": alive, "arguments": arguments}))
+        with (folder / f"{step}.launch.log").open("wb") as output:
+            try:
+                code = run_group(
+                    [sys.executable, "-m", "sim.launch", str(job)],
+                    self.time_limit_s,
+                    lambda: on_progress and on_progress(_progress(folder)),
+                    cwd=folder,
+                    env=inherited,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(alive,),
+                )
+            except TimeoutError:
+                raise ToolError(
+                    f"{self.simulator.name}: {step} of {self.config.name} exceeded {self.time_limit_s:g} s and was stopped; "
+                    "give a higher --time-limit, or fewer --cycles"
+                ) from None
+            finally:
+                os.close(alive)
+                os.close(held)
+        if code:
+            told = _last_words(log) or _last_words(folder / f"{step}.launch.log") or "it said nothing"
+            raise ToolError(f"{self.simulator.name}: {step} of {self.config.name} failed: {told}")
+
+
+def _counts(folder: Path, stimulus: Stimulus, simulator: Simulator) -> tuple[int, int, int]:
+    """What the bench says it compared, if cocotb says that its test passed and it is all there was to compare."""
+    try:
+        cases = list(ElementTree.parse(folder / "results.xml").getroot().iter("testcase"))
+        result = json.loads((folder / "result.json").read_text())
+    except (OSError, ElementTree.ParseError, ValueError):
+        raise ToolError(f"{simulator.name}: the bench left no results: {_last_words(folder / 'test.log')}") from None
+    passed = [case for case in cases if len(case.findall("failure") + case.findall("error") + case.findall("skipped")) == 0]
+    if len(cases) != 1 or len(passed) != 1:
+        raise ToolError(f"{simulator.name}: {len(passed)} of {len(cases)} benches passed: {_last_words(folder / 'test.log')}")
+    counts = (result["macs"], result["sums"], result["stated_sums"])
+    wanted = (stimulus.macs, stimulus.cycles, int(stimulus.completed.sum()))
+    if counts != wanted:
+        raise ToolError(f"{simulator.name}: the bench compared {counts} MACs, sums and stated sums, not all of {wanted}")
+    return counts
+
+
+def _raise_failure(config: MacConfig, stimulus: Stimulus, folder: Path) -> None:
+    with suppress(OSError, ValueError):
+        if failure := json.loads((folder / "result.json").read_text())["failure"]:
+            raise SimulationMismatch(f"{config.name}, {stimulus.source} operands, {failure}")
+
+
+def _progress(folder: Path) -> int:
+    try:
+        return int((folder / "progress").read_text())
+    except (OSError, ValueError):  # not there yet, or just being written
+        return 0
+
+
+def _last_words(log: Path) -> str:
+    """The line of a log that says most about a failure: the first with "error" in it, else the last."""
+    with suppress(OSError):
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")[:400]
+    return ""
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move across file systems, whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"--waves {target}: cannot be written ({error.strerror}); name another file") from None
+    finally:
+        temporary.unlink(missing_ok=True)

