@@ -1,0 +1,257 @@
+"""Gate-level netlists: one flat module of library cells, as Yosys writes it, read into ports, cells and nets.
+
+Understood is what `write_verilog -noattr -noexpr` puts out after `splitnets`: declarations, cell instances with named pins,
+and assignments of names, selects, constants and concatenations to each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from golden.errors import InputError
+
+__all__ = ["Instance", "Netlist", "Port", "read_netlist"]
+
+_TOKEN = re.compile(
+    r"""\s+|//[^\n]*|/\*.*?\*/|\(\*.*?\*\)        # blanks, comments, attributes
+    |(?P<name>\\\S+|[A-Za-z_][\w$]*)              # identifiers, escaped or not
+    |(?P<constant>\d+'s?[bhdoBHDO][0-9a-fA-FxzXZ_]+)
+    |(?P<number>\d+)
+    |(?P<mark>[()\[\]{},;:.=\#])""",
+    re.VERBOSE | re.DOTALL,
+)
+_BASES = {"b": 2, "o": 8, "d": 10, "h": 16}
+
+# The two constant nets.
+ZERO, ONE = "1'b0", "1'b1"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port: its bits are the nets `bits`, least significant first."""
+
+    name: str
+    direction: str
+    bits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A library cell in the netlist; `pins` maps connected pins to nets."""
+
+    name: str
+    cell: str
+    pins: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A flat module. A net is named after one of its names: `n` or, for a bit of a vector, `n[3]`; no escapes."""
+
+    name: str
+    ports: Mapping[str, Port]
+    instances: tuple[Instance, ...]
+
+    @cached_property
+    def nets(self) -> frozenset[str]:
+        """Nets that a cell pin is connected to, without the constants."""
+        return frozenset(net for instance in self.instances for net in instance.pins.values()) - {ZERO, ONE}
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Names of the library cells in use, sorted."""
+        return tuple(sorted({instance.cell for instance in self.instances}))
+
+
+def read_netlist(path: Path, top: str) -> Netlist:
+    """The module `top` of a Verilog file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no such module, or holds something that a flat netlist of cells does not.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise InputError(f"netlist {path}: cannot be read ({error.strerror})") from None
+    try:
+        return _Reader(_tokens(text), top).module()
+    except _SyntaxError as error:
+        raise InputError(f"netlist {path}: {error}") from None
+
+
+class _SyntaxError(Exception):
+    """What is wrong with the netlist."""
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, place = [], 0
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        if match is None:
+            line = text.count("\n", 0, place) + 1
+            raise _SyntaxError(
+                f"line {line}: {text[place : place + 20].split(chr(10))[0]!r} has no place in a netlist of cells"
+            )
+        place = match.end()
+        if match.lastgroup:
+            tokens.append(match[match.lastgroup])
+    return tokens
+
+
+class _Reader:
+    """One pass over the tokens of the file."""
+
+    def __init__(self, tokens: list[str], top: str) -> None:
+        self.tokens, self.top, self.position = tokens, top, 0
+        self.widths: dict[str, tuple[int, int] | None] = {}  # msb and lsb of vectors, None for single nets
+        self.directions: dict[str, str] = {}
+        self.connections: list[tuple[str, str, dict[str, list[str]]]] = []
+        self.aliases: dict[str, str] = {}
+
+    def module(self) -> Netlist:
+        while self.position < len(self.tokens):
+            if self.take() == "module" and _plain(self.peek()) == self.top:
+                break
+        else:
+            raise _SyntaxError(f"it has no module {self.top}")
+        while self.take() != ";":  # the list of port names; directions follow in the body
+            pass
+        while (word := self.take()) != "endmodule":
+            if word in ("input", "output", "inout", "wire"):
+                self.declaration(word)
+            elif word == "assign":
+                self.assignment()
+            else:
+                self.instance(word)
+        return self.netlist()
+
+    def netlist(self) -> Netlist:
+        ports = {
+            name: Port(name, direction, tuple(self.find(bit) for bit in reversed(self.bits(name))))
+            for name, direction in self.directions.items()
+        }
+        instances = []
+        for name, cell, pins in self.connections:
+            if wide := [pin for pin, bits in pins.items() if len(bits) > 1]:
+                raise _SyntaxError(f"pin {wide[0]} of {cell} {name} is a vector: flatten the netlist into library cells")
+            instances.append(Instance(name, cell, {pin: self.find(bits[0]) for pin, bits in pins.items() if bits}))
+        return Netlist(self.top, ports, tuple(instances))
+
+    def declaration(self, kind: str) -> None:
+        span = None
+        if self.peek() == "[":
+            self.take()
+            high = int(self.take())
+            self.expect(":")
+            span = (high, int(self.take()))
+            self.expect("]")
+        while True:
+            name = _plain(self.take())
+            self.widths[name] = span
+            if kind != "wire":
+                self.directions[name] = kind
+            if (mark := self.take()) == ";":
+                return
+            if mark == "=":  # a wire with its value
+                self.position -= 2
+                self.assignment()
+                return
+
+    def assignment(self) -> None:
+        target = self.operand()
+        self.expect("=")
+        source = self.operand()
+        self.expect(";")
+        source = source[-len(target) :] if len(source) > len(target) else source
+        source = [ZERO] * (len(target) - len(source)) + source
+        for one, other in zip(target, source, strict=True):
+            a, b = self.find(one), self.find(other)
+            if a != b:
+                # Constants and ports keep their names: they are what other files call the net.
+                a, b = (b, a) if a in (ZERO, ONE) or (a.split("[")[0] in self.directions and b not in (ZERO, ONE)) else (a, b)
+                self.aliases[a] = b
+
+    def instance(self, cell: str) -> None:
+        if self.peek() == "#":
+            raise _SyntaxError(f"instance of {cell} has parameters: it is no library cell, map the design first")
+        name = _plain(self.take())
+        self.expect("(")
+        pins: dict[str, list[str]] = {}
+        while self.peek() != ")":
+            self.expect(".")
+            pin = _plain(self.take())
+            self.expect("(")
+            pins[pin] = [] if self.peek() == ")" else self.operand()
+            self.expect(")")
+            if self.peek() == ",":
+                self.take()
+        self.expect(")")
+        self.expect(";")
+        self.connections.append((name, _plain(cell), pins))
+
+    def operand(self) -> list[str]:
+        """The nets of a name, a select, a constant or a concatenation, most significant first."""
+        token = self.take()
+        if token == "{":
+            bits = self.operand()
+            while self.peek() == ",":
+                self.take()
+                bits += self.operand()
+            self.expect("}")
+            return bits
+        if "'" in token and not token.startswith("\\"):
+            return _constant(token)
+        name = _plain(token)
+        if self.peek() != "[" or self.widths.get(name) is None:
+            return self.bits(name)
+        self.take()
+        high = low = int(self.take())
+        if self.peek() == ":":
+            self.take()
+            low = int(self.take())
+        self.expect("]")
+        return [f"{name}[{i}]" for i in range(high, low - 1, -1)]
+
+    def bits(self, name: str) -> list[str]:
+        span = self.widths.get(name)
+        if span is None:
+            return [name]
+        high, low = span
+        return [f"{name}[{i}]" for i in range(high, low - 1, -1)]
+
+    def find(self, net: str) -> str:
+        while net in self.aliases:
+            net = self.aliases[net]
+        return net
+
+    def peek(self) -> str:
+        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+
+    def take(self) -> str:
+        if self.position >= len(self.tokens):
+            raise _SyntaxError("it ends inside a module; it seems truncated")
+        self.position += 1
+        return self.tokens[self.position - 1]
+
+    def expect(self, mark: str) -> None:
+        if (token := self.take()) != mark:
+            raise _SyntaxError(f"{mark!r} is missing before {token!r}")
+
+
+def _plain(name: str) -> str:
+    return name[1:] if name.startswith("\\") else name
+
+
+def _constant(token: str) -> list[str]:
+    width, digits = token.split("'")
+    digits = digits.lower().replace("s", "").replace("_", "")
+    if set(digits[1:]) & set("xz"):
+        raise _SyntaxError(f"the constant {token} is undefined: run 'setundef -zero' before writing the netlist")
+    value = int(digits[1:], _BASES[digits[0]])
+    return [ONE if value >> i & 1 else ZERO for i in reversed(range(int(width)))]
