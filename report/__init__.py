@@ -1,0 +1,1 @@
+"""One static page and its machine-readable twin, made from plain results: runs no tool and measures nothing."""

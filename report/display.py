@@ -1,0 +1,75 @@
+"""How figures are written for people: fixed units, four significant digits, and "not measured" for null."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "NOT_MEASURED",
+    "condition",
+    "count",
+    "femtojoules",
+    "format_name",
+    "lanes",
+    "period",
+    "plural",
+    "ratio",
+    "significant",
+]
+
+NOT_MEASURED = "not measured"
+
+_ACTIVITY = {"sdf": "with gate delays (SDF)", "zero-delay": "zero-delay"}
+_OPERANDS = {"opt": "OPT operands", "uniform": "uniform operands"}
+
+
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number with that many significant digits, grouped by thousands, never in exponent form: 12345.6 -> '12,346'."""
+    if value is None:
+        return NOT_MEASURED
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def femtojoules(joules: float | None) -> str:
+    """An energy in J, written in fJ without the unit."""
+    return NOT_MEASURED if joules is None else significant(joules * 1e15)
+
+
+def ratio(value: float | None) -> str:
+    """1.934 -> '1.93×'."""
+    return NOT_MEASURED if value is None else f"{value:.2f}×"
+
+
+def count(value: int | None) -> str:
+    """An integer grouped by thousands."""
+    return NOT_MEASURED if value is None else f"{value:,d}"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """1 lane, 16 lanes; `nouns` is an irregular plural."""
+    return f"{number:,d} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def lanes(number: int) -> str:
+    """The lane count in words."""
+    return plural(number, "lane")
+
+
+def period(nanoseconds: float | None) -> str:
+    """A clock period with its unit."""
+    return "no clock target" if nanoseconds is None else f"{significant(nanoseconds, 3)} ns"
+
+
+def format_name(name: str) -> str:
+    """Catalogue name as it is written in prose: 'dint4' -> 'dINT4', 'fp4_e2m1' -> 'FP4 E2M1'."""
+    upper = name.upper().replace("_", " ")
+    return f"d{upper[1:]}" if name.lower().startswith("dint") else upper
+
+
+def condition(operands: str | None, dataflow: str | None, activity: str | None) -> str:
+    """Under what an energy was measured: 'OPT operands, streaming, with gate delays (SDF)'."""
+    parts = [_OPERANDS.get(operands or "", operands), dataflow, _ACTIVITY.get(activity or "", activity)]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,63 @@
+"""`metrics.json`: the page's figures for machines, with METRICS2.1-style names (`design__instance__area`, `power__total`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from golden.artifacts import sha256_of
+
+from . import summary
+
+__all__ = ["metrics"]
+
+_DESIGN_NAMES = {
+    "area_um2": "design__instance__area",  # um2
+    "cells": "design__instance__count",
+    "target_period_ns": "clock__period",  # ns
+    "delay_ns": "timing__critical_path__delay",  # ns
+    "slack_ns": "timing__setup__ws",  # ns
+}
+_ENERGY_NAMES = {
+    "period_ns": "clock__period",  # ns
+    "power_w": "power__total",  # W
+    "internal_w": "power__internal__total",
+    "switching_w": "power__switching__total",
+    "leakage_w": "power__leakage__total",
+    "energy_per_mac_j": "energy__per_mac",  # J
+    "by_part_j": "energy__per_mac__by_part",
+    "annotated_fraction": "activity__annotated",  # fraction of nets
+}
+
+
+def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data of `metrics.json`; figures that were not measured stay null."""
+    simulations = results["simulations"]
+    return {
+        "date": results["date"],
+        "versions": results["versions"],
+        "results_sha256": sha256_of(results),
+        "comparisons": results["comparisons"],
+        "headline": [entry.as_data() for entry in summary.headline(results)],
+        "designs": [_renamed(design, _DESIGN_NAMES) for design in results["designs"]],
+        "energies": [_renamed(energy, _ENERGY_NAMES) for energy in results["energies"]],
+        "accuracy": results["accuracy"],
+        "verification": {
+            "simulations": simulations,
+            "macs_compared": sum(run["macs_compared"] for run in simulations),
+            "sums_compared": sum(run["sums_compared"] for run in simulations),
+            "gate_level_sums_compared_for_energy": sum(energy["sums_compared"] for energy in results["energies"]),
+        },
+        "effort": results["effort"],
+        "operands": results["operands"],
+        "not_measured": results["not_measured"],
+        "provenance": results["provenance"],
+    }
+
+
+def _renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    renamed = {names.get(name, name): value for name, value in entry.items()}
+    if "area_by_part_um2" in renamed:
+        parts = renamed.pop("area_by_part_um2") or {}
+        renamed |= {f"design__instance__area__part:{name.replace(' ', '_')}": value for name, value in parts.items()}
+    return renamed

@@ -1,0 +1,107 @@
+"""The page: one self-contained `index.html`, with `metrics.json` and `results.json` beside it, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from golden.artifacts import canonical_json, output_directory, sha256_of, write_file
+
+from . import display, ledger, schema, summary
+
+__all__ = ["render", "write"]
+
+_HERE = Path(__file__).resolve().parent
+
+
+def write(results: dict[str, Any], out: Path) -> Path:
+    """Check `results` (shape: `schema.RESULTS`) and write the report into `out`; returns the path of `index.html`.
+
+    Raises InputError when a key is missing, a ratio is not baseline / candidate, or `out` cannot be written.
+    """
+    from .metrics import metrics
+
+    schema.check(results)
+    with output_directory(out) as scratch:
+        write_file(scratch / "index.html", render(results))
+        write_file(scratch / "metrics.json", canonical_json(metrics(results)))
+        write_file(scratch / "results.json", canonical_json(results))
+    return out / "index.html"
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """The HTML text of checked results: same results, same bytes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from .charts import charts
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "count": display.count,
+        "fj": display.femtojoules,
+        "figure": display.significant,
+        "fmt": display.format_name,
+        "period": display.period,
+        "ratio": display.ratio,
+    }
+    return environment.get_template("template.html").render(
+        results=results,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        svg=Markup,
+        ranges=summary.headline(results),
+        kinds=summary.KINDS,
+        paper=summary.PAPER,
+        charts=charts(results),
+        tables=_comparison_tables(results),
+        layers=_layers(results),
+        verification=_verification(results),
+        ledger=ledger.ledger(results),
+        artefacts={entry["artefact"] for entry in results["provenance"]},
+        results_sha256=sha256_of(results),
+        not_measured=display.NOT_MEASURED,
+    )
+
+
+def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The comparison rows, split by reference and kind in the order of the headline: those that lead, and all of them."""
+    tables: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in results["comparisons"]:
+        tables.setdefault((row["reference"], row["kind"]), []).append(row)
+    kinds = list(summary.KINDS)
+    found = []
+    for reference, kind in sorted(tables, key=lambda key: (key[0] != "int8", key[0], kinds.index(key[1]))):
+        rows = sorted(tables[reference, kind], key=_row_order)
+        leading = sorted(summary.leading(rows), key=_row_order)
+        found.append({"reference": reference, "kind": kind, "rows": rows, "leading": leading})
+    return found
+
+
+def _row_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    where = row["pdk"], row["lanes"], row["period_ns"] or 0, row["objective"], row["candidate"]["format"]
+    return *where, row["operands"] or "", row["dataflow"] or "", row["activity"] or ""
+
+
+def _layers(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Error split by layer, by method."""
+    layers: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in results["accuracy"]["layers"]:
+        layers.setdefault(entry["row"], []).append(entry)
+    return layers
+
+
+def _verification(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts per level, and those of the gate-level runs behind the energies."""
+    levels = {}
+    for level, words in (("rtl", "RTL"), ("gate", "Gate level")):
+        runs = [run for run in results["simulations"] if run["level"] == level]
+        levels[words] = {
+            "runs": len(runs),
+            "macs": sum(run["macs_compared"] for run in runs),
+            "sums": sum(run["sums_compared"] for run in runs),
+        }
+    energies = results["energies"]
+    return {"levels": levels, "energy_runs": len(energies), "energy_sums": sum(energy["sums_compared"] for energy in energies)}

@@ -1,0 +1,272 @@
+"""The shape of `results.json`, checked before anything is drawn: a missing key is refused, a missing figure is null.
+
+The shape is data: a dict is an object whose listed keys must be there (others are allowed and ignored), a one-element list
+is a list of such values, `Each(value)` an object with free names. `FIGURE` is a measured number or null; the page shows null as
+"not measured".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from golden.artifacts import canonical_json
+from golden.errors import InputError
+
+__all__ = ["FIGURE", "RESULTS", "Each", "check"]
+
+RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
+PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
+
+
+@dataclass(frozen=True)
+class Each:
+    """An object with free names whose values all have one shape."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A string, number or truth value; `null` says whether null may stand for it."""
+
+    name: str
+    types: tuple[type, ...]
+    null: bool = False
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A word of a closed list."""
+
+    words: tuple[str, ...]
+    null: bool = False
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """An object or list that may be null as a whole."""
+
+    value: Any
+
+
+TEXT = Scalar("text", (str,))
+TEXT_OR_NULL = Scalar("text", (str,), null=True)
+COUNT = Scalar("an integer", (int,))
+TRUTH = Scalar("true or false", (bool,))
+FIGURE = Scalar("a number", (int, float), null=True)
+ANY = Scalar("anything", (object,), null=True)
+
+_SIDE = {
+    "format": TEXT,
+    "architecture": TEXT,
+    "area_um2": FIGURE,
+    "delay_ns": FIGURE,
+    "energy_per_mac_j": FIGURE,
+    "power_w": FIGURE,
+    "leakage_w": FIGURE,
+}
+
+RESULTS: dict[str, Any] = {
+    "date": TEXT,
+    "versions": Each(TEXT),
+    "accuracy": {
+        "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
+        "calibration": {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT},
+        "protocols": Each(
+            {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
+        ),
+        "rows": [
+            {
+                "name": TEXT,
+                "weights": TEXT,
+                "activations": TEXT,
+                "scaling": TEXT,
+                "rounding": TEXT_OR_NULL,
+                "form": TEXT_OR_NULL,
+                "chosen": TRUTH,
+                "perplexity": Each(FIGURE),
+                "perplexity_standard_error": Maybe(Each(FIGURE)),
+                "kl": Maybe(Each(FIGURE)),
+                "kl_standard_error": Maybe(Each(FIGURE)),
+                "output_error": Maybe({"total": FIGURE, "underflow": FIGURE, "rounding": FIGURE, "cross": FIGURE}),
+                "zero_fraction": FIGURE,
+            }
+        ],
+        "layers": [
+            {
+                "row": TEXT,
+                "layer": TEXT,
+                "total": FIGURE,
+                "underflow": FIGURE,
+                "rounding": FIGURE,
+                "cross": FIGURE,
+                "zero_fraction": FIGURE,
+            }
+        ],
+    },
+    "operands": Each({"sha256": TEXT, "layers": [TEXT], "tokens": COUNT}),
+    "simulations": [
+        {
+            "design": TEXT,
+            "format": TEXT,
+            "architecture": TEXT,
+            "lanes": COUNT,
+            "simulator": TEXT,
+            "level": OneOf(("rtl", "gate")),
+            "source": TEXT,
+            "macs_compared": COUNT,
+            "sums_compared": COUNT,
+        }
+    ],
+    "designs": [
+        {
+            "design": TEXT,
+            "pdk": TEXT,
+            "format": TEXT,
+            "architecture": TEXT,
+            "lanes": COUNT,
+            "objective": TEXT,
+            "target_period_ns": FIGURE,
+            "area_um2": FIGURE,
+            "delay_ns": FIGURE,
+            "cells": COUNT,
+            "area_by_part_um2": Maybe(Each(FIGURE)),
+            "options": ANY,
+            "netlist_sha256": TEXT,
+            "verilog_sha256": TEXT,
+        }
+    ],
+    "energies": [
+        {
+            "design": TEXT,
+            "pdk": TEXT,
+            "format": TEXT,
+            "architecture": TEXT,
+            "lanes": COUNT,
+            "netlist_sha256": TEXT,
+            "period_ns": FIGURE,
+            "operands": TEXT,
+            "dataflow": TEXT,
+            "activity": OneOf(("sdf", "zero-delay")),
+            "energy_per_mac_j": FIGURE,
+            "power_w": FIGURE,
+            "internal_w": FIGURE,
+            "switching_w": FIGURE,
+            "leakage_w": FIGURE,
+            "by_part_j": Maybe(Each(FIGURE)),
+            "annotated_fraction": FIGURE,
+            "cycles": COUNT,
+            "sums_compared": COUNT,
+        }
+    ],
+    "comparisons": [
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "period_ns": FIGURE,
+            "objective": OneOf(("area", "energy")),
+            "kind": OneOf(("equal-clock", "minimum-area")),
+            "reference": TEXT,
+            "baseline": _SIDE,
+            "candidate": _SIDE,
+            "area_ratio": FIGURE,
+            "energy_ratio": FIGURE,
+            "operands": TEXT_OR_NULL,
+            "dataflow": TEXT_OR_NULL,
+            "activity": OneOf(("sdf", "zero-delay"), null=True),
+        }
+    ],
+    "effort": Each({"syntheses": COUNT, "architectures": [TEXT]}),
+    "not_measured": [TEXT],
+    "stages": [{"name": TEXT, "seconds": FIGURE, "reused": TRUTH}],
+    "provenance": [{"artefact": TEXT, "sha256": TEXT, "made_from": [TEXT]}],
+}
+
+
+def check(results: Any, source: str = "results.json") -> None:
+    """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault, e.g. `designs[3].area_um2`."""
+    _check(results, RESULTS, "", source)
+    try:
+        canonical_json(results)
+    except (TypeError, ValueError) as error:
+        raise _fault(source, "", f"is not plain JSON ({error})") from None
+    for name, figure, parts in (("designs", "area_um2", "area_by_part_um2"), ("energies", "energy_per_mac_j", "by_part_j")):
+        for index, entry in enumerate(results[name]):
+            _check_parts(entry, figure, parts, f"{name}[{index}]", source)
+    for index, row in enumerate(results["comparisons"]):
+        for quantity, figure in (("area", "area_um2"), ("energy", "energy_per_mac_j")):
+            _check_ratio(row, quantity, figure, f"comparisons[{index}]", source)
+
+
+def _check(value: Any, shape: Any, path: str, source: str) -> None:
+    if isinstance(shape, Maybe):
+        if value is not None:
+            _check(value, shape.value, path, source)
+    elif isinstance(shape, Each):
+        _expect(isinstance(value, Mapping), value, "an object", path, source)
+        for name, item in value.items():
+            _check(item, shape.value, _join(path, name), source)
+    elif isinstance(shape, dict):
+        _expect(isinstance(value, Mapping), value, "an object", path, source)
+        for name, inner in shape.items():
+            if name not in value:
+                raise _fault(source, _join(path, name), "is missing")
+            _check(value[name], inner, _join(path, name), source)
+    elif isinstance(shape, list):
+        _expect(isinstance(value, list), value, "a list", path, source)
+        for index, item in enumerate(value):
+            _check(item, shape[0], f"{path}[{index}]", source)
+    elif isinstance(shape, OneOf):
+        allowed = value in shape.words or (shape.null and value is None)
+        _expect(allowed, value, f"one of {', '.join(shape.words)}", path, source)
+    else:
+        _check_scalar(value, shape, path, source)
+
+
+def _check_scalar(value: Any, shape: Scalar, path: str, source: str) -> None:
+    if value is None:
+        _expect(shape.null, value, shape.name, path, source)
+        return
+    # bool is an int in Python, but a truth value where a figure belongs is a mistake.
+    fits = isinstance(value, shape.types) and (not isinstance(value, bool) or bool in shape.types or object in shape.types)
+    _expect(fits, value, shape.name, path, source)
+    if isinstance(value, float):
+        _expect(math.isfinite(value), value, "a finite number, or null where nothing was measured", path, source)
+
+
+def _check_ratio(row: Mapping[str, Any], quantity: str, figure: str, path: str, source: str) -> None:
+    """A ratio is baseline / candidate of the figures beside it, and null exactly when one of them is."""
+    ratio, baseline, candidate = row[f"{quantity}_ratio"], row["baseline"][figure], row["candidate"][figure]
+    name = f"{path}.{quantity}_ratio"
+    if baseline is None or candidate is None:
+        _expect(ratio is None, ratio, f"null while {figure} of one side is null", name, source)
+        return
+    _expect(baseline > 0 and candidate > 0, min(baseline, candidate), "a ratio of positive figures", name, source)
+    expected = baseline / candidate
+    close = ratio is not None and math.isclose(ratio, expected, rel_tol=RATIO_TOLERANCE)
+    _expect(close, ratio, f"baseline / candidate = {expected:.4g}", name, source)
+
+
+def _check_parts(entry: Mapping[str, Any], figure: str, parts: str, path: str, source: str) -> None:
+    """The parts of a figure may leave some of it unassigned, but may not exceed it."""
+    if entry[figure] is not None and entry[parts]:
+        total = sum(value for value in entry[parts].values() if value is not None)
+        fits = total <= entry[figure] * (1 + PARTS_TOLERANCE)
+        _expect(fits, total, f"parts that sum to {figure} = {entry[figure]:.4g} at most", f"{path}.{parts}", source)
+
+
+def _expect(condition: bool, value: Any, wanted: str, path: str, source: str) -> None:
+    if not condition:
+        shown = repr(value)
+        raise _fault(source, path, f"is {shown if len(shown) <= 40 else shown[:37] + '...'}, expected {wanted}")
+
+
+def _fault(source: str, path: str, what: str) -> InputError:
+    return InputError(f"{source}: {path or 'the whole'} {what}; make the file anew with `dint report`")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else str(name)
