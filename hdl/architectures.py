@@ -1,0 +1,90 @@
+"""The ways to multiply, by name: which formats each can do, and the bit heap that it makes of a weight and an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from amaranth.hdl import Value
+
+from golden import FORMATS, InputError, MacConfig, NumberFormat
+
+from .baugh_wooley import baugh_wooley
+from .bit_heap import BitHeap
+from .booth import booth, booth_carry
+from .digit_grid import digit_grid, direct_grid, has_grid
+
+__all__ = ["ARCHITECTURES", "Architecture", "architecture_of"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One way to multiply.
+
+    Parameters
+    ----------
+    name
+        As used on the command line.
+    summary
+        What it is, in one line.
+    can_do
+        Whether it can multiply by weights of a format.
+    partial_products
+        Gives the bit heap of number format, weight (code) and activation; None for the behavioural description, which leaves
+        the multiplication to synthesis.
+    """
+
+    name: str
+    summary: str
+    can_do: Callable[[NumberFormat], bool]
+    partial_products: Callable[[NumberFormat, Value, Value], BitHeap] | None
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Names of the catalogue's formats that it can do."""
+        return tuple(name for name, number_format in FORMATS.items() if self.can_do(number_format))
+
+
+def _twos_complement(number_format: NumberFormat) -> bool:
+    half = 1 << (number_format.bits - 1)
+    return all(value == (code if code < half else code - 2 * half) for code, value in enumerate(number_format.values))
+
+
+def _pairs(number_format: NumberFormat) -> bool:
+    return number_format.bits % 2 == 0 and _twos_complement(number_format)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
+        Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
+        Architecture("baugh-wooley", "an array of and gates", _twos_complement, baugh_wooley),
+        Architecture("digit-grid", "two digits a code, the low one with a shared sign", has_grid, digit_grid),
+        Architecture("direct-grid", "two digits a code, every multiple selected for itself", has_grid, direct_grid),
+        Architecture("multiply", "decode, then * and +, left to synthesis: the careless baseline", lambda _: True, None),
+    )
+}
+
+
+def architecture_of(config: MacConfig) -> Architecture:
+    """The architecture that a configuration names.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or it cannot do the format.
+    """
+    name, number_format = config.architecture, config.weight_format
+    able = [architecture.name for architecture in ARCHITECTURES.values() if architecture.can_do(number_format)]
+    if name not in ARCHITECTURES:
+        near = get_close_matches(name.lower(), ARCHITECTURES, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"unknown architecture {name!r}: {hint}{number_format.title} takes {', '.join(able)}")
+    if name not in able:
+        near = get_close_matches(name, able, n=1, cutoff=0)
+        raise InputError(
+            f"architecture {name} cannot do {number_format.title}: did you mean {near[0]}? {number_format.title} takes {', '.join(able)}"
+        )
+    return ARCHITECTURES[name]

@@ -1,0 +1,117 @@
+"""Adding up a bit heap until two rows are left: full adders, column by column, earliest bits first.
+
+A full adder takes three bits of a column and gives one of the same column and one of the next, so their number is the number of
+bits that must vanish, in whatever order. The order decides the delay: taking the three earliest bits of a column is the
+"three-greedy" method (Oklobdzija, Villeger, Liu, IEEE Trans. Computers 45, 1996). Half adders remove no bit and are not used.
+Ones of the constant are spent where they cost least:
+
+* beside a single bit they are the other row;
+* where nothing but one bit a column (the accumulator) and ones are left above, a carry c into ones in all places, c - 1, is the
+  sign extension of ~c: the second row is ~c from there on;
+* elsewhere a full adder with a constant 1 is two gates, the sum ~(a ^ b) and the carry a | b.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from amaranth.hdl import C, Cat, Instance, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["FULL_ADDER", "Compressor"]
+
+FULL_ADDER = "dint_full_adder"
+_FULL_ADDER_DELAY = 2
+
+_Entry = tuple[int, int, Value]  # arrival, order of creation (makes the choice deterministic), bit
+
+
+class Compressor(wiring.Component):
+    """Two rows whose sum is that of a bit heap, modulo 2^`width`.
+
+    Ports: `bits` (in), one per entry of `columns`; `row_0` and `row_1` (out), `width` wide.
+
+    Parameters
+    ----------
+    width
+        Bits of a row. Columns from `width` on are dropped.
+    columns
+        Column of each bit of the port `bits`.
+    arrivals
+        When each of them is stable, in gate delays.
+    constant
+        Added as well, modulo 2^`width`.
+    cells
+        Whether a full adder is an instance of the module `dint_full_adder`, which synthesis can map to a library's cell, or
+        logic.
+    """
+
+    def __init__(self, width: int, columns: Sequence[int], arrivals: Sequence[int], constant: int, *, cells: bool = False) -> None:
+        super().__init__({"bits": In(len(columns)), "row_0": Out(width), "row_1": Out(width)})
+        self._width = width
+        self._columns = tuple(columns)
+        self._arrivals = tuple(arrivals)
+        self._constant = constant % (1 << width)
+        self._cells = cells
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        heaps: list[list[_Entry]] = [[] for _ in range(self._width + 1)]
+        for i, (column, arrival) in enumerate(zip(self._columns, self._arrivals, strict=True)):
+            if column < self._width:
+                heaps[column].append((arrival, i, self.bits[i]))
+        order = len(self._columns)
+        ones = [bool(self._constant >> column & 1) for column in range(self._width)]
+        rows: tuple[list[Value], list[Value]] = ([], [])
+
+        for column in range(self._width):
+            entries = heaps[column]
+            heapq.heapify(entries)
+            while len(entries) > 2:
+                taken = [heapq.heappop(entries) for _ in range(3)]
+                arrival = max(entry[0] for entry in taken) + _FULL_ADDER_DELAY
+                total, carry = self._full_adder(m, f"{column}_{order}", *(entry[2] for entry in taken))
+                heapq.heappush(entries, (arrival, order, total))
+                heaps[column + 1].append((arrival, order, carry))
+                order += 1
+            if ones[column] and len(entries) == 2:
+                if all(ones[column:]) and all(len(above) <= 1 for above in heaps[column + 1 : self._width]):
+                    # One bit goes below the accumulator's, the other, with the ones, is a row of its own.
+                    kept, extended = heapq.heappop(entries)[2], heapq.heappop(entries)[2]
+                    rows[0].append(kept)
+                    rows[0].extend(above[0][2] if above else C(0, 1) for above in heaps[column + 1 : self._width])
+                    extension = Signal(name="extension")
+                    m.d.comb += extension.eq(~extended)
+                    # c - 1 = -(~c), and the kept bit's column takes the least bit of that.
+                    rows[1].extend([extension] * (self._width - column))
+                    break
+                taken = [heapq.heappop(entries) for _ in range(2)]
+                arrival = max(entry[0] for entry in taken) + _FULL_ADDER_DELAY
+                total, carry = self._incremented(m, f"{column}_{order}", taken[0][2], taken[1][2])
+                heapq.heappush(entries, (arrival, order, total))
+                heaps[column + 1].append((arrival, order, carry))
+                order += 1
+                ones[column] = False
+            pair = [entry[2] for entry in sorted(entries, key=lambda entry: entry[:2])]
+            pair += [C(ones[column], 1)] if len(pair) < 2 else []
+            pair += [C(0, 1)] if len(pair) < 2 else []
+            rows[0].append(pair[0])
+            rows[1].append(pair[1])
+
+        m.d.comb += [self.row_0.eq(Cat(rows[0])), self.row_1.eq(Cat(rows[1]))]
+        return m
+
+    def _full_adder(self, m: Module, name: str, a: Value, b: Value, c: Value) -> tuple[Value, Value]:
+        total, carry = Signal(name=f"sum_{name}"), Signal(name=f"carry_{name}")
+        if self._cells:
+            m.submodules[f"adder_{name}"] = Instance(FULL_ADDER, i_a=a, i_b=b, i_c=c, o_sum=total, o_carry=carry)
+        else:
+            m.d.comb += [total.eq(a ^ b ^ c), carry.eq((a & b) | (c & (a | b)))]
+        return total, carry
+
+    def _incremented(self, m: Module, name: str, a: Value, b: Value) -> tuple[Value, Value]:
+        total, carry = Signal(name=f"sum_{name}"), Signal(name=f"carry_{name}")
+        m.d.comb += [total.eq(~(a ^ b)), carry.eq(a | b)]
+        return total, carry

@@ -1,0 +1,90 @@
+"""Verilog-2001 text of a MAC unit: one file, the same bytes every time.
+
+The parts are converted one by one, each with its ports as declared, and the top instantiates them: every lane is an instance of
+the same module, and no name depends on the order in which a converter meets the signals.
+"""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent, fill
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+from golden import MacConfig
+
+from .architectures import ARCHITECTURES, architecture_of
+from .compressor import FULL_ADDER
+from .mac import PARTS, Mac
+
+__all__ = ["generate"]
+
+# Guarded, so that several MAC units can be read together.
+_FULL_ADDER_TEXT = f"""\
+`ifndef {FULL_ADDER.upper()}
+`define {FULL_ADDER.upper()}
+// A module of its own, so that synthesis can map it to a library's full-adder cell.
+module {FULL_ADDER}(a, b, c, sum, carry);
+  input a, b, c;
+  output sum, carry;
+  assign sum = a ^ b ^ c;
+  assign carry = (a & b) | (c & (a | b));
+endmodule
+`endif
+"""
+
+
+def generate(config: MacConfig) -> str:
+    """The Verilog of the unit, whose top module is `config.name`.
+
+    Raises
+    ------
+    InputError
+        If the architecture does not exist or cannot do the format.
+    """
+    architecture_of(config)
+    mac = Mac(config, parts={part: f"{config.name}_{part}" for part in PARTS})
+    texts = [_convert(mac, config.name)]
+    texts += [_convert(part, f"{config.name}_{name}") for name, part in mac.parts.items()]
+    if "compressor" in mac.parts:
+        texts.append(_FULL_ADDER_TEXT)
+    return "\n".join([_header(config), *texts])
+
+
+def _convert(component: wiring.Component, name: str) -> str:
+    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)  # the converter's own header, with its version
+    # Plain names for its temporaries, \$1 and so on, and {8{x}} for { x, x, ... }.
+    text = re.sub(r"\\\$(\d+) ", r"_\1_", text)
+    text = re.sub(r"\{ (\w+)((?:, \1)+) \}", lambda match: f"{{{match[2].count(',') + 1}{{{match[1]}}}}}", text)
+    return _without_unread_wires(text).strip() + "\n"
+
+
+def _without_unread_wires(text: str) -> str:
+    """Drop wires that are assigned and never read, which the converter leaves where a signal has two names."""
+    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\S+?) ?;$", text, flags=re.MULTILINE))
+    for wire in re.findall(r"^  wire (?:\[\d+:0\] )?(\S+?) ?;$", text, flags=re.MULTILINE):
+        uses = len(re.findall(rf"(?<![\w$\\]){re.escape(wire)}(?![\w$])", text))
+        if uses == 2 and wire not in ports:
+            assignment = rf"^  assign {re.escape(wire)} ? = [^;]*;\n"
+            if re.search(assignment, text, flags=re.MULTILINE):
+                text = re.sub(assignment, "", text, flags=re.MULTILINE)
+                text = re.sub(rf"^  wire (?:\[\d+:0\] )?{re.escape(wire)} ?;\n", "", text, flags=re.MULTILINE)
+    return text
+
+
+def _header(config: MacConfig) -> str:
+    number_format = config.weight_format
+    facts = [
+        f"{config.name}: multiply-accumulate unit, {number_format.title} weights x INT{config.activation_bits} activations,"
+        f" {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}",
+        f"architecture {config.architecture}: {ARCHITECTURES[config.architecture].summary}",
+        f"accumulator: {config.accumulator_bits} bits, in units of {number_format.unit} step, for {config.depth} products;"
+        f" visible after {config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}",
+    ]
+    if number_format.bits <= 4:
+        table = ", ".join(f"{code}: {value}" for code, value in enumerate(number_format.values))
+        facts.append(f"codes and their values in units: {table}")
+    lines = [line for fact in facts for line in fill(fact, 118, subsequent_indent="  ").splitlines()]
+    return "".join(f"// {line}\n" for line in lines)
