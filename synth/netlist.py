@@ -14,7 +14,7 @@ from pathlib import Path
 
 from golden.errors import InputError
 
-__all__ = ["Instance", "Netlist", "Port", "read_netlist"]
+__all__ = ["Instance", "Netlist", "PlainNetlist", "Port", "read_netlist"]
 
 _TOKEN = re.compile(
     r"""\s+|//[^\n]*|/\*.*?\*/|\(\*.*?\*\)        # blanks, comments, attributes
@@ -65,6 +65,45 @@ class Netlist:
     def cells(self) -> tuple[str, ...]:
         """Names of the library cells in use, sorted."""
         return tuple(sorted({instance.cell for instance in self.instances}))
+
+    def with_plain_names(self) -> PlainNetlist:
+        """The same netlist as Verilog in which every net is a scalar and no name is escaped.
+
+        Simulators, delay files and waveform readers disagree about escaped names and single bits of vectors; without any,
+        they have nothing to disagree about. Plain names stay as they are.
+        """
+        taken = {self.name, *self.ports}
+        nets = {net: net for net in (ZERO, ONE)}
+        scalars = {port.bits[0] for port in self.ports.values() if len(port.bits) == 1 and port.bits[0] == port.name}
+        every = self.nets | {bit for port in self.ports.values() for bit in port.bits}
+        for net in sorted(every - {ZERO, ONE}):
+            nets[net] = net if net in scalars else _fresh(net, taken)
+        instances = {instance.name: _fresh(instance.name, taken) for instance in self.instances}
+        lines = [f"module {self.name}({', '.join(self.ports)});"]
+        assigns = []
+        for port in self.ports.values():
+            width = f" [{len(port.bits) - 1}:0]" if len(port.bits) > 1 else ""
+            lines.append(f"  {port.direction}{width} {port.name};")
+            for position, bit in enumerate(port.bits):
+                outside = f"{port.name}[{position}]" if width else port.name
+                if nets[bit] != outside:
+                    sides = (nets[bit], outside) if port.direction == "input" else (outside, nets[bit])
+                    assigns.append("  assign {} = {};".format(*sides))
+        lines += [f"  wire {nets[net]};" for net in sorted(every - scalars - {ZERO, ONE})]
+        lines += assigns
+        for instance in self.instances:
+            pins = ", ".join(f".{pin}({nets[net]})" for pin, net in instance.pins.items())
+            lines.append(f"  {instance.cell} {instances[instance.name]} ({pins});")
+        return PlainNetlist("\n".join([*lines, "endmodule", ""]), nets, instances)
+
+
+@dataclass(frozen=True)
+class PlainNetlist:
+    """Verilog without escaped names, and what the nets and the instances of the original are called in it."""
+
+    verilog: str
+    nets: Mapping[str, str]
+    instances: Mapping[str, str]
 
 
 def read_netlist(path: Path, top: str) -> Netlist:
@@ -242,6 +281,18 @@ class _Reader:
     def expect(self, mark: str) -> None:
         if (token := self.take()) != mark:
             raise _SyntaxError(f"{mark!r} is missing before {token!r}")
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    """A plain identifier for `name` that is not taken yet, and takes it."""
+    base = re.sub(r"\W", "_", name)
+    base = base if re.match(r"[A-Za-z_]", base) else f"_{base}"
+    result, count = base, 0
+    while result in taken:
+        count += 1
+        result = f"{base}_{count}"
+    taken.add(result)
+    return result
 
 
 def _plain(name: str) -> str:
