@@ -84,7 +84,6 @@ def architecture_of(config: MacConfig) -> Architecture:
         raise InputError(f"unknown architecture {name!r}: {hint}{number_format.title} takes {', '.join(able)}")
     if name not in able:
         near = get_close_matches(name, able, n=1, cutoff=0)
-        raise InputError(
-            f"architecture {name} cannot do {number_format.title}: did you mean {near[0]}? {number_format.title} takes {', '.join(able)}"
-        )
+        title = number_format.title
+        raise InputError(f"architecture {name} cannot do {title}: did you mean {near[0]}? {title} takes {', '.join(able)}")
     return ARCHITECTURES[name]

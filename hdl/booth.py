@@ -6,8 +6,8 @@ IRE 49, 1961, after Booth 1951).
     w[2i+1] w[2i] w[2i-1]    000  001  010  011  100  101  110  111
     digit                      0   +1   +1   +2   -2   -1   -1    0
 
-`booth_carry`: below the top, digits -1 to 2 and a carry into the next pair. One multiple only is negative, so that the rows need
-no exclusive or; but the carry ripples through the pairs.
+`booth_carry`: below the top, digits -1 to 2 and a carry into the next pair. One multiple only is negative, so that the rows
+need no exclusive or; but the carry ripples through the pairs.
 
     pair + carry in            0    1    2    3    4
     digit                      0   +1   +2   -1    0

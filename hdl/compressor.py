@@ -48,7 +48,9 @@ class Compressor(wiring.Component):
         logic.
     """
 
-    def __init__(self, width: int, columns: Sequence[int], arrivals: Sequence[int], constant: int, *, cells: bool = False) -> None:
+    def __init__(
+        self, width: int, columns: Sequence[int], arrivals: Sequence[int], constant: int, *, cells: bool = False
+    ) -> None:
         super().__init__({"bits": In(len(columns)), "row_0": Out(width), "row_1": Out(width)})
         self._width = width
         self._columns = tuple(columns)

@@ -115,7 +115,9 @@ class Mac(wiring.Component):
     def _registered(self, m: Module, *inputs: Signal) -> list[Signal]:
         stage = list(inputs)
         for index in range(self.config.pipeline):
-            following = [Signal.like(signal, name=f"{port.name}_{index + 1}") for signal, port in zip(stage, inputs, strict=True)]
+            following = [
+                Signal.like(signal, name=f"{port.name}_{index + 1}") for signal, port in zip(stage, inputs, strict=True)
+            ]
             m.d.sync += [register.eq(signal) for register, signal in zip(following, stage, strict=True)]
             stage = following
         return stage
@@ -137,7 +139,9 @@ class Mac(wiring.Component):
         sample = self.parts["partial_products"]
         if not isinstance(sample, PartialProducts):
             inputs = {"start": kept, "products": Cat(*lanes)}
-            (total,) = self._place(m, "final_adder", "final_adder", lambda: Summation(width, config.lanes, len(lanes[0])), inputs)
+            (total,) = self._place(
+                m, "final_adder", "final_adder", lambda: Summation(width, config.lanes, len(lanes[0])), inputs
+            )
             return total
 
         def compressor() -> wiring.Component:

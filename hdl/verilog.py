@@ -7,7 +7,7 @@ the same module, and no name depends on the order in which a converter meets the
 from __future__ import annotations
 
 import re
-from textwrap import dedent, fill
+from textwrap import fill
 
 from amaranth.back import verilog
 from amaranth.lib import wiring

@@ -1,0 +1,82 @@
+"""The files beside the Verilog: facts in JSON, constraints, and a FuseSoC core."""
+
+from __future__ import annotations
+
+from golden import InputError, MacConfig
+from golden.artifacts import canonical_json
+
+__all__ = ["constraints", "core", "facts"]
+
+INPUT_TRANSITION_NS = 0.05
+
+
+def facts(config: MacConfig) -> str:
+    """What a user of the Verilog needs to know, as JSON (`MacConfig.describe`)."""
+    return canonical_json(config.describe())
+
+
+def constraints(config: MacConfig, period_ns: float) -> str:
+    """Synopsys design constraints: one clock of `period_ns`, and inputs and outputs that take none of it.
+
+    Raises
+    ------
+    InputError
+        If the period is not positive.
+    """
+    if not 0 < period_ns < float("inf"):
+        raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
+    return f"""\
+# {config.name}: times in ns
+create_clock -name clk -period {period_ns:g} [get_ports clk]
+set data_inputs [get_ports {{rst valid first activations[*] weights[*]}}]
+set_input_delay 0 -clock clk $data_inputs
+set_output_delay 0 -clock clk [get_ports {{accumulator[*]}}]
+set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
+"""
+
+
+def core(config: MacConfig) -> str:
+    """FuseSoC core description (CAPI2) with targets lint, sim and synth.
+
+    `sim` elaborates the unit for a user's bench that depends on this core.
+    """
+    name = config.name
+    return f"""\
+CAPI=2:
+name: dint:mac:{name}:0.1.0
+description: {config.weight_format.title} x INT{config.activation_bits} multiply-accumulate unit, lanes {config.lanes}
+
+filesets:
+  rtl:
+    files:
+      - {name}.v
+    file_type: verilogSource-2005
+  constraints:
+    files:
+      - {name}.sdc
+    file_type: SDC
+
+targets:
+  default: &default
+    filesets: [rtl]
+    toplevel: {name}
+  lint:
+    <<: *default
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+  sim:
+    <<: *default
+    default_tool: icarus
+    tools:
+      icarus:
+        iverilog_options: [-g2001]
+  synth:
+    <<: *default
+    filesets: [rtl, constraints]
+    default_tool: yosys
+    tools:
+      yosys:
+        arch: gate
+"""
