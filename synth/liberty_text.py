@@ -1,0 +1,85 @@
+"""Liberty files as text: unpacked once into the cache, in the form that Yosys and OpenSTA both read.
+
+`.lib.gz` is decompressed. The library's default wire load is taken out, because OpenSTA 2.0 applies it and newer versions and
+ABC don't: every delay of this project is without wires.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from golden.artifacts import sha256_file, write_file
+from golden.errors import InputError
+
+__all__ = ["cell_names", "read_text", "unpacked"]
+
+_WIRE_LOAD = re.compile(r"^\s*default_wire_load(_selection)?\s*:[^;]*;", re.MULTILINE)
+_CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
+
+
+def read_text(path: Path) -> str:
+    """The text of a Liberty file, plain or compressed.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be read, is damaged, or ends before its last group is closed.
+    """
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such Liberty file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{path}: the compressed file is damaged or truncated; get it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not re.search(r"\blibrary\s*\(", text):
+        raise InputError(f"{path}: no 'library' group: this is not a Liberty file")
+    if text.count("{") != text.count("}"):
+        raise InputError(f"{path}: ends in the middle of a group: truncated; get it again")
+    return text
+
+
+@lru_cache(maxsize=32)
+def _cells_of(path: Path, size: int, modified_ns: int) -> frozenset[str]:
+    return frozenset(_CELL.findall(read_text(path)))
+
+
+def cell_names(path: Path) -> frozenset[str]:
+    """Names of the cells in a Liberty file. A file without any is refused."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: no such Liberty file ({error.strerror})") from None
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the Liberty files in it")
+    names = _cells_of(path, status.st_size, status.st_mtime_ns)
+    if not names:
+        raise InputError(f"{path}: holds no cell: not a library that can be mapped to")
+    return names
+
+
+def unpacked(files: Sequence[Path], cache: Path) -> tuple[Path, ...]:
+    """Plain copies of the Liberty `files` in `cache`, named by content; made once."""
+    folder = cache / "liberty"
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = []
+    for path in files:
+        copy = folder / f"{_digest(path)[:16]}.lib"
+        if not copy.exists():
+            write_file(copy, _WIRE_LOAD.sub("", read_text(path)))
+        copies.append(copy.resolve())
+    return tuple(copies)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,0 +1,140 @@
+"""OpenSTA: critical path and delays (SDF) of a mapped netlist.
+
+The same assumptions everywhere: one ideal clock, operands arrive with its edge, every port and the clock have the same input
+transition, no wire loads, no load at the outputs. The critical path ends at a flip-flop, its setup time included, so that it is
+the shortest period at which the netlist works.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from golden.errors import InputError, ToolError
+
+from . import process
+
+__all__ = ["CLOCK", "TIMEOUT_S", "Timing", "analyze", "version", "write_sdf"]
+
+CLOCK = "clk"
+TIMEOUT_S = 120.0
+_HINT = "install the apt package opensta"
+_PERIOD_NS = 1000.0  # for delays that don't depend on the period
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What OpenSTA found on the slowest path between flip-flops, or from a port to a flip-flop."""
+
+    delay_ns: float  # arrival + setup: the shortest period
+    slack_ns: float  # at `period_ns`
+    period_ns: float
+    startpoint: str
+    endpoint: str
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Version of OpenSTA. `ToolError` if it is missing."""
+    return process.run(["sta", "-version"], tool="OpenSTA", hint=_HINT, timeout_s=20).strip().split()[0]
+
+
+def available() -> bool:
+    """Whether there is an `sta` on the path."""
+    return shutil.which("sta") is not None
+
+
+def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float | None, input_transition_ns: float) -> Timing:
+    """Time a netlist at a clock period, or only its critical path if `period_ns` is None.
+
+    Parameters
+    ----------
+    netlist, top
+        Gate-level Verilog and its module; the clock port is `clk`.
+    liberty
+        Plain-text Liberty files without a default wire load (`synth.liberty_text.unpacked`).
+    period_ns
+        Clock period; the slack refers to it.
+    input_transition_ns
+        Slew at every input port and at the clock.
+
+    Raises
+    ------
+    InputError
+        If the period is not positive.
+    ToolError
+        If OpenSTA is missing, fails, does not know a cell, or finds no path.
+    """
+    if period_ns is not None and not period_ns > 0:
+        raise InputError(f"period is {period_ns:g} ns: it must be positive")
+    period = _PERIOD_NS if period_ns is None else period_ns
+    log = _run(
+        [*_design(netlist, top, liberty, input_transition_ns, period), "report_checks -path_delay max -digits 6"],
+    )
+    arrival, setup_slack = _number(log, r"([-\d.]+)\s+data arrival time"), _number(log, r"([-\d.]+)\s+slack \(")
+    if arrival is None or setup_slack is None:
+        raise ToolError(f"OpenSTA: no path to a flip-flop in {netlist.name}; is {CLOCK} its clock?")
+    delay_ns = period - setup_slack
+    return Timing(
+        delay_ns=round(delay_ns, 6),
+        slack_ns=round(setup_slack, 6),
+        period_ns=period,
+        startpoint=_word(log, "Startpoint"),
+        endpoint=_word(log, "Endpoint"),
+    )
+
+
+def write_sdf(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float, out: Path) -> None:
+    """Write the delays of every cell as SDF, as OpenSTA writes it but without date and file names.
+
+    Values are `(min::max)`: simulators that read the typical value find none (see `sim` for the form that Icarus takes).
+    """
+    with tempfile.TemporaryDirectory(prefix="dint-sta-") as name:
+        raw = Path(name) / "raw.sdf"
+        _run([*_design(netlist, top, liberty, input_transition_ns, _PERIOD_NS), f"write_sdf -digits 6 {{{raw}}}"])
+        if not raw.is_file() or raw.stat().st_size == 0:
+            raise ToolError(f"OpenSTA: wrote no SDF for {netlist.name}")
+        text = re.sub(r"^ \(DATE .*\)\n", "", raw.read_text(), flags=re.MULTILINE)
+    out.write_text(text)
+
+
+def _design(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float, period_ns: float) -> list[str]:
+    """Commands up to a constrained design. The times that OpenSTA reads and prints are set to ns."""
+    return [
+        *(f"read_liberty {{{path}}}" for path in liberty),
+        "set_cmd_units -time ns",
+        f"read_verilog {{{netlist}}}",
+        f"link_design {top}",
+        f"create_clock -name {CLOCK} -period {period_ns:.6f} [get_ports {CLOCK}]",
+        f"set_clock_transition {input_transition_ns:.6f} [get_clocks {CLOCK}]",
+        f"set_input_transition {input_transition_ns:.6f} [all_inputs]",
+        f"set_input_delay 0 -clock {CLOCK} [all_inputs]",
+    ]
+
+
+def _run(commands: list[str]) -> str:
+    with tempfile.TemporaryDirectory(prefix="dint-sta-") as name:
+        script = Path(name) / "run.tcl"
+        # OpenSTA prints some errors and goes on; Tcl errors end the script, and the last line shows that it was reached.
+        script.write_text("\n".join([*commands, 'puts "dint: done"', "exit"]) + "\n")
+        command = ["sta", "-no_splash", "-exit", str(script)]
+        log = process.run(command, tool="OpenSTA", hint=_HINT, timeout_s=TIMEOUT_S, cwd=Path(name))
+    problems = [line.strip() for line in log.splitlines() if re.match(r"\s*Error:|.*(module|cell) \S+ not found", line)]
+    if problems or "dint: done" not in log:
+        raise ToolError(f"OpenSTA: {(problems or log.strip().splitlines() or ['it printed nothing'])[-1][:300]}")
+    return log
+
+
+def _number(log: str, pattern: str) -> float | None:
+    found = re.search(pattern, log)
+    return float(found.group(1)) if found else None
+
+
+def _word(log: str, label: str) -> str:
+    found = re.search(rf"^{label}:\s*(\S+)", log, re.MULTILINE)
+    return found.group(1) if found else ""
