@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import display, drawing, summary
+from . import display, drawing, selection, summary
 from .drawing import Bar, Dot, Group, Row
 
 __all__ = ["Chart", "Key", "Panel", "charts"]
@@ -25,7 +25,6 @@ _PART_COLOURS = {
     "underflow": "c5",
     "rounding": "c6",
 }
-_UNSPLIT = "not split"
 _SPARE_COLOURS = ("c5", "c6", "grey")
 
 
@@ -76,7 +75,7 @@ def _ratios(results: Mapping[str, Any]) -> Chart | None:
             rows = [row for row in rows if (row["operands"], row["dataflow"]) == (operands, dataflow)]
         places: dict[str, dict[tuple[Any, ...], Dot]] = {}
         several = len({row["candidate"]["format"] for row in rows}) > 1
-        for row in sorted(rows, key=_place):
+        for row in sorted(rows, key=selection.place):
             name = f"{row['pdk']}, {display.lanes(row['lanes'])}"
             label = f"{name}, {display.format_name(row['candidate']['format'])}" if several else name
             equal, ratio = row["kind"] == "equal-clock", row[f"{metric}_ratio"]
@@ -117,19 +116,19 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
     rows = summary.for_metric(results["comparisons"], "area")
     panels, table = [], []
     seen: list[str] = []
-    for pdk, groups in _by_pdk(rows).items():
+    for pdk, groups in selection.by_pdk(rows).items():
         drawn = []
         for label, group in groups.items():
             group_bars = []
-            for name, (row, side) in _sides(group).items():
-                design = _find(results["designs"], row, side, "area_um2")
-                parts = _parts(design and design["area_by_part_um2"], side["area_um2"], row["lanes"])
+            for name, (row, side) in selection.sides(group).items():
+                design = selection.find(results["designs"], row, side, "area_um2")
+                parts = selection.parts_of(design and design["area_by_part_um2"], side["area_um2"], row["lanes"])
                 text = display.significant(side["area_um2"] / row["lanes"], 3)
                 group_bars.append(_bar(display.format_name(name), parts, text, seen))
                 table.append((pdk, label, display.format_name(name), side["architecture"], text, _listed(parts)))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: area per lane"
-        svg = drawing.bars(drawn, "area per lane, µm²", _slug("area", pdk), title, _described(table, pdk, "µm² per lane"))
+        svg = drawing.bars(drawn, "area per lane, µm²", _slug("area", pdk), title, _described(drawn, "µm² per lane"))
         panels.append(Panel(title, svg))
     note = "Cell area divided by the lane count, wires not included; each bar is the smallest design found for that format."
     return _chart(
@@ -144,17 +143,19 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
 
 
 def _energy(results: Mapping[str, Any]) -> Chart | None:
-    rows, condition = _energy_rows(results)
+    rows, condition = selection.energy_rows(results)
     panels, table = [], []
     seen: list[str] = []
-    for pdk, groups in _by_pdk(rows).items():
-        scale, unit = _energy_unit(groups)
+    for pdk, groups in selection.by_pdk(rows).items():
+        scale, unit = selection.energy_unit(groups)
         drawn = []
         for label, group in groups.items():
             group_bars = []
-            for (name, activity), (row, side) in _sides(group, "activity").items():
-                energy = _find(results["energies"], row, side, "energy_per_mac_j", ("operands", "dataflow", "activity"))
-                parts = _parts(energy and energy["by_part_j"], side["energy_per_mac_j"], 1 / scale)
+            for (name, activity), (row, side) in selection.sides(group, "activity").items():
+                energy = selection.find(
+                    results["energies"], row, side, "energy_per_mac_j", ("operands", "dataflow", "activity")
+                )
+                parts = selection.parts_of(energy and energy["by_part_j"], side["energy_per_mac_j"], 1 / scale)
                 text = display.significant(side["energy_per_mac_j"] * scale, 3)
                 short = "SDF" if activity == "sdf" else "zero-delay"
                 group_bars.append(_bar(f"{display.format_name(name)} · {short}", parts, text, seen, activity != "sdf"))
@@ -163,7 +164,7 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
                 )
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
-        svg = drawing.bars(drawn, f"energy per MAC, {unit}", _slug("energy", pdk), title, _described(table, pdk, "per MAC"))
+        svg = drawing.bars(drawn, f"energy per MAC, {unit}", _slug("energy", pdk), title, _described(drawn, f"{unit} per MAC"))
         panels.append(Panel(title, svg))
     note = (
         f"{condition}. SDF: gate delays annotated, so that glitches count; zero-delay (pale): each net settles at once. "
@@ -185,18 +186,18 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
     _, dataflow, activity = summary.energy_condition(results["comparisons"])
     rows = [
         row
-        for row in _leading_kind(summary.for_metric(results["comparisons"], "energy"))
+        for row in selection.leading_kind(summary.for_metric(results["comparisons"], "energy"))
         if (row["dataflow"], row["activity"]) == (dataflow, activity)
     ]
     if not {"opt", "uniform"} <= {row["operands"] for row in rows}:
         return None
     panels, table = [], []
-    for pdk, groups in _by_pdk(rows).items():
-        scale, unit = _energy_unit(groups)
+    for pdk, groups in selection.by_pdk(rows).items():
+        scale, unit = selection.energy_unit(groups)
         drawn = []
         for label, group in groups.items():
             group_bars = []
-            for (name, source), (_, side) in _sides(group, "operands").items():
+            for (name, source), (_, side) in selection.sides(group, "operands").items():
                 text = display.significant(side["energy_per_mac_j"] * scale, 3)
                 real = source == "opt"
                 segment = ((side["energy_per_mac_j"] * scale, "c1"),)
@@ -205,10 +206,13 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
                 table.append((pdk, label, display.format_name(name), side["architecture"], source, f"{text} {unit}"))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
-        svg = drawing.bars(drawn, f"energy per MAC, {unit}", _slug("operands", pdk), title, _described(table, pdk, "per MAC"))
+        svg = drawing.bars(
+            drawn, f"energy per MAC, {unit}", _slug("operands", pdk), title, _described(drawn, f"{unit} per MAC")
+        )
         panels.append(Panel(title, svg))
     legend = [Key("■", "c1", "operands of the quantized OPT"), Key("■", "c1", "uniform random operands", faded=True)]
-    note = f"{display.condition(None, dataflow, activity).capitalize()}."
+    condition = display.condition(None, dataflow, activity)
+    note = f"{condition[:1].upper()}{condition[1:]}."
     return _chart(
         "operands",
         "Real against uniform operands",
@@ -267,7 +271,8 @@ def _error(results: Mapping[str, Any]) -> Chart | None:
     title = "Relative output error by method"
     svg = drawing.bars([Group("", drawn)], "relative output error", "error-split", title, described)
     note = (
-        "Squared output error of the linear layers over squared output. At the end of each bar the total, with the cross term."
+        "Squared error of the linear layers' outputs over the squared outputs. Underflow: of weights rounded to zero; "
+        "rounding: of all others. At the end of each bar the total, which includes the cross term."
     )
     columns = "method|total|underflow|rounding|cross term"
     return _chart(
@@ -281,114 +286,30 @@ def _chart(
     return Chart(name, title, note, panels, legend, columns.split("|"), table) if panels else None
 
 
-def _energy_rows(results: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str]:
-    """Rows under the leading operands and dataflow, both activities, and that condition in words."""
-    operands, dataflow, _ = summary.energy_condition(results["comparisons"])
-    rows = _leading_kind(summary.for_metric(results["comparisons"], "energy"))
-    return [row for row in rows if (row["operands"], row["dataflow"]) == (operands, dataflow)], display.condition(
-        operands, dataflow, None
-    )
-
-
-def _leading_kind(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows at equal clock where there are any, else all: one energy chart should not mix clocks."""
-    equal = [row for row in rows if row["kind"] == "equal-clock"]
-    return equal or list(rows)
-
-
-def _by_pdk(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
-    """PDK -> heading of the group (lanes and clock) -> rows."""
-    found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-    for row in sorted(rows, key=_place):
-        clock = display.period(row["period_ns"]) if row["kind"] == "equal-clock" else summary.KINDS[row["kind"]]
-        found.setdefault(row["pdk"], {}).setdefault(f"{display.lanes(row['lanes'])}, {clock}", []).append(row)
-    return found
-
-
-def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    kinds = list(summary.KINDS)
-    activity = row["activity"] != "sdf"
-    return (
-        row["pdk"],
-        row["lanes"],
-        kinds.index(row["kind"]),
-        row["period_ns"] or 0,
-        row["reference"] != "int8",
-        activity,
-        row["operands"] or "",
-    )
-
-
-def _sides(rows: Iterable[Mapping[str, Any]], *by: str) -> dict[Any, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Format (and the named keys of the row) -> (row, side): baselines first in order of width, each once."""
-    found: dict[Any, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-    for row in rows:
-        for side in (row["baseline"], row["candidate"]):
-            key = (side["format"], *(row[name] for name in by)) if by else side["format"]
-            found.setdefault(key, (row, side))
-    order = {"int8": 0, "int4": 1}
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0][0] if by else item[0], 2)))
-
-
-def _find(
-    entries: Iterable[Mapping[str, Any]], row: Mapping[str, Any], side: Mapping[str, Any], figure: str, same: Sequence[str] = ()
-) -> Mapping[str, Any] | None:
-    """The design or energy behind one side of a comparison: the same circuit with the same figure."""
-    for entry in entries:
-        where = all(entry[name] == row[name] for name in ("pdk", "lanes", *same))
-        what = all(entry[name] == side[name] for name in ("format", "architecture"))
-        if where and what and entry[figure] is not None and math.isclose(entry[figure], side[figure], rel_tol=1e-6):
-            return entry
-    return None
-
-
-def _parts(parts: Mapping[str, float | None] | None, total: float, divisor: float) -> dict[str, float]:
-    """Parts over `divisor`, with what they leave of the total as a part of its own, so that a bar is always the total."""
-    known = {name: value for name, value in (parts or {}).items() if value}
-    rest = total - sum(known.values())
-    if rest > 0.005 * total:
-        known[_UNSPLIT] = rest
-    return {name: value / divisor for name, value in known.items()}
-
-
 def _bar(label: str, parts: Mapping[str, float], text: str, seen: list[str], faded: bool = False) -> Bar:
     seen.extend(name for name in parts if name not in seen)
-    order = list(_PART_COLOURS)
-    names = sorted(parts, key=lambda name: (name == _UNSPLIT, order.index(name) if name in order else len(order), name))
-    return Bar(label, [(parts[name], _colour(name, seen)) for name in names], text, faded=faded)
+    return Bar(label, [(value, _colour(name, seen)) for name, value in parts.items()], text, faded=faded)
 
 
 def _colour(name: str, seen: Sequence[str]) -> str:
-    if name == _UNSPLIT:
+    if name == selection.UNSPLIT:
         return "grey"
-    others = [part for part in seen if part not in _PART_COLOURS and part != _UNSPLIT]
+    others = [part for part in seen if part not in _PART_COLOURS and part != selection.UNSPLIT]
     return _PART_COLOURS.get(name) or _SPARE_COLOURS[others.index(name) % len(_SPARE_COLOURS)]
 
 
 def _legend(seen: Sequence[str]) -> list[Key]:
-    order = list(_PART_COLOURS)
-    names = sorted(seen, key=lambda name: (name == _UNSPLIT, order.index(name) if name in order else len(order), name))
-    return [Key("■", _colour(name, seen), name) for name in names]
-
-
-def _energy_unit(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[float, str]:
-    """Factor from J and unit that keep one panel's figures between 0.1 and a few thousand."""
-    sides = (row[side]["energy_per_mac_j"] for rows in groups.values() for row in rows for side in ("baseline", "candidate"))
-    return (1e12, "pJ") if max(sides) >= 1e-11 else (1e15, "fJ")
+    return [Key("■", _colour(name, seen), name) for name in selection.in_order(seen)]
 
 
 def _listed(parts: Mapping[str, float]) -> str:
     return "; ".join(f"{name} {display.significant(value, 3)}" for name, value in parts.items())
 
 
-def _described(table: Sequence[Sequence[str]], pdk: str, unit: str) -> str:
-    """Words for a screen reader: the figures of one PDK's panel."""
-    said = [
-        f"{line[1]}, {line[2]}{f', {line[4]}' if len(line) > 6 or 'J' in line[-1] else ''}: {line[-2]}"
-        for line in table
-        if line[0] == pdk
-    ]
-    return f"Stacked bars, {unit}. " + "; ".join(said)
+def _described(groups: Sequence[Group], unit: str) -> str:
+    """Words for a screen reader: the totals of a panel."""
+    said = [f"{group.label}: {', '.join(f'{bar.label} {bar.text}' for bar in group.bars)}" for group in groups]
+    return f"Stacked bars, {unit}. {'; '.join(said)}."
 
 
 def _span(values: Sequence[float]) -> str:
@@ -397,6 +318,6 @@ def _span(values: Sequence[float]) -> str:
 
 
 def _slug(*words: str) -> str:
-    """An XML id made of the words."""
-    joined = "-".join(words).lower()
-    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in joined)
+    """An XML id made of the words: other words, another id."""
+    joined = "-".join(words)
+    return re.sub("[^A-Za-z0-9-]", lambda match: f"_{ord(match[0]):x}", joined)

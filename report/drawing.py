@@ -1,14 +1,16 @@
 """Drawing: horizontal bars and dots by matplotlib as inline SVG that takes its colours and font from the page.
 
 Colours are drawn as marker values and replaced by CSS variables, so that one SVG serves the light page, the dark one and
-print. Text stays text. Sizes are in CSS pixels: a panel is drawn as wide as a phone and small multiples make the wider figure.
+print. Text stays text. Sizes are in CSS pixels; a panel is as wide as a phone, wider only for
+long labels, and small multiples make the wide figure.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -18,9 +20,8 @@ __all__ = ["COLOURS", "Bar", "Dot", "Group", "Row", "bars", "dots"]
 COLOURS = ("ink", "muted", "rule", "surface", "c1", "c2", "c3", "c4", "c5", "c6", "grey")
 """Names of the CSS variables that a drawing may use."""
 
-WIDTH = 372
+WIDTH = 340
 _FONT = 11.5
-_CHARACTER = 6.1  # advance of an average character at that size, in pixels, on the generous side
 _MARKERS = {name: f"#0101{index:02x}" for index, name in enumerate(COLOURS)}
 
 
@@ -63,106 +64,119 @@ class Row:
 
 def bars(groups: Sequence[Group], axis: str, name: str, title: str, description: str) -> str:
     """Stacked horizontal bars, one line each, a heading above each group; the axis starts at zero. Returns SVG."""
-    line, heading = 21.0, 20.0
-    longest = max(len(bar.label) for group in groups for bar in group.bars)
-    left = 10 + longest * _CHARACTER
-    height = sum(heading * bool(group.label) + line * len(group.bars) + 8 for group in groups)
-    figure, axes = _figure(left, height, bottom=40, top=4, right=12)
-    totals = [sum(value for value, _ in bar.segments) + (bar.error or 0) for group in groups for bar in group.bars]
-    room = max(len(bar.text) for group in groups for bar in group.bars) * _CHARACTER + 10
-    top = max(totals) or 1.0
-    limit = top * (WIDTH - left - 12) / max(60.0, WIDTH - left - 12 - room)
-    y = 0.0
-    for group in groups:
-        if group.label:
-            axes.text(
-                -left + 4,
-                y + heading / 2,
-                group.label,
-                transform=_pixels_and_data(axes),
-                va="center",
-                **_text("ink", bold=True),
-            )
-            y += heading
-        for bar in group.bars:
-            centre, start = y + line / 2, 0.0
-            for value, colour in bar.segments:
-                axes.barh(
-                    centre, value, left=start, height=14, color=_MARKERS[colour], edgecolor=_MARKERS["surface"], linewidth=0.8,
-                    alpha=0.55 if bar.faded else None,
-                )  # fmt: skip
-                start += value
-            if bar.error:
-                axes.errorbar(start, centre, xerr=bar.error, color=_MARKERS["ink"], linewidth=1, capsize=2.5)
-            axes.annotate(
-                bar.text, (start + (bar.error or 0), centre), (5, 0), textcoords="offset points", va="center", **_text("ink")
-            )
-            axes.text(-6, centre, bar.label, transform=_pixels_and_data(axes), ha="right", va="center", **_text("muted"))
-            y += line
-        y += 8
-    axes.set_ylim(y, 0)
-    axes.set_xlim(0, limit)
-    return _finish(figure, axes, axis, name, title, description)
+    line, heading, gap = 21.0, 20.0, 8.0
+    every = [bar for group in groups for bar in group.bars]
+    left = 8 + max(_width(bar.label) for bar in every)
+    height = sum(heading * bool(group.label) + line * len(group.bars) + gap for group in groups)
+    with _defaults(name):
+        figure, axes, room = _figure(left, height, bottom=40, top=4, right=12)
+        longest = max(sum(value for value, _ in bar.segments) + (bar.error or 0) for bar in every) or 1.0
+        text_room = max(_width(bar.text) for bar in every) + 4
+        axes.set_xlim(0, longest * room / max(room / 3, room - text_room))
+        axes.set_ylim(height, 0)
+        y = 0.0
+        for group in groups:
+            if group.label:
+                _label(axes, 4 - left, y + heading / 2, group.label, "ink", bold=True)
+                y += heading
+            for bar in group.bars:
+                _label(axes, -6, y + line / 2, bar.label, "muted", ha="right")
+                _bar(axes, y + line / 2, bar)
+                y += line
+            y += gap
+        return _finish(figure, axes, axis, name, title, description)
 
 
 def dots(rows: Sequence[Row], axis: str, lines: Sequence[tuple[float, str]], name: str, title: str, description: str) -> str:
     """A line of dots for each marker of a row, joined; labelled vertical reference lines. Returns SVG."""
     line = 30.0
-    left = 10 + max(len(row.label) for row in rows) * _CHARACTER
-    figure, axes = _figure(left, line * len(rows), bottom=40, top=20, right=14)
+    left = 8 + max(_width(row.label) for row in rows)
     values = [dot.value for row in rows for dot in row.dots] + [value for value, _ in lines] + [1.0]
-    low, high = min(values), max(values)
-    margin = 0.06 * (high - low or 1.0)
-    axes.set_xlim(low - margin, high + margin)
-    axes.set_ylim(line * len(rows), 0)
-    axes.axvline(1.0, color=_MARKERS["muted"], linewidth=1)
-    for value, label in lines:
-        axes.axvline(value, color=_MARKERS["c5"], linewidth=1.2, linestyle=(0, (4, 3)))
-        side = "right" if value > (low + high) / 2 else "left"
-        axes.annotate(
-            label,
-            (value, 0),
-            (4 if side == "right" else -4, 6),
-            textcoords="offset points",
-            ha=side,
-            va="bottom",
-            **_text("c5"),
-        )
-    for index, row in enumerate(rows):
-        middle = line * (index + 0.5)
-        markers = list(dict.fromkeys(dot.marker for dot in row.dots))
-        for level, marker in enumerate(markers):
-            y = middle + 11 * (level - (len(markers) - 1) / 2)
-            alike = [dot for dot in row.dots if dot.marker == marker]
-            places = [dot.value for dot in alike]
-            axes.plot([min(places), max(places)], [y, y], color=_MARKERS[alike[0].colour], linewidth=1.5, zorder=2)
-            for dot in alike:
-                fill, edge = _MARKERS[dot.colour if dot.filled else "surface"], _MARKERS[dot.colour]
-                axes.plot(dot.value, y, marker, markersize=7, markeredgewidth=1.6, color=fill, markeredgecolor=edge, zorder=3)
-        if index:
-            axes.axhline(line * index, color=_MARKERS["rule"], linewidth=0.8, zorder=0)
-        axes.text(-6, middle, row.label, transform=_pixels_and_data(axes), ha="right", va="center", **_text("muted"))
-    return _finish(figure, axes, axis, name, title, description)
+    margin = 0.06 * (max(values) - min(values) or 1.0)
+    low, high = min(values) - margin, max(values) + margin
+    with _defaults(name):
+        figure, axes, room = _figure(left, line * len(rows), bottom=40, top=20, right=14)
+        axes.set_xlim(low, high)
+        axes.set_ylim(line * len(rows), 0)
+        axes.axvline(1.0, color=_MARKERS["muted"], linewidth=1)
+        for value, label in lines:
+            axes.axvline(value, color=_MARKERS["c5"], linewidth=1.2, linestyle=(0, (4, 3)))
+            half = _width(label) / 2
+            middle = min(max((value - low) / (high - low) * room, half - left), room + 12 - half)
+            _label(axes, middle, -10, label, "c5", ha="center")
+        for index, row in enumerate(rows):
+            if index:
+                axes.axhline(line * index, color=_MARKERS["rule"], linewidth=0.8, zorder=0)
+            _label(axes, -6, line * (index + 0.5), row.label, "muted", ha="right")
+            _row(axes, line * (index + 0.5), row)
+        return _finish(figure, axes, axis, name, title, description)
 
 
-def _figure(left: float, plot_height: float, bottom: float, top: float, right: float) -> tuple[Any, Any]:
-    """A figure of WIDTH pixels (1 pixel = 1/72 inch) with one bare axes, margins given in pixels."""
+def _bar(axes: Any, y: float, bar: Bar) -> None:
+    end = sum(value for value, _ in bar.segments)
+    if bar.faded:  # a pale bar hides the grid all the same
+        axes.barh(y, end, height=14, color=_MARKERS["surface"])
+    start = 0.0
+    for value, colour in bar.segments:
+        paint = {"color": _MARKERS[colour], "edgecolor": _MARKERS["surface"], "alpha": 0.55 if bar.faded else None}
+        axes.barh(y, value, left=start, height=14, linewidth=0.8, **paint)
+        start += value
+    if bar.error:
+        axes.errorbar(end, y, xerr=bar.error, color=_MARKERS["ink"], linewidth=1, capsize=2.5)
+    place = (end + (bar.error or 0), y)
+    axes.annotate(bar.text, place, (5, 0), textcoords="offset points", va="center", parse_math=False, **_text("ink"))
+
+
+def _row(axes: Any, middle: float, row: Row) -> None:
+    markers = list(dict.fromkeys(dot.marker for dot in row.dots))
+    for level, marker in enumerate(markers):
+        y = middle + 11 * (level - (len(markers) - 1) / 2)
+        alike = [dot for dot in row.dots if dot.marker == marker]
+        places = [dot.value for dot in alike]
+        axes.plot([min(places), max(places)], [y, y], color=_MARKERS[alike[0].colour], linewidth=1.5, zorder=2)
+        for dot in alike:
+            fill, edge = _MARKERS[dot.colour if dot.filled else "surface"], _MARKERS[dot.colour]
+            axes.plot(dot.value, y, marker, markersize=7, markeredgewidth=1.6, color=fill, markeredgecolor=edge, zorder=3)
+
+
+@contextmanager
+def _defaults(name: str) -> Iterator[None]:
+    """matplotlib as it comes, whatever the user's own settings, and ids that depend on the drawing's name alone."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False})
+        yield
+
+
+def _figure(left: float, plot_height: float, bottom: float, top: float, right: float) -> tuple[Any, Any, float]:
+    """A figure (1 pixel = 1/72 inch) with one bare axes, margins in pixels, and the width left to the axes."""
     from matplotlib.figure import Figure
 
-    height = plot_height + bottom + top
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
-    axes = figure.add_axes((left / WIDTH, bottom / height, (WIDTH - left - right) / WIDTH, plot_height / height))
+    width, height = max(WIDTH, left + right + WIDTH / 2), plot_height + bottom + top
+    room = width - left - right
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    axes = figure.add_axes((left / width, bottom / height, room / width, plot_height / height))
     figure.patch.set_visible(False)
     axes.patch.set_visible(False)
-    return figure, axes
+    return figure, axes, room
 
 
-def _pixels_and_data(axes: Any) -> Any:
-    """x in pixels from the left edge of the axes, y in data units."""
+def _label(axes: Any, x: float, y: float, text: str, colour: str, ha: str = "left", bold: bool = False) -> None:
+    """A text at `x` pixels from the left edge of the axes and `y` in data units."""
     from matplotlib.transforms import Affine2D, blended_transform_factory
 
-    offset = Affine2D().scale(1.0).translate(axes.bbox.x0, 0)
-    return blended_transform_factory(offset, axes.transData)
+    place = blended_transform_factory(Affine2D().translate(axes.bbox.x0, 0), axes.transData)
+    axes.text(x, y, text, transform=place, ha=ha, va="center", parse_math=False, **_text(colour, bold))
+
+
+def _width(text: str) -> float:
+    """Pixels that a label takes in matplotlib's own font, which is wider than most pages' fonts."""
+    from matplotlib.textpath import TextPath
+
+    plain = text.replace("$", "S")  # a dollar sign would start a formula
+    return float(TextPath((0, 0), plain, size=_FONT).get_extents().x1) if plain.strip() else 0.0
 
 
 def _text(colour: str, bold: bool = False) -> dict[str, Any]:
@@ -170,7 +184,6 @@ def _text(colour: str, bold: bool = False) -> dict[str, Any]:
 
 
 def _finish(figure: Any, axes: Any, axis: str, name: str, title: str, description: str) -> str:
-    from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.ticker import MaxNLocator
 
@@ -184,8 +197,7 @@ def _finish(figure: Any, axes: Any, axis: str, name: str, title: str, descriptio
         spine.set_visible(False)
     axes.set_xlabel(axis, labelpad=4, **_text("muted"))
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return _inline(buffer.getvalue(), name, title, description)
 
 

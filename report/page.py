@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,13 @@ def write(results: dict[str, Any], out: Path) -> Path:
 
 
 def render(results: Mapping[str, Any]) -> str:
-    """The HTML text of checked results: same results, same bytes."""
+    """The HTML text of checked results: same results, same bytes, whatever the order of their keys."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     from .charts import charts
 
+    results = json.loads(canonical_json(results))
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -76,13 +78,26 @@ def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     for reference, kind in sorted(tables, key=lambda key: (key[0] != "int8", key[0], kinds.index(key[1]))):
         rows = sorted(tables[reference, kind], key=_row_order)
         leading = sorted(summary.leading(rows), key=_row_order)
-        found.append({"reference": reference, "kind": kind, "rows": rows, "leading": leading})
+        found.append(
+            {
+                "reference": reference,
+                "kind": kind,
+                "rows": rows,
+                "leading": leading,
+                "candidates": list(dict.fromkeys(row["candidate"]["format"] for row in rows)),
+                "conditions": list(dict.fromkeys(display.condition(*_condition(row)) for row in leading)),
+            }
+        )
     return found
 
 
 def _row_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
     where = row["pdk"], row["lanes"], row["period_ns"] or 0, row["objective"], row["candidate"]["format"]
-    return *where, row["operands"] or "", row["dataflow"] or "", row["activity"] or ""
+    return *where, *(word or "" for word in _condition(row))
+
+
+def _condition(row: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    return row["operands"], row["dataflow"], row["activity"]
 
 
 def _layers(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
@@ -98,6 +113,8 @@ def _verification(results: Mapping[str, Any]) -> dict[str, Any]:
     levels = {}
     for level, words in (("rtl", "RTL"), ("gate", "Gate level")):
         runs = [run for run in results["simulations"] if run["level"] == level]
+        if not runs:
+            continue
         levels[words] = {
             "runs": len(runs),
             "macs": sum(run["macs_compared"] for run in runs),

@@ -187,7 +187,7 @@ RESULTS: dict[str, Any] = {
 
 
 def check(results: Any, source: str = "results.json") -> None:
-    """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault, e.g. `designs[3].area_um2`."""
+    """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault (`designs[3].area_um2`)."""
     _check(results, RESULTS, "", source)
     try:
         canonical_json(results)

@@ -16,7 +16,7 @@ from . import display
 __all__ = ["KINDS", "PAPER", "Range", "energy_condition", "for_metric", "headline", "leading", "lines"]
 
 PAPER = {"area": 1.93, "energy": 2.56}
-"""Table 2 of arXiv 2311.05161: dINT4 x INT8 against INT8 x INT8, commercial 7 nm; power at 1 GHz there, so energy at one clock."""
+"""Table 2 of arXiv 2311.05161, dINT4 x INT8 against INT8 x INT8, commercial 7 nm: area, and power at one clock (1 GHz)."""
 
 KINDS = {"equal-clock": "equal clock", "minimum-area": "minimum area"}
 _KIND_ORDER = list(KINDS)

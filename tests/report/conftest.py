@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 FORMATS = {"int8": 1.0, "int4": 0.55, "dint4": 0.58}
 ARCHITECTURES = {"int8": "booth-fused", "int4": "baugh-wooley", "dint4": "digit-grid"}
 PDKS = {"osu018": (9000.0, 6.0, 9e-12), "sky130hd": (2600.0, 4.0, 2.2e-12), "asap7": (45.0, 0.4, 4.5e-14)}
 ENERGY_FACTOR = {"int8": 1.0, "int4": 0.49, "dint4": 0.52}
+
+
+@pytest.fixture(scope="session")
+def make_results() -> Callable[..., dict[str, Any]]:
+    """Builder of synthetic results; takes `pdks` and `lane_counts`."""
+    return synthetic_results
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Synthetic results on three PDKs and two lane counts."""
+    return synthetic_results()
 
 
 def sha(*words: Any) -> str:
@@ -17,7 +32,8 @@ def sha(*words: Any) -> str:
 
 def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[int, ...] = (1, 16)) -> dict[str, Any]:
     """A full results dict with three formats on the given PDKs and lane counts."""
-    designs, energies, comparisons = [], [], []
+    designs: list[dict[str, Any]] = []
+    energies, comparisons = [], []
     for index, pdk in enumerate(pdks):
         for lanes in lane_counts:
             for kind in ("equal-clock", "minimum-area"):
@@ -38,15 +54,29 @@ def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[in
         "versions": {"python": "3.11.2", "torch": "2.13.0", "yosys": "0.70", "opensta": "2.6.0", "iverilog": "11.0"},
         "accuracy": _accuracy(),
         "operands": {
-            name: {"sha256": sha("operands", name), "format": name, "layers": ["decoder.layers.0.fc1", "decoder.layers.3.fc2"], "tokens": 64}
+            name: {
+                "sha256": sha("operands", name),
+                "format": name,
+                "layers": ["decoder.layers.0.fc1", "decoder.layers.3.fc2"],
+                "tokens": 64,
+            }
             for name in FORMATS
         },
         "simulations": [
             {
-                "design": f"mac_{name}_x{lanes}", "format": name, "architecture": ARCHITECTURES[name], "lanes": lanes, "simulator": "icarus",
-                "level": "rtl", "source": source, "macs_compared": 65536, "sums_compared": 65536 // lanes,
+                "design": f"mac_{name}_x{lanes}",
+                "format": name,
+                "architecture": ARCHITECTURES[name],
+                "lanes": lanes,
+                "simulator": "icarus",
+                "level": "rtl",
+                "source": source,
+                "macs_compared": 65536,
+                "sums_compared": 65536 // lanes,
             }
-            for name in FORMATS for lanes in lane_counts for source in ("opt", "uniform", "corners")
+            for name in FORMATS
+            for lanes in lane_counts
+            for source in ("opt", "uniform", "corners")
         ],
         "designs": designs,
         "energies": energies,
@@ -62,9 +92,13 @@ def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[in
             {"artefact": "quantized model", "sha256": sha("quantized"), "made_from": ["checkpoint"]},
             {"artefact": "operands.npz (dint4)", "sha256": sha("operands", "dint4"), "made_from": ["quantized model"]},
             {"artefact": "mac_dint4_x16.v", "sha256": sha("verilog"), "made_from": []},
-            {"artefact": "mac_dint4_x16 netlist, osu018", "sha256": sha("netlist"), "made_from": ["mac_dint4_x16.v", sha("liberty")]},
+            {
+                "artefact": "mac_dint4_x16 netlist, osu018",
+                "sha256": sha("netlist"),
+                "made_from": ["mac_dint4_x16.v", sha("liberty")],
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def _design(pdk: str, name: str, lanes: int, kind: str, index: int) -> dict[str, Any]:
@@ -75,12 +109,21 @@ def _design(pdk: str, name: str, lanes: int, kind: str, index: int) -> dict[str,
     total *= 0.95 if fast and name == "dint4" else 1.0
     shares = {"partial products": 0.38, "compressor": 0.27, "final adder": 0.13, "accumulator": 0.22}
     return {
-        "design": f"mac_{name}_x{lanes}", "pdk": pdk, "format": name, "architecture": ARCHITECTURES[name], "lanes": lanes,
-        "objective": "speed" if fast else "area", "target_period_ns": delay * lanes**0.1 if fast else None, "area_um2": total,
-        "delay_ns": delay * lanes**0.1 * (0.99 if fast else 1.9), "cells": int(total / area * 210),
+        "design": f"mac_{name}_x{lanes}",
+        "pdk": pdk,
+        "format": name,
+        "architecture": ARCHITECTURES[name],
+        "lanes": lanes,
+        "objective": "speed" if fast else "area",
+        "target_period_ns": delay * lanes**0.1 if fast else None,
+        "area_um2": total,
+        "delay_ns": delay * lanes**0.1 * (0.99 if fast else 1.9),
+        "cells": int(total / area * 210),
         "area_by_part_um2": {part: share * total for part, share in shares.items()},
-        "options": {"full adders": True}, "netlist_sha256": sha(pdk, name, lanes, kind), "verilog_sha256": sha(name, lanes),
-    }  # fmt: skip
+        "options": {"full adders": True},
+        "netlist_sha256": sha(pdk, name, lanes, kind),
+        "verilog_sha256": sha(name, lanes),
+    }
 
 
 def _energy(design: dict[str, Any], period: float, operands: str, activity: str) -> dict[str, Any]:
@@ -94,12 +137,26 @@ def _energy(design: dict[str, Any], period: float, operands: str, activity: str)
         energy *= 1.15 if design["objective"] == "speed" else 1.08  # made up: the larger tree glitches more
     power = energy * lanes / (period * 1e-9)
     return {
-        "design": design["design"], "pdk": pdk, "format": name, "architecture": design["architecture"], "lanes": lanes,
-        "netlist_sha256": design["netlist_sha256"], "period_ns": period, "operands": operands, "dataflow": "streaming", "activity": activity,
-        "energy_per_mac_j": energy, "power_w": power, "internal_w": 0.6 * power, "switching_w": 0.395 * power, "leakage_w": 0.005 * power,
+        "design": design["design"],
+        "pdk": pdk,
+        "format": name,
+        "architecture": design["architecture"],
+        "lanes": lanes,
+        "netlist_sha256": design["netlist_sha256"],
+        "period_ns": period,
+        "operands": operands,
+        "dataflow": "streaming",
+        "activity": activity,
+        "energy_per_mac_j": energy,
+        "power_w": power,
+        "internal_w": 0.6 * power,
+        "switching_w": 0.395 * power,
+        "leakage_w": 0.005 * power,
         "by_part_j": {"registers": 0.21 * energy, "full adders": 0.33 * energy, "other logic": 0.46 * energy},
-        "annotated_fraction": 0.998, "cycles": 2048, "sums_compared": 120,
-    }  # fmt: skip
+        "annotated_fraction": 0.998,
+        "cycles": 2048,
+        "sums_compared": 120,
+    }
 
 
 def _comparisons(
@@ -121,10 +178,19 @@ def _comparisons(
                 design = made[reference]
                 rows.append(
                     {
-                        "pdk": design["pdk"], "lanes": design["lanes"], "period_ns": period, "objective": objective, "kind": kind,
-                        "reference": reference, **sides, **ratios, "operands": operands, "dataflow": "streaming", "activity": activity,
+                        "pdk": design["pdk"],
+                        "lanes": design["lanes"],
+                        "period_ns": period,
+                        "objective": objective,
+                        "kind": kind,
+                        "reference": reference,
+                        **sides,
+                        **ratios,
+                        "operands": operands,
+                        "dataflow": "streaming",
+                        "activity": activity,
                     }
-                )  # fmt: skip
+                )
     return rows
 
 
@@ -143,31 +209,50 @@ def _accuracy() -> dict[str, Any]:
         quantized = weights != "fp32"
         rows.append(
             {
-                "name": name, "weights": weights, "activations": activations, "scaling": scaling, "rounding": "rtn" if quantized else None,
-                "form": "symmetric" if quantized else None, "chosen": name == "W4A8 dINT4, AQAS",
+                "name": name,
+                "weights": weights,
+                "activations": activations,
+                "scaling": scaling,
+                "rounding": "rtn" if quantized else None,
+                "form": "symmetric" if quantized else None,
+                "chosen": name == "W4A8 dINT4, AQAS",
                 "perplexity": {text: base * (1 + kl) for text, base in texts.items()},
                 "perplexity_standard_error": {text: 0.01 * base for text, base in texts.items()},
-                "kl": {text: kl for text in texts} if quantized else None,
-                "kl_standard_error": {text: 0.03 * kl for text in texts} if quantized else None,
-                "output_error": {"total": 0.2 * kl, "underflow": 0.08 * kl, "rounding": 0.11 * kl, "cross": 0.01 * kl} if quantized else None,
+                "kl": dict.fromkeys(texts, kl) if quantized else None,
+                "kl_standard_error": dict.fromkeys(texts, 0.03 * kl) if quantized else None,
+                "output_error": {"total": 0.2 * kl, "underflow": 0.08 * kl, "rounding": 0.11 * kl, "cross": 0.01 * kl}
+                if quantized
+                else None,
                 "zero_fraction": zeros,
             }
-        )  # fmt: skip
+        )
     layers = [
-        {"row": row, "layer": f"model.decoder.layers.{index}.{part}", "total": 0.02, "underflow": 0.012, "rounding": 0.009, "cross": -0.001,
-         "zero_fraction": 0.11}
-        for row in ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS") for index in range(2) for part in ("fc1", "fc2", "self_attn.out_proj")
-    ]  # fmt: skip
+        {
+            "row": row,
+            "layer": f"model.decoder.layers.{index}.{part}",
+            "total": 0.02,
+            "underflow": 0.012,
+            "rounding": 0.009,
+            "cross": -0.001,
+            "zero_fraction": 0.11,
+        }
+        for row in ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS")
+        for index in range(2)
+        for part in ("fc1", "fc2", "self_attn.out_proj")
+    ]
     return {
         "model": {"name": "synthetic OPT", "parameters": 4_500_000, "sha256": sha("checkpoint")},
         "calibration": {"text": "wikitext-2 train", "length_tokens": 128, "windows": 64, "seed": 0},
         "protocols": {
             text: {
                 "description": "Perplexity per token, disjoint windows, first token of a window not predicted.",
-                "window_tokens": 256, "windows": 300, "predicted_tokens": 76500, "text_sha256": sha(text),
+                "window_tokens": 256,
+                "windows": 300,
+                "predicted_tokens": 76500,
+                "text_sha256": sha(text),
             }
             for text in texts
         },
         "rows": rows,
         "layers": layers,
-    }  # fmt: skip
+    }
