@@ -6,8 +6,8 @@ bits that must vanish, in whatever order. The order decides the delay: taking th
 Ones of the constant are spent where they cost least:
 
 * beside a single bit they are the other row;
-* where nothing but one bit a column (the accumulator) and ones are left above, a carry c into ones in all places, c - 1, is the
-  sign extension of ~c: the second row is ~c from there on;
+* where nothing but one bit a column (the accumulator) and ones are left above, a carry c into ones in all places is c - 1, so
+  that ~c is subtracted from the accumulator's upper part: half the gates of a second row there;
 * elsewhere a full adder with a constant 1 is two gates, the sum ~(a ^ b) and the carry a | b.
 """
 
@@ -80,14 +80,13 @@ class Compressor(wiring.Component):
                 order += 1
             if ones[column] and len(entries) == 2:
                 if all(ones[column:]) and all(len(above) <= 1 for above in heaps[column + 1 : self._width]):
-                    # One bit goes below the accumulator's, the other, with the ones, is a row of its own.
-                    kept, extended = heapq.heappop(entries)[2], heapq.heappop(entries)[2]
-                    rows[0].append(kept)
-                    rows[0].extend(above[0][2] if above else C(0, 1) for above in heaps[column + 1 : self._width])
-                    extension = Signal(name="extension")
-                    m.d.comb += extension.eq(~extended)
-                    # c - 1 = -(~c), and the kept bit's column takes the least bit of that.
-                    rows[1].extend([extension] * (self._width - column))
+                    # The earlier bit is the accumulator's.
+                    kept, borrow = heapq.heappop(entries)[2], ~heapq.heappop(entries)[2]
+                    upper = Cat(kept, *(above[0][2] if above else C(0, 1) for above in heaps[column + 1 : self._width]))
+                    lowered = Signal(len(upper), name="lowered")
+                    m.d.comb += lowered.eq(upper - borrow)
+                    rows[0].append(lowered)
+                    rows[1].append(C(0, len(upper)))
                     break
                 taken = [heapq.heappop(entries) for _ in range(2)]
                 arrival = max(entry[0] for entry in taken) + _FULL_ADDER_DELAY
