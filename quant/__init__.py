@@ -1,0 +1,13 @@
+"""Post-training quantization of decoder language models to W4A8: calibration, scaling, rounding, evaluation, operands.
+
+Nothing is imported here, so that the command line can look at this package without loading torch. The parts:
+
+| module | idea |
+|---|---|
+| `adapter`, `opt`, `models` | which layers produce and consume channels, as data per family; loading, checking |
+| `weights`, `activations`, `layers` | 4-bit weight codes, 8-bit activations, the linear layer with exact integer accumulators |
+| `calibration`, `scaling`, `recipe` | calibration windows (SLAC), channel scaling (AQAS), a model quantized by one recipe |
+| `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
+| `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |
+| `corpus`, `training` | Python's documentation as text, and the script that trained the shipped checkpoint |
+"""

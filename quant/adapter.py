@@ -1,0 +1,76 @@
+"""What the quantizer must know of a model family, as data: where channels can be rescaled, and on what to judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from golden.errors import InputError
+
+__all__ = ["Adapter", "ScalingGroup", "adapter_of", "register_adapter"]
+
+
+@dataclass(frozen=True)
+class ScalingGroup:
+    """Linear layers that read the same channels, and the module in front whose output channels can be divided.
+
+    All names are relative to a decoder layer. Dividing the rows of the producer's weight and its bias by s > 0 and multiplying
+    the consumers' columns by s leaves the function as it is: whatever lies between is positively homogeneous, channel by
+    channel (LayerNorm's affine part, attention over values, ReLU).
+    """
+
+    producer: str
+    consumers: tuple[str, ...]
+    block: str  # the module whose output decides: the consumer itself, or the attention around q, k and v
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One model family."""
+
+    family: str  # `model_type` of its configuration
+    layers: str  # name of the list of decoder layers
+    groups: tuple[ScalingGroup, ...]  # of each decoder layer
+    check: Callable[[Any, str], None]  # (configuration, model name): raises InputError for a member that does not fit
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        """The linear layers of a decoder layer that are quantized, relative names in order of the groups."""
+        return tuple(name for group in self.groups for name in group.consumers)
+
+    def decoder_layers(self, model: nn.Module) -> list[tuple[str, nn.Module]]:
+        """Name and module of every decoder layer, first to last."""
+        return [(f"{self.layers}.{name}", layer) for name, layer in model.get_submodule(self.layers).named_children()]
+
+    def linear_names(self, model: nn.Module) -> list[str]:
+        """Full names of all quantized linear layers, first decoder layer to last."""
+        return [f"{layer}.{name}" for layer, _ in self.decoder_layers(model) for name in self.linears]
+
+
+_ADAPTERS: dict[str, Adapter] = {}
+
+
+def register_adapter(adapter: Adapter) -> Adapter:
+    """Make a family known to `adapter_of`."""
+    _ADAPTERS[adapter.family] = adapter
+    return adapter
+
+
+def adapter_of(config: Any, name: str) -> Adapter:
+    """The adapter for a model's configuration; `name` is what the user called the model.
+
+    Raises
+    ------
+    InputError
+        If the family is unknown, or the adapter refuses this member of it.
+    """
+    from . import opt  # noqa: F401  (registers itself)
+
+    family = getattr(config, "model_type", None)
+    if family not in _ADAPTERS:
+        raise InputError(f"model {name}: its model_type is {family!r}; supported are {', '.join(sorted(_ADAPTERS))}")
+    _ADAPTERS[family].check(config, name)
+    return _ADAPTERS[family]

@@ -1,0 +1,117 @@
+"""Calibration windows. Their length is a parameter of the method (SLAC), not a constant.
+
+Sequence-length-aware calibration (reference paper, arXiv 2311.05161, section 3.3): calibrate at the length at which the
+model will be used, because the range of the activations can grow with it. Here `length` sets the length of the windows and
+the number of windows follows, so that every length sees the same number of tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from golden.errors import InputError
+
+from .corpus import held_out_topics, text_sha256
+
+__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "read_text", "tokenize"]
+
+#: Tokens of all calibration windows together: windows x length, at least one window.
+CALIBRATION_TOKENS = 1024
+#: A window of one token has no context: its attention is constant.
+MINIMUM_LENGTH = 2
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Token windows and where they come from."""
+
+    windows: Tensor  # (windows, length) int64
+    text: str  # what the text is
+    text_sha256: str
+    seed: int
+
+    def describe(self) -> dict[str, Any]:
+        """The facts that decide the windows, as plain data."""
+        count, length = self.windows.shape
+        return {
+            "text": self.text,
+            "text_sha256": self.text_sha256,
+            "length_tokens": length,
+            "windows": count,
+            "seed": self.seed,
+        }
+
+
+def calibration_windows(
+    tokenizer: Any, positions: int, length: int | None = None, text: Path | None = None, seed: int = 0
+) -> Calibration:
+    """Windows of `length` tokens from random places of a text.
+
+    Parameters
+    ----------
+    tokenizer
+        Of the model.
+    positions
+        Longest sequence of the model, in tokens.
+    length
+        Length of a window, 2 to `positions`; default `positions`, at most `CALIBRATION_TOKENS`.
+    text
+        A UTF-8 file; default Python's documentation without the held-out topics, which are test text.
+    seed
+        Decides the places, drawn uniformly and independently; windows may overlap (GPTQ's way).
+
+    Raises
+    ------
+    InputError
+        If the length is out of its range, or the text cannot be read or is shorter than one window.
+    """
+    length = min(positions, CALIBRATION_TOKENS) if length is None else length
+    if length < MINIMUM_LENGTH:
+        raise InputError(f"--calibration-length {length}: it is a number of tokens from {MINIMUM_LENGTH} to {positions}")
+    if length > positions:
+        raise InputError(f"--calibration-length {length}: the model has {positions} positions; give at most that")
+    if text is None:
+        name, content = "Python documentation (pydoc_data.topics), topics not held out", documentation()
+    else:
+        name, content = text.name, read_text(text, "--calibration-text")
+    tokens = tokenize(tokenizer, content)
+    if len(tokens) < length:
+        raise InputError(
+            f"calibration text {name}: {len(tokens)} tokens, but --calibration-length is {length}; "
+            "give a longer text or a smaller length"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    count = max(1, CALIBRATION_TOKENS // length)
+    starts = torch.randint(len(tokens) - length + 1, (count,), generator=generator)
+    windows = torch.stack([tokens[start : start + length] for start in starts.tolist()])
+    return Calibration(windows, name, text_sha256(content), seed)
+
+
+def documentation() -> str:
+    """The topics of Python's documentation that are not held out, in alphabetical order, separated by blank lines."""
+    held_out = set(held_out_topics())
+    return "\n\n".join(topics[name].strip() for name in sorted(topics) if name not in held_out)
+
+
+def read_text(path: Path, option: str) -> str:
+    """The text in a UTF-8 file; `option` is what the user calls it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{option} {path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be read ({error.strerror})") from None
+    if not text.strip():
+        raise InputError(f"{option} {path}: the text is empty")
+    return text
+
+
+def tokenize(tokenizer: Any, text: str) -> Tensor:
+    """Tokens (n,) int64 of a whole text, without special tokens."""
+    return torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)

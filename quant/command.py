@@ -1,0 +1,323 @@
+"""The sub-commands `dint quantize` and `dint operands`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from golden.artifacts import canonical_json, output_directory, write_file
+from golden.errors import InputError
+
+if TYPE_CHECKING:
+    from .evaluation import Protocol
+    from .models import LoadedModel
+    from .recipe import QuantizedModel, Recipe
+
+__all__ = ["operands", "quantize"]
+
+
+def quantize(
+    model: str | None = None,
+    *,
+    out: Path,
+    format: str = "dint4",
+    scaling: str = "aqas",
+    rounding: str = "rtn",
+    form: str = "symmetric",
+    calibration_length: int | None = None,
+    calibration_text: Path | None = None,
+    text: Path | None = None,
+    windows: int | None = None,
+    table: bool = True,
+    seed: int = 0,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
+
+    Writes into `out` a Hugging Face directory of the chosen recipe, `metrics.json` (all measurements with their protocols)
+    and `operands.npz` (what the hardware multiplies); prints the comparison of the chosen recipe with the others.
+
+    Parameters
+    ----------
+    model
+        Directory or hub name of an OPT model; default the shipped checkpoint.
+    out
+        Output directory.
+    format
+        Number format of the weights.
+    scaling
+        none or aqas.
+    rounding
+        rtn.
+    form
+        symmetric (signed scales) or asymmetric (zero-points).
+    calibration_length
+        Tokens of a calibration window (SLAC); default the model's positions, at most 1024. The number of windows follows.
+    calibration_text
+        UTF-8 file to calibrate on; default a part of Python's documentation.
+    text
+        UTF-8 file to evaluate on, besides the held-out part of Python's documentation.
+    windows
+        Evaluate at most so many evenly spaced windows of each text; default all.
+    table
+        Measure and print the comparison; without it only the chosen model and its operands are written.
+    seed
+        Decides the calibration windows.
+    quiet
+        Print nothing.
+
+    Returns
+    -------
+    dict
+        The contents of `metrics.json`.
+
+    Raises
+    ------
+    InputError
+        If an option, the model or a text cannot be used, or `out` cannot be written.
+    """
+    from .recipe import Recipe
+
+    chosen = Recipe(format, scaling, rounding, form)
+    console = Console(quiet=quiet)
+    with _quiet_transformers(), _written(out) as scratch:
+        from .calibration import calibration_windows
+        from .comparison import accuracy
+        from .evaluation import documentation_protocol, file_protocol
+        from .huggingface import save_quantized
+        from .models import load_model
+        from .recipe import quantize_model
+
+        with console.status("loading the model"):
+            loaded = load_model(model)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, calibration_text, seed)
+            protocols = [documentation_protocol(loaded, windows)]
+            if text is not None:
+                protocols.append(file_protocol(text, loaded, windows))
+        console.print(
+            f"{loaded.name}: {loaded.parameters:,} parameters; calibration on {calibration.windows.shape[0]} windows of "
+            f"{calibration.windows.shape[1]} tokens",
+            highlight=False,
+        )
+        rows: list[dict[str, Any]] = []
+        layers: list[dict[str, Any]] = []
+        with _progress(console) as progress:
+            if table:
+                quantized = _compare(loaded, chosen, calibration.windows, protocols, rows, layers, progress)
+            else:
+                bar = progress.add_task(chosen.name, total=_search_steps(loaded, chosen))
+                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
+        source = {"name": loaded.name, "sha256": loaded.sha256}
+        save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
+        exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
+        metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
+        write_file(scratch / "metrics.json", canonical_json(metrics))
+    if table:
+        for protocol in protocols:
+            console.print(_comparison_table(metrics, protocol.name))
+    console.print(f"{chosen.name}: {out}; operands of {len(exported.layers)} layers in {out / 'operands.npz'}", highlight=False)
+    return metrics
+
+
+def operands(
+    directory: Path,
+    *,
+    out: Path | None = None,
+    layers: list[str] | None = None,
+    tokens: int | None = None,
+    text: Path | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Export what a quantized model multiplies: weight codes, INT8 activations and the accumulators that must come out.
+
+    Parameters
+    ----------
+    directory
+        A directory written by `quantize`.
+    out
+        Directory that gets `operands.npz`; default `directory`.
+    layers
+        Names of linear layers; default all of the first and the last decoder layer.
+    tokens
+        Number of tokens, evenly spaced over whole windows of the text; default 32.
+    text
+        UTF-8 file; default the held-out part of Python's documentation.
+    quiet
+        Print nothing.
+
+    Returns
+    -------
+    dict
+        Format, layers, tokens, number of products, and path of the file.
+
+    Raises
+    ------
+    InputError
+        If the directory holds no quantized model, a layer or token does not exist, or `out` cannot be written.
+    """
+    console = Console(quiet=quiet)
+    target = directory if out is None else out
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
+    with _quiet_transformers(), _written(target) as scratch:
+        from .adapter import adapter_of
+        from .evaluation import documentation_protocol, file_protocol
+        from .huggingface import load_quantized
+        from .models import LoadedModel, load_tokenizer
+
+        with console.status("loading the model"):
+            model, config = load_quantized(directory)
+            tokenizer = load_tokenizer(directory, directory.name)
+            adapter = adapter_of(model.config, directory.name)
+            loaded = LoadedModel(model, tokenizer, adapter, directory, directory.name, sha256="")
+            protocol = documentation_protocol(loaded) if text is None else file_protocol(text, loaded)
+        recipe = {name: getattr(config, name) for name in ("weights", "activations", "scaling", "rounding", "form")}
+        exported = _export(model, protocol, config.source, recipe, directory, scratch, layers, tokens)
+    products = sum(layer.weights.size * layer.activations.shape[0] for layer in exported.layers)
+    console.print(
+        f"{exported.number_format.title}: {len(exported.layers)} layers, {exported.provenance['tokens']} tokens of "
+        f"{protocol.name}, {products:,} products: {target / 'operands.npz'}",
+        highlight=False,
+    )
+    return {
+        "format": exported.number_format.name,
+        "layers": [layer.name for layer in exported.layers],
+        "tokens": exported.provenance["tokens"],
+        "products": products,
+        "path": str(target / "operands.npz"),
+    }
+
+
+def _compare(
+    loaded: LoadedModel,
+    chosen: Recipe,
+    windows: Any,
+    protocols: list[Protocol],
+    rows: list[dict[str, Any]],
+    layers: list[dict[str, Any]],
+    progress: Progress,
+) -> QuantizedModel:
+    """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
+    from .comparison import UNQUANTIZED, compared_recipes, layer_rows, table_row
+    from .evaluation import BATCH_TOKENS, Evaluator
+    from .output_error import layer_inputs, output_errors
+    from .recipe import quantize_model
+
+    recipes = compared_recipes(chosen)
+    bar = progress.add_task(UNQUANTIZED, total=None)
+
+    def advance() -> None:
+        progress.advance(bar)
+
+    evaluators = [Evaluator(loaded.model, protocol, advance) for protocol in protocols]
+    batches = sum(evaluator.batches for evaluator in evaluators)
+    searched = sum(_search_steps(loaded, recipe) for recipe in recipes)
+    progress.update(bar, total=batches * (1 + len(recipes)) + searched)
+    rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
+    sample = protocols[0].windows
+    inputs = layer_inputs(loaded.model, loaded.adapter, sample[: max(1, BATCH_TOKENS // sample.shape[1])])
+    result: QuantizedModel | None = None
+    for recipe in recipes:
+        progress.update(bar, description=recipe.name)
+        quantized = quantize_model(loaded, recipe, windows, advance)
+        scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
+        errors = output_errors(loaded.model, quantized, inputs)
+        rows.append(table_row(recipe, recipe == chosen, scores, errors))
+        layers.extend(layer_rows(recipe, errors))
+        if recipe == chosen:
+            result = quantized
+    assert result is not None
+    return result
+
+
+def _search_steps(loaded: LoadedModel, recipe: Recipe) -> int:
+    return len(loaded.adapter.groups) * len(loaded.adapter.decoder_layers(loaded.model)) if recipe.scaling == "aqas" else 0
+
+
+def _export(
+    model: Any,
+    protocol: Protocol,
+    source: dict[str, Any],
+    recipe: dict[str, str],
+    weights: Path,
+    scratch: Path,
+    layers: list[str] | None,
+    tokens: int | None,
+) -> Any:
+    from .export import DEFAULT_TOKENS, export_operands
+    from .models import weights_sha256
+
+    provenance = {
+        "model": source,
+        "quantized_sha256": weights_sha256(weights),
+        "text": {"name": protocol.name, "sha256": protocol.text_sha256},
+        "recipe": recipe,
+    }
+    exported = export_operands(model, protocol.windows, provenance, layers, DEFAULT_TOKENS if tokens is None else tokens)
+    exported.save(scratch / "operands.npz")
+    return exported
+
+
+def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
+    protocol = metrics["protocols"][text]
+    table = Table(
+        title=f"{text}: {protocol['windows']} windows of {protocol['window_tokens']} tokens",
+        caption="KL to the unquantized model, in nats per token, ± standard error;\n"
+        "relative squared output error and its underflow part, mean over layers",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in ("", "perplexity", "KL x 1000", "error x 1000", "underflow", "to zero"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row in metrics["rows"]:
+        error, kl = row["output_error"], row["kl"][text]
+        cells = [row["name"], f"{row['perplexity'][text]:.2f} ± {row['perplexity_standard_error'][text]:.2f}"]
+        if error is not None:
+            cells.append(f"{1e3 * kl:.3f} ± {1e3 * row['kl_standard_error'][text]:.3f}")
+            cells += [f"{1e3 * error[name]:.3f}" for name in ("total", "underflow")]
+            cells.append(f"{row['zero_fraction']:.1%}")
+        table.add_row(*cells, style="bold" if row["chosen"] else "")
+    return table
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def _written(out: Path) -> Iterator[Path]:
+    """`output_directory`, with a disk that is full or fails reported in one line."""
+    from safetensors import SafetensorError
+
+    with output_directory(out) as scratch:
+        try:
+            yield scratch
+        except (OSError, SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without transformers' own bars and notes: what matters is checked and said here."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

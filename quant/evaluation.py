@@ -1,0 +1,162 @@
+"""Perplexity and KL divergence, each on a named text with a named protocol, and with a standard error.
+
+Protocol: the text is tokenized whole, without special tokens, and cut into disjoint windows as long as the model's
+positions allow (at most 2048 tokens: GPTQ's protocol); an incomplete last window is left out. The first token of a window
+is context only and is not predicted. Perplexity differs between 4-bit methods by less than its standard error on a small
+model; the KL divergence to the unquantized model, on the same tokens, separates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from golden.errors import InputError
+
+from .calibration import read_text, tokenize
+from .corpus import documentation_test, text_sha256
+from .models import LoadedModel
+
+__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "file_protocol"]
+
+#: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
+BATCH_TOKENS = 2048
+#: The unquantized model's log-probabilities are kept between evaluations up to this size, and computed anew beyond it.
+KEPT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A text, cut into the windows that are evaluated."""
+
+    name: str
+    windows: Tensor  # (windows, window tokens) int64
+    text_sha256: str
+    available_windows: int  # complete windows in the whole text
+
+    @property
+    def predicted_tokens(self) -> int:
+        """Tokens that are predicted: all but the first of each window."""
+        return self.windows.shape[0] * (self.windows.shape[1] - 1)
+
+    def describe(self) -> dict[str, Any]:
+        """The protocol as plain data."""
+        count, length = self.windows.shape
+        which = "all" if count == self.available_windows else f"{count} evenly spaced of {self.available_windows}"
+        return {
+            "description": (
+                f"whole text tokenized without special tokens; disjoint windows of {length} tokens, {which}, incomplete last "
+                "window left out; first token of each window not predicted; per token, natural logarithm; standard errors "
+                "over windows"
+            ),
+            "window_tokens": length,
+            "windows": count,
+            "predicted_tokens": self.predicted_tokens,
+            "text_sha256": self.text_sha256,
+        }
+
+
+@dataclass(frozen=True)
+class Score:
+    """One model on one protocol. Standard errors are over windows."""
+
+    perplexity: float  # per token
+    perplexity_standard_error: float
+    kl: float | None  # KL(unquantized || model), nats per token; None for the unquantized model itself
+    kl_standard_error: float | None
+
+
+def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
+    """The held-out topics of Python's documentation, present on every machine."""
+    return _protocol("python-documentation", documentation_test(), loaded, limit)
+
+
+def file_protocol(path: Path, loaded: LoadedModel, limit: int | None = None) -> Protocol:
+    """The text in a UTF-8 file, called by the file's name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has not one complete window.
+    """
+    return _protocol(path.name, read_text(path, "--text"), loaded, limit)
+
+
+def _protocol(name: str, text: str, loaded: LoadedModel, limit: int | None) -> Protocol:
+    """Windows of `text`, all of them or `limit` evenly spaced ones."""
+    if limit is not None and limit < 1:
+        raise InputError(f"--windows {limit}: it is a number of windows, 1 or more")
+    length = loaded.window
+    tokens = tokenize(loaded.tokenizer, text)
+    available = len(tokens) // length
+    if not available:
+        raise InputError(f"text {name}: {len(tokens)} tokens, but a window has {length}; give a longer text")
+    windows = tokens[: available * length].view(available, length)
+    if limit is not None and limit < available:
+        windows = windows[[index * available // limit for index in range(limit)]]
+    return Protocol(name, windows, text_sha256(text), available)
+
+
+@dataclass
+class Evaluator:
+    """Scores models against one unquantized model on one protocol."""
+
+    reference: nn.Module
+    protocol: Protocol
+    progress: Callable[[], None] | None = None  # called after every batch
+    _kept: list[Tensor] = field(default_factory=list)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches of a score: of calls of `progress`."""
+        return len(self._batches())
+
+    def score(self, model: nn.Module | None) -> Score:
+        """Score `model`; None is the unquantized model itself."""
+        losses, divergences = [], []
+        with torch.no_grad():
+            for batch, expected in zip(self._batches(), self._reference(), strict=True):
+                actual = expected if model is None else _log_probabilities(model, batch)
+                picked = actual.gather(2, batch[:, 1:, None]).squeeze(2)
+                losses.append(-picked.double().mean(dim=1))
+                if model is not None:
+                    divergence = torch.nn.functional.kl_div(actual, expected, reduction="none", log_target=True)
+                    divergences.append(divergence.sum(dim=2).double().mean(dim=1))
+                if self.progress is not None:
+                    self.progress()
+        loss, loss_error = _mean_and_error(torch.cat(losses))
+        perplexity = float(torch.tensor(loss, dtype=torch.float64).exp())
+        if model is None:
+            return Score(perplexity, perplexity * loss_error, None, None)
+        return Score(perplexity, perplexity * loss_error, *_mean_and_error(torch.cat(divergences)))
+
+    def _batches(self) -> tuple[Tensor, ...]:
+        return self.protocol.windows.split(max(1, BATCH_TOKENS // self.protocol.windows.shape[1]))
+
+    def _reference(self) -> Iterator[Tensor]:
+        """Log-probabilities of the unquantized model, batch by batch."""
+        for index, batch in enumerate(self._batches()):
+            if index < len(self._kept):
+                yield self._kept[index]
+                continue
+            expected = _log_probabilities(self.reference, batch)
+            if index == len(self._kept) and expected.nbytes * (index + 1) <= KEPT_BYTES:
+                self._kept.append(expected)
+            yield expected
+
+
+def _log_probabilities(model: nn.Module, batch: Tensor) -> Tensor:
+    """Log-probabilities (windows, tokens - 1, vocabulary), float32, of the tokens after each but the last."""
+    logits = model(input_ids=batch, use_cache=False).logits[:, :-1]
+    return torch.log_softmax(logits.to(torch.float32), dim=-1)
+
+
+def _mean_and_error(values: Tensor) -> tuple[float, float]:
+    """Mean of the windows' means, and its standard error; 0 where there is only one window."""
+    error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return float(values.mean()), error

@@ -1,0 +1,103 @@
+"""Operands of a quantized model: what its layers multiply on a text, taken from the layers while the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden import LayerOperands, Operands
+from golden.errors import InputError
+
+from .layers import QuantLinear
+
+__all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands", "recorded"]
+
+#: Tokens exported unless asked otherwise.
+DEFAULT_TOKENS = 32
+
+#: By layer: activations (tokens, in), activation scales (tokens,), accumulators (tokens, out).
+Products = tuple[Tensor, Tensor, Tensor]
+
+
+def export_operands(
+    model: Any, windows: Tensor, provenance: dict[str, Any], layers: Sequence[str] | None = None, tokens: int = DEFAULT_TOKENS
+) -> Operands:
+    """Weight codes, activations and accumulators of `layers` for `tokens` tokens of a text.
+
+    The model runs on as many of `windows` (n, length) as the tokens need, whole, so that every token has its context; the
+    tokens are evenly spaced over these windows. Nothing is computed anew: activations and accumulators are recorded from
+    the forward pass.
+
+    Parameters
+    ----------
+    model
+        With `QuantLinear`s.
+    provenance
+        Goes into the file: hashes of model and text, recipe.
+    layers
+        Names of linear layers; default all of the first and of the last decoder layer.
+
+    Raises
+    ------
+    InputError
+        If a layer does not exist, or there are fewer tokens than asked for.
+    """
+    quantized = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
+    names = list(layers) if layers else default_layers(list(quantized))
+    for name in names:
+        if name not in quantized:
+            raise InputError(f"--layers {name}: no quantized layer of this name; there are {', '.join(quantized)}")
+    count, length = windows.shape
+    if not 1 <= tokens <= count * length:
+        raise InputError(f"--tokens {tokens}: the text gives 1 to {count * length}")
+    used = windows[: -(-tokens // length)]
+    kept = evenly_spaced(tokens, used.numel())
+    with recorded({name: quantized[name] for name in names}) as products, torch.no_grad():
+        model(input_ids=used, use_cache=False)
+    number_format = quantized[names[0]].number_format
+    exported = tuple(_layer_operands(name, quantized[name], products[name], kept) for name in names)
+    return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
+
+
+def default_layers(names: list[str]) -> list[str]:
+    """Those of `names` that belong to the first or the last decoder layer: what differs most along the depth."""
+    numbers = {name: next(int(part) for part in name.split(".") if part.isdigit()) for name in names}
+    ends = {min(numbers.values()), max(numbers.values())}
+    return [name for name in names if numbers[name] in ends]
+
+
+def evenly_spaced(count: int, available: int) -> list[int]:
+    """`count` positions of `available`, evenly spaced, the first among them."""
+    return [index * available // count for index in range(count)]
+
+
+@contextmanager
+def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
+    """Records what the layers multiply in the model's next forward pass."""
+    products: dict[str, Products] = {}
+    for name, layer in layers.items():
+        layer.observer = lambda *product, name=name: products.update({name: tuple(part.clone() for part in product)})
+    try:
+        yield products
+    finally:
+        for layer in layers.values():
+            layer.observer = None
+
+
+def _layer_operands(name: str, layer: QuantLinear, products: Products, kept: list[int]) -> LayerOperands:
+    activations, activation_scales, accumulators = (part[kept] for part in products)
+    zero_points = layer.zero_points
+    return LayerOperands(
+        name=name,
+        weights=layer.unpacked_codes().numpy(),
+        activations=activations.to(torch.int8).numpy(),
+        accumulators=accumulators.to(torch.int64).numpy(),
+        weight_scales=layer.scales.numpy().astype(np.float32),
+        activation_scales=activation_scales.numpy().astype(np.float32),
+        zero_points=None if zero_points is None else zero_points.numpy(),
+    )

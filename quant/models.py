@@ -1,0 +1,165 @@
+"""Loading a model: from a local directory, never touching the network, or from the Hugging Face hub by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from golden.artifacts import sha256_file, sha256_of
+from golden.errors import InputError
+
+from .adapter import Adapter, adapter_of
+
+__all__ = ["MAXIMUM_WINDOW", "SHIPPED", "LoadedModel", "load_model", "local_directory", "weights_sha256"]
+
+#: The checkpoint that comes with this package.
+SHIPPED = Path(__file__).resolve().parent / "checkpoint"
+#: Windows are as long as the model's positions allow, but at most this (GPTQ's protocol).
+MAXIMUM_WINDOW = 2048
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in float32, its tokenizer, what the quantizer knows of its family, and where it comes from."""
+
+    model: Any  # transformers.PreTrainedModel, in evaluation mode
+    tokenizer: Any
+    adapter: Adapter
+    directory: Path
+    name: str
+    sha256: str  # of the weight file; of the list of their hashes where there are several
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters; tied ones count once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def positions(self) -> int:
+        """Longest sequence the model takes, in tokens."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def window(self) -> int:
+        """Window length of the evaluation, in tokens."""
+        return min(self.positions, MAXIMUM_WINDOW)
+
+
+def load_model(model: str | Path | None = None) -> LoadedModel:
+    """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it is damaged or incomplete, its family or member of it is not supported, it is quantized
+        already, or a weight is not finite.
+    """
+    directory, name = local_directory(model)
+    config = read_config(directory, name)
+    if "quantization_config" in config:
+        raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
+
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        adapter = adapter_of(AutoConfig.from_pretrained(directory, local_files_only=True), name)
+        loaded, loading = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except InputError:
+        raise
+    except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
+        raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
+    if loading["missing_keys"]:
+        raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
+    _refuse_non_finite(loaded, name)
+    loaded.eval().requires_grad_(False)
+    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory))
+
+
+def load_tokenizer(directory: Path, name: str) -> Any:
+    """The tokenizer in `directory`; refused if there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:
+        raise InputError(f"model {name}: no usable tokenizer in {directory} ({_first_line(error)})") from error
+
+
+def local_directory(model: str | Path | None) -> tuple[Path, str]:
+    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results."""
+    if model is None:
+        if not (SHIPPED / "config.json").is_file():
+            raise InputError(f"the shipped checkpoint is missing ({SHIPPED}); name a model, a directory or a hub name")
+        return SHIPPED, "shipped checkpoint"
+    path = Path(model)
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise InputError(f"model {model}: the directory is empty; it needs config.json, weights and tokenizer")
+        return path, "shipped checkpoint" if path.resolve() == SHIPPED else path.resolve().name
+    if path.exists():
+        raise InputError(f"model {model}: is a file; name the directory with config.json in it")
+    if isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
+        raise InputError(f"model {model}: no such directory")
+    return _fetch(model), model
+
+
+def read_config(directory: Path, name: str) -> dict[str, Any]:
+    """config.json of `directory` as plain data."""
+    try:
+        config = json.loads((directory / "config.json").read_text())
+    except FileNotFoundError:
+        raise InputError(f"model {name}: no config.json in {directory}; it is not a Hugging Face model directory") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"model {name}: {directory / 'config.json'} cannot be read ({_first_line(error)})") from None
+    if not isinstance(config, dict):
+        raise InputError(f"model {name}: {directory / 'config.json'} holds no configuration")
+    return config
+
+
+def weights_sha256(directory: Path) -> str:
+    """SHA-256 of the weight file of `directory`, or of the hashes of all of them if there are several."""
+    files = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("pytorch_model*.bin"))
+    if len(files) == 1:
+        return sha256_file(files[0])
+    return sha256_of({file.name: sha256_file(file) for file in files})
+
+
+def _fetch(name: str) -> Path:
+    """Download a hub model into the hub's cache: configuration first, so that an unsuitable model costs no download."""
+    from huggingface_hub import snapshot_download
+    from transformers import AutoConfig
+
+    try:
+        directory = Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "tokenizer.model"]))
+        adapter_of(AutoConfig.from_pretrained(directory, local_files_only=True), name)
+        snapshot_download(name, allow_patterns=["model*.safetensors"])
+        if not any(directory.glob("*.safetensors")):
+            snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
+    except InputError:
+        raise
+    except Exception as error:  # no network, no such model, no access: one kind of exception each
+        raise InputError(
+            f"model {name}: no such directory, and the hub does not give a model of this name ({_first_line(error)})"
+        ) from error
+    return directory
+
+
+def _refuse_non_finite(model: nn.Module, name: str) -> None:
+    for tensor_name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinite values"
+            raise InputError(f"model {name}: {tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,110 @@
+"""What transformers needs to load a dINT directory: the configuration and the quantizer, registered by importing this module.
+
+It is imported while transformers is still importing itself (`quant.huggingface.register`), hence it takes from transformers
+only what is complete by then.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from golden import NumberFormat, format_by_name
+from golden.errors import InputError
+
+from .adapter import adapter_of
+from .huggingface import METHOD
+from .layers import QuantLinear, replace_module
+
+__all__ = ["DintConfig", "DintQuantizer"]
+
+_logger = logging.getLogger(__name__)
+
+
+@register_quantization_config(METHOD)
+class DintConfig(QuantizationConfigMixin):
+    """The `quantization_config` of a directory.
+
+    Parameters
+    ----------
+    weights
+        Name of the weights' number format.
+    values
+        The format's code table, so that codes written with another table are refused instead of misread.
+    form
+        "symmetric" or "asymmetric".
+    activations, scaling, rounding
+        The rest of the recipe, for the record: they do not change how the directory is loaded.
+    source
+        Name and SHA-256 of the unquantized model.
+    calibration
+        What the scales were found on.
+    """
+
+    def __init__(
+        self,
+        weights: str,
+        values: list[int],
+        form: str = "symmetric",
+        activations: str = "int8",
+        scaling: str = "none",
+        rounding: str = "rtn",
+        source: dict[str, Any] | None = None,
+        calibration: dict[str, Any] | None = None,
+        quant_method: str = METHOD,
+        **_: Any,
+    ) -> None:
+        self.quant_method = quant_method
+        self.weights, self.values, self.form = weights, values, form
+        self.activations, self.scaling, self.rounding = activations, scaling, rounding
+        self.source, self.calibration = source or {}, calibration or {}
+        if list(self.number_format.values) != list(values):
+            raise InputError(
+                f"quantization_config: its code table for {weights} is not the catalogue's; quantize the model again"
+            )
+
+    @property
+    def number_format(self) -> NumberFormat:
+        """Format of the weights."""
+        return format_by_name(self.weights)
+
+
+@register_quantizer(METHOD)
+class DintQuantizer(HfQuantizer):
+    """Puts `QuantLinear`s into the empty model before its weights are read."""
+
+    requires_calibration = True
+    quantization_config: DintConfig
+
+    def _process_model_before_weight_loading(self, model: Any, **_: Any) -> Any:
+        config = self.quantization_config
+        for name in adapter_of(model.config, str(model.config.name_or_path)).linear_names(model):
+            linear = model.get_submodule(name)
+            assert isinstance(linear, nn.Linear)
+            with torch.device(linear.weight.device):
+                layer = QuantLinear(
+                    linear.in_features, linear.out_features, linear.bias is not None, config.number_format, config.form
+                )
+            replace_module(model, name, layer)
+        return model
+
+    def update_dtype(self, dtype: torch.dtype | None) -> torch.dtype:
+        """Always float32, in which the scales and everything not quantized are exactly what was measured."""
+        if dtype not in (None, torch.float32):
+            _logger.warning("a dINT model is loaded as float32, not %s: its integers are exact only there", dtype)
+        return torch.float32
+
+    def is_serializable(self) -> bool:
+        """The state of the model is all there is to write."""
+        return True
+
+    @property
+    def is_trainable(self) -> bool:
+        """Codes have no gradient."""
+        return False

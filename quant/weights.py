@@ -1,0 +1,116 @@
+"""4-bit weights: a scale (and perhaps a zero-point) per output channel, and rounding to the nearest code.
+
+Symmetric form (our choice, one multiplier for all channels): weight = value x scale, and the scale carries a *sign*. A
+format's range is lopsided (-8..7, -7..6), so each channel is stored mirrored where that puts its larger extreme on the
+longer side. Asymmetric form (the reference paper, arXiv 2311.05161, section 4): weight = (q - z) x scale, q counted from
+the least integer code, with dINT's special values at +-scale/2. Every format is treated alike by the same lines.
+
+Choosing scales and rounding are separate functions: a method that rounds column by column calls the second by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden import NumberFormat
+from golden.errors import InputError
+
+__all__ = ["FORMS", "QuantizedWeights", "choose_scales", "decode", "quantize_weights", "round_to_codes"]
+
+FORMS = ("symmetric", "asymmetric")
+
+
+@dataclass(frozen=True)
+class QuantizedWeights:
+    """A weight matrix in codes: weight[o, i] is about value(codes[o, i]) x unit x scales[o]."""
+
+    codes: Tensor  # (out, in) uint8
+    scales: Tensor  # (out,) float32, size of a step; negative where the channel is stored mirrored
+    zero_points: Tensor | None  # (out,) int64, asymmetric form only
+
+
+def quantize_weights(weight: Tensor, number_format: NumberFormat, form: str) -> QuantizedWeights:
+    """Round `weight` (out, in), float32, to nearest (RTN), with one scale per output channel."""
+    scales, zero_points = choose_scales(weight, number_format, form)
+    codes = round_to_codes(weight / scales[:, None], number_format, zero_points)
+    return QuantizedWeights(codes, scales, zero_points)
+
+
+def choose_scales(weight: Tensor, number_format: NumberFormat, form: str) -> tuple[Tensor, Tensor | None]:
+    """Scales (out,), float32, and zero-points (out,), int64, or None in the symmetric form.
+
+    Symmetric: |scale| = largest magnitude / longer side of the range, so that the largest weight is met exactly; an
+    extreme of the other sign beyond the shorter side saturates. Fitting *both* extremes (a larger scale for the few such
+    channels) was measured and is worse for INT4 and dINT4 alike. Asymmetric [paper]: scale = (max - min) / p with p the
+    format's steps, the range made to include zero. A channel of zeros gets scale 1.
+    """
+    if form == "symmetric":
+        negative, positive = -weight.amin(dim=1), weight.amax(dim=1)
+        long_side = float(max(-number_format.minimum, number_format.maximum) * number_format.unit)
+        magnitudes = _nonzero(torch.maximum(negative, positive) / long_side)
+        if -number_format.minimum == number_format.maximum:
+            return magnitudes, None
+        mirrored = positive > negative if -number_format.minimum > number_format.maximum else negative > positive
+        return torch.where(mirrored, -magnitudes, magnitudes), None
+    if form == "asymmetric":
+        least, greatest = weight.amin(dim=1).clamp(max=0), weight.amax(dim=1).clamp(min=0)
+        scales = _nonzero((greatest - least) / number_format.steps)
+        zero_points = torch.round(-least / scales).clamp(0, number_format.steps).to(torch.int64)
+        return scales, zero_points
+    raise InputError(f"form is {form!r}: known are {', '.join(FORMS)}")
+
+
+def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
+    """Codes (out, in) uint8 of the values nearest to `steps` (out, in), float32, weights in steps; saturates.
+
+    Agrees bit for bit with `NumberFormat.round`, whose thresholds it uses.
+    """
+    if zero_points is None:
+        thresholds, codes = _symmetric_tables(number_format, steps.device)
+        return codes[_ranks(steps, thresholds.expand(len(steps), -1))]
+    thresholds, codes, _ = _asymmetric_tables(number_format, steps.device)
+    return codes[zero_points].gather(1, _ranks(steps, thresholds[zero_points]))
+
+
+def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
+    """Integer values (out, in) of `codes`, in units of the format, as float32."""
+    indices = codes.to(torch.int64)
+    if zero_points is None:
+        return torch.tensor(number_format.values, dtype=torch.float32, device=codes.device)[indices]
+    return _asymmetric_tables(number_format, codes.device)[2][zero_points].gather(1, indices)
+
+
+def _ranks(steps: Tensor, thresholds: Tensor) -> Tensor:
+    """How many of its row's `thresholds` (out, n) each of `steps` (out, in) exceeds, int64 (out, in)."""
+    if thresholds.shape[1] > 15:
+        return torch.searchsorted(thresholds.contiguous(), steps.contiguous())
+    # A few comparisons of whole matrices are three times as fast as a binary search for every weight.
+    ranks = torch.zeros(steps.shape, dtype=torch.uint8, device=steps.device)
+    for index in range(thresholds.shape[1]):
+        ranks += steps > thresholds[:, index, None]
+    return ranks.to(torch.int64)
+
+
+def _nonzero(scales: Tensor) -> Tensor:
+    return torch.where(scales > 0, scales, torch.ones_like(scales))
+
+
+@lru_cache
+def _symmetric_tables(number_format: NumberFormat, device: torch.device) -> tuple[Tensor, Tensor]:
+    thresholds = torch.from_numpy(number_format.thresholds(np.float32))
+    return thresholds.to(device), torch.from_numpy(number_format.sorted_codes()).to(device)
+
+
+@lru_cache
+def _asymmetric_tables(number_format: NumberFormat, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Thresholds (p + 1, 2^b - 1), codes by rank and values by code (p + 1, 2^b): a row for every zero-point."""
+    shifted = [number_format.with_zero_point(zero_point) for zero_point in range(number_format.steps + 1)]
+    thresholds = np.stack([one.thresholds(np.float32) for one in shifted])
+    codes = np.stack([one.sorted_codes() for one in shifted])
+    values = np.array([one.values for one in shifted], dtype=np.float32)
+    return tuple(torch.from_numpy(table).to(device) for table in (thresholds, codes, values))  # type: ignore[return-value]
