@@ -12,7 +12,7 @@ from golden import FORMATS, InputError, MacConfig, NumberFormat
 
 from .baugh_wooley import baugh_wooley
 from .bit_heap import BitHeap
-from .booth import booth, booth_carry
+from .booth import booth, booth_carry, booth_carry_inverted
 from .digit_grid import digit_grid, direct_grid, has_grid
 
 __all__ = ["ARCHITECTURES", "Architecture", "architecture_of"]
@@ -60,6 +60,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     for architecture in (
         Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
         Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
+        Architecture("booth-carry-inverted", "the same rows, built of and-or-invert cells", _pairs, booth_carry_inverted),
         Architecture("baugh-wooley", "an array of and gates", _twos_complement, baugh_wooley),
         Architecture("digit-grid", "two digits a code, the low one with a shared sign", has_grid, digit_grid),
         Architecture("direct-grid", "two digits a code, every multiple selected for itself", has_grid, direct_grid),

@@ -87,5 +87,6 @@ def _rows(number_format: NumberFormat, weight: Value, activation: Value, shared_
     for name, digits in (("low", grid.low), ("high", grid.high)):
         # An exclusive or pays where it serves more than one pair of multiples.
         pairs = sum(digit > 0 and -digit in digits for digit in set(digits))
-        add_digit(heap, name, activation, weight, digits, shared_sign=shared_sign and pairs > 1)
+        # Measured on several libraries: the high row is smaller inverted, the low one is not.
+        add_digit(heap, name, activation, weight, digits, shared_sign=shared_sign and pairs > 1, inverted=name == "high")
     return heap
