@@ -8,6 +8,8 @@ long labels, and small multiples make the wide figure.
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,7 +111,7 @@ def dots(rows: Sequence[Row], axis: str, lines: Sequence[tuple[float, str]], nam
                 axes.axhline(line * index, color=_MARKERS["rule"], linewidth=0.8, zorder=0)
             _label(axes, -6, line * (index + 0.5), row.label, "muted", ha="right")
             _row(axes, line * (index + 0.5), row)
-        return _finish(figure, axes, axis, name, title, description)
+        return _finish(figure, axes, axis, name, title, description, ticks=_ticks_through_one(low, high))
 
 
 def _bar(axes: Any, y: float, bar: Bar) -> None:
@@ -183,12 +185,25 @@ def _text(colour: str, bold: bool = False) -> dict[str, Any]:
     return {"color": _MARKERS[colour], "fontsize": _FONT, "fontweight": "bold" if bold else "normal"}
 
 
-def _finish(figure: Any, axes: Any, axis: str, name: str, title: str, description: str) -> str:
+def _ticks_through_one(low: float, high: float) -> list[float]:
+    """At most seven round ticks, one of them at ratio 1."""
+    step = 0.05
+    for factor in itertools.cycle((2.0, 2.0, 2.5)):  # 0.05, 0.1, 0.2, 0.5, 1, ...
+        if (high - low) / step <= 6:
+            break
+        step *= factor
+    first = math.ceil((low - 1) / step)
+    return [1 + step * index for index in range(first, math.floor((high - 1) / step) + 1)]
+
+
+def _finish(
+    figure: Any, axes: Any, axis: str, name: str, title: str, description: str, ticks: Sequence[float] | None = None
+) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3))
+    axes.xaxis.set_major_locator(FixedLocator(ticks) if ticks else MaxNLocator(nbins=5, min_n_ticks=3))
     axes.tick_params(axis="x", length=0, labelsize=_FONT - 1, labelcolor=_MARKERS["muted"], pad=6)
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
     axes.grid(axis="x", color=_MARKERS["rule"], linewidth=0.8)
@@ -213,11 +228,8 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{name}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
-    body = re.sub(
-        r"font: (?:(bold|[1-9]00) )?([0-9.]+)px [^;\"]+",
-        lambda match: f"font: {match[1] or 400} {match[2]}px var(--font)",
-        body,
-    )
+    # matplotlib writes either `font: 700 12px 'DejaVu Sans', ...` or `font-size: 12px; font-family: 'DejaVu Sans', ...`
+    body = re.sub(r"(font: (?:[a-z0-9]+ )*[0-9.]+px |font-family: )[^;\"]+", r"\1var(--font)", body)
     for colour, marker in _MARKERS.items():
         body = body.replace(marker, f"var(--{colour})")
     return (
