@@ -16,8 +16,8 @@ def _twos_complement(bits: int) -> tuple[int, ...]:
     return tuple(code if code < half else code - 2 * half for code in range(2 * half))
 
 
-INT8 = NumberFormat("int8", "INT8", 8, _twos_complement(8))
-INT4 = NumberFormat("int4", "INT4", 4, _twos_complement(4))
+INT8 = NumberFormat("int8", "INT8", 8, _twos_complement(8), architecture="booth-carry")
+INT4 = NumberFormat("int4", "INT4", 4, _twos_complement(4), architecture="booth-carry")
 
 # dINT (arXiv 2311.05161, section 4): 2^b - 2 consecutive integers, and +1/2 and -1/2 of a step. Here the unit is half a step.
 #
