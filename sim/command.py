@@ -28,7 +28,7 @@ def simulate(
     lanes: int = 16,
     simulator: str = "auto",
     operands: Path | None = None,
-    cycles: int = 10_000,
+    cycles: int = 4000,
     seed: int = 0,
     waves: Path | None = None,
     architecture: str = "",
@@ -172,7 +172,9 @@ def _progress(console: Console, config: MacConfig) -> Iterator[Progress]:
 
 
 def _table(config: MacConfig, simulator: Simulator, results: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title=f"{config.name} ({config.architecture}) in {simulator.version}: every sum as in the golden model")
+    table = Table(
+        title=f"{config.name}: every sum as in the golden model", caption=f"{config.architecture}, {simulator.version}"
+    )
     for heading in ("operands", "cycles", "MACs compared", "sums compared", "with the file's sums"):
         table.add_column(heading, justify="left" if heading == "operands" else "right")
     for result in results:

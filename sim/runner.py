@@ -98,7 +98,7 @@ class Design:
     time_limit_s: float
 
     def run(self, stimulus: Stimulus, *, waves: Path | None = None, on_progress: Callable[[int], None] | None = None) -> Counts:
-        """Replay `stimulus` and compare every cycle; the waves go to the file `waves`, of a failed run too.
+        """Replay `stimulus` and compare every cycle; the waves go to the file `waves`, after a mismatch too.
 
         `on_progress` is called with the number of cycles done, now and then.
 
@@ -126,7 +126,7 @@ class Design:
             "build_dir": str(self.directory / "build"),
             "test_dir": str(folder),
             "results_xml": str(folder / "results.xml"),
-            "extra_env": {BENCH_FOLDER: str(folder), "COCOTB_LOG_LEVEL": "WARNING"},
+            "extra_env": {BENCH_FOLDER: str(folder), "COCOTB_LOG_LEVEL": "WARNING", "COCOTB_REWRITE_ASSERTION_FILES": ""},
             "seed": 0,
             "waves": bool(self.waves),
             "timescale": ["1ns", "1ps"],
@@ -141,12 +141,13 @@ class Design:
         try:
             self._step("test", arguments, folder, environment, on_progress)
         except ToolError:
-            _raise_failure(self.config, stimulus, folder)  # the bench's own finding says more than an exit code
-            raise
-        finally:
-            if waves is not None and trace.is_file():
-                _move(trace, waves)
-        _raise_failure(self.config, stimulus, folder)
+            if not (folder / "result.json").is_file():
+                raise
+            # The bench has finished: what it found says more than the simulator's exit code.
+        if waves is not None and trace.is_file():
+            _move(trace, waves)
+        if failure := _failure(folder):
+            raise SimulationMismatch(f"{self.config.name}, {stimulus.source} operands, {failure}")
         counts = _counts(folder, stimulus, self.simulator)
         return Counts(*counts, seconds=time.monotonic() - started)
 
@@ -210,10 +211,12 @@ def _counts(folder: Path, stimulus: Stimulus, simulator: Simulator) -> tuple[int
     return counts
 
 
-def _raise_failure(config: MacConfig, stimulus: Stimulus, folder: Path) -> None:
+def _failure(folder: Path) -> str | None:
+    """What the bench found wrong, if it came to an end and did."""
     with suppress(OSError, ValueError):
-        if failure := json.loads((folder / "result.json").read_text())["failure"]:
-            raise SimulationMismatch(f"{config.name}, {stimulus.source} operands, {failure}")
+        failure: str | None = json.loads((folder / "result.json").read_text())["failure"]
+        return failure
+    return None
 
 
 def _progress(folder: Path) -> int:

@@ -261,6 +261,8 @@ def _add_control(result: _Builder, config: MacConfig) -> None:
         elif valid[cycle]:
             first[cycle] |= in_sum == longest
             in_sum = 1 if first[cycle] else in_sum + 1
+    idle = np.zeros((1, config.lanes), np.uint8)
+    result.add(idle, idle, reset=np.ones(1, bool))  # the sum before must not go on
     random = np.random.default_rng(3)
     shape = (len(order), config.lanes)
     nonzero = np.array([code for code in _extreme_codes(config) if code != config.weight_format.zero_code], np.uint8)
