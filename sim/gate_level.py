@@ -4,7 +4,7 @@ Operands are read from memory files and compared sums counted inside the simulat
 with a bench in Python. Inputs change at the rising clock edge, as if flip-flops without delay drove them: in any other place a
 cycle would be evaluated twice, once for the inputs and once for the sum.
 
-    edge k: inputs of cycle k go out      edge k + 1: registers take them      before edge k + 1 + latency: their sum is compared
+    edge k: inputs of cycle k go out    edge k + 1: registers take them    at edge k + 1 + latency: their sum is compared
 
 With delays, a clock period below the critical path shows as a wrong sum.
 """
@@ -52,10 +52,11 @@ def run_gate_level(
     period_ns: float,
     workdir: Path,
     sdf: Path | None = None,
+    top: str = "",
     warm_up: int = 4,
     time_limit_s: float = 600.0,
 ) -> GateLevelRun:
-    """Simulate a netlist of module `config.name` and compare its sum in every cycle.
+    """Simulate a netlist of module `top` (by default `config.name`) and compare its sum in every cycle.
 
     Parameters
     ----------
@@ -97,7 +98,9 @@ def run_gate_level(
     with tempfile.TemporaryDirectory(prefix="dint-gate-level-") as scratch:
         folder = Path(scratch)
         _write_memories(folder, config, stimulus)
-        (folder / "bench.v").write_text(_bench(config, len(stimulus.valid), half_period, start, end, sdf is not None))
+        (folder / "bench.v").write_text(
+            _bench(config, top or config.name, len(stimulus.valid), half_period, start, end, sdf is not None)
+        )
         if sdf is not None:
             (folder / "delays.sdf").write_bytes(sdf.read_bytes())
         compile_command = ["iverilog", "-g2012", *(["-gspecify"] if sdf else []), "-s", "bench", "-o", "bench.vvp", "bench.v"]
@@ -138,7 +141,7 @@ def _hexadecimal(rows: NDArray[np.bool_]) -> str:
     return "".join(row.tobytes().hex() + "\n" for row in packed)
 
 
-def _bench(config: MacConfig, cycles: int, half_period: int, start: int, end: int, delayed: bool) -> str:
+def _bench(config: MacConfig, top: str, cycles: int, half_period: int, start: int, end: int, delayed: bool) -> str:
     activations, weights = config.activation_bits * config.lanes, config.weight_format.bits * config.lanes
     annotate = '    $sdf_annotate("delays.sdf", dut);\n' if delayed else ""
     return f"""`timescale 1ns/100fs
@@ -151,7 +154,7 @@ module bench;
   reg [{config.accumulator_bits - 1}:0] expected [0:{cycles - 1}];
   integer edges = 0, sent, due, compared = 0;
 
-  {config.name} dut (.clk(clk), .rst(rst), .valid(valid), .first(first),
+  {top} dut (.clk(clk), .rst(rst), .valid(valid), .first(first),
     .activations(activations), .weights(weights), .accumulator(accumulator));
 
   initial begin
@@ -163,8 +166,7 @@ module bench;
   initial begin
     $dumpfile("activity.vcd");
     #{_ns(start)} $dumpvars(0, dut);
-    #{_ns(end - start)} $dumpoff;
-    $dumpflush;
+    #{_ns(end - start + 1)} $dumpoff;
   end
 
   always @(posedge clk) begin

@@ -118,7 +118,7 @@ def read_activity(
 
 def _names(netlist: Netlist, library: Library, instances: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     """Variable and bit in the waveforms for each net with a driver."""
-    names = {}
+    names: dict[str, tuple[str, int]] = {}
     for port in netlist.ports.values():
         if port.direction == "input":
             names |= {net: (port.name, bit) for bit, net in enumerate(port.bits)}
@@ -158,8 +158,9 @@ def _wave(times: NDArray[np.int64], values: NDArray[np.int8], start: int, end: i
 def share_at_delays(activity: Activity, netlist: Netlist, delays: Delays) -> float:
     """Share of all cell output changes that come exactly one arc delay after a change at an input of the cell.
 
-    A simulation in which the delays apply has nearly 1: what is missing are changes whose cause lies before the recording, and
-    pulses that were cut short. One in which they don't has nearly 0.
+    A simulation in which the delays apply has nearly 1: what is missing are changes whose cause lies before the recording. One in
+    which they don't has nearly 0. Either edge's delay will do: when an input changes back while an output change is under way,
+    Icarus keeps the time of the first and takes the value of the last.
     """
     arcs: dict[str, list[Arc]] = {}
     for arc in delays.ticks:
@@ -170,14 +171,14 @@ def share_at_delays(activity: Activity, netlist: Netlist, delays: Delays) -> flo
             wave = activity.waves.get(instance.pins.get(output, ""))
             if wave is None or not len(wave.changes):
                 continue
-            for edge, ticks in enumerate((wave.rises, wave.falls)):
-                found = np.zeros(len(ticks), dtype=bool)
-                for arc in arcs[instance.name]:
-                    cause = activity.waves.get(instance.pins.get(arc.source, "")) if arc.target == output else None
-                    if cause is not None:
-                        found |= _contains(cause.changes, ticks - delays.ticks[arc][edge])
-                explained += int(found.sum())
-                total += len(ticks)
+            found = np.zeros(len(wave.changes), dtype=bool)
+            for arc in arcs[instance.name]:
+                cause = activity.waves.get(instance.pins.get(arc.source, "")) if arc.target == output else None
+                if cause is not None:
+                    for delay in set(delays.ticks[arc]):
+                        found |= _contains(cause.changes, wave.changes - delay)
+            explained += int(found.sum())
+            total += len(wave.changes)
     return explained / total if total else 0.0
 
 

@@ -1,14 +1,15 @@
 """What the power groups of a cell say in each of its states, prepared once per cell type as arrays over the states.
 
 A state is the values of all pins of the cell, inputs and outputs, as a number: bit i is pin i. For every edge of a pin, the
-energy is a sum over supplies (`related_pg_pin`) of one group's table, the one whose `when` holds. Here that choice is a matrix of
-weights, groups by states; the tables, which depend on the load and the transition times of an instance, come in later.
+energy is a sum over supplies (`related_pg_pin`) of one group's table, the one whose `when` holds. Here that choice is a matrix
+of weights, groups by states; the tables, which depend on the load and the transition times of an instance, come in later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from golden.errors import InputError
 
 from .boolean import parse
 from .liberty import Cell, InternalPower, Leakage, Pin
+from .lookup_table import TableStack
 
-__all__ = ["CellPower", "Cause", "PinPower", "cell_power"]
+__all__ = ["Cause", "CellPower", "PinPower", "cell_power"]
 
 _MAX_PINS = 14  # 2^14 states; the widest cell of the libraries met so far has 10
 
@@ -28,20 +30,20 @@ class Cause:
     """The power of an output whose edge a given input causes."""
 
     pin: int  # index of the input
-    groups: tuple[InternalPower, ...]
+    energies: tuple[TableStack, TableStack]  # of the groups, for a rising and a falling output
     weights: NDArray[np.float64]  # (groups, states)
     sensitized: NDArray[np.bool_]  # (states,): flipping the input flips the output
 
 
 @dataclass(frozen=True)
 class PinPower:
-    """The power of a pin's own edges: of an input or a clock `groups`, of an output those of its `causes`."""
+    """The power of a pin's edges: in groups of its own, as inputs and clocks have, and for an output by cause."""
 
     pin: int
     name: str
     is_output: bool
     is_clock: bool
-    groups: tuple[InternalPower, ...]
+    energies: tuple[TableStack, TableStack]  # of the pin's own groups, for a rising and a falling edge
     weights: NDArray[np.float64]  # (groups, states)
     causes: tuple[Cause, ...]
 
@@ -57,6 +59,7 @@ class CellPower:
     leakage: NDArray[np.float64]  # (states,)
 
 
+@lru_cache(maxsize=4096)
 def cell_power(cell: Cell) -> CellPower:
     """Prepare a cell.
 
@@ -79,7 +82,7 @@ def cell_power(cell: Cell) -> CellPower:
                 name=pin.name,
                 is_output=index >= len(inputs),
                 is_clock=_is_clock(cell, pin),
-                groups=own,
+                energies=_energies(own),
                 weights=_weights(own, pins, otherwise_mean=False),
                 causes=causes,
             )
@@ -100,8 +103,12 @@ def _causes(cell: Cell, output: Pin, pins: Sequence[str]) -> list[Cause]:
         groups = tuple(group for group in output.internal_power if name in group.related_pins)
         index = pins.index(name)
         weights = _weights(groups, pins, otherwise_mean=True)
-        causes.append(Cause(index, groups, weights, _sensitized(cell, output, index, pins)))
+        causes.append(Cause(index, _energies(groups), weights, _sensitized(cell, output, index, pins)))
     return causes
+
+
+def _energies(groups: Sequence[InternalPower]) -> tuple[TableStack, TableStack]:
+    return TableStack([group.rise for group in groups]), TableStack([group.fall for group in groups])
 
 
 def _sensitized(cell: Cell, output: Pin, index: int, pins: Sequence[str]) -> NDArray[np.bool_]:

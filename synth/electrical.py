@@ -18,7 +18,10 @@ from .netlist import Instance, Netlist
 
 __all__ = ["Electrical", "electrical"]
 
-_FOLLOWS = {"positive_unate": ((0, 0), (1, 1)), "negative_unate": ((0, 1), (1, 0))}  # (input edge, output edge)
+_FOLLOWS: dict[str, tuple[tuple[int, int], ...]] = {
+    "positive_unate": ((0, 0), (1, 1)),
+    "negative_unate": ((0, 1), (1, 0)),
+}  # (input edge, output edge)
 _EVERY = ((0, 0), (0, 1), (1, 0), (1, 1))
 _NOT_DELAYS = ("setup", "hold", "recovery", "removal", "min_pulse", "minimum", "skew", "non_seq", "nochange", "three_state")
 
@@ -61,9 +64,7 @@ def electrical(netlist: Netlist, library: Library, input_transition_s: float) ->
 def _slews(
     netlist: Netlist, library: Library, loads: Mapping[str, tuple[float, float]], input_slew: float
 ) -> dict[str, tuple[float, float]]:
-    slews = {
-        net: (input_slew, input_slew) for port in netlist.ports.values() if port.direction == "input" for net in port.bits
-    }
+    slews = {net: (input_slew, input_slew) for port in netlist.ports.values() if port.direction == "input" for net in port.bits}
     drivers: dict[str, tuple[Instance, Pin]] = {}
     for instance in netlist.instances:
         for pin in library.cell(instance.cell).outputs:
@@ -105,11 +106,11 @@ def _output_slews(
         tables = arc.tables.get("rise_transition"), arc.tables.get("fall_transition")
         inputs = slews.get(source, (0.0, 0.0))
         if arc.timing_type == "rising_edge":
-            pairs = ((0, 0), (0, 1))
+            pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1))
         elif arc.timing_type == "falling_edge":
             pairs = ((1, 0), (1, 1))
         else:
-            pairs = _FOLLOWS.get(arc.sense, _EVERY)  # type: ignore[assignment]
+            pairs = _FOLLOWS.get(arc.sense, _EVERY)
         for input_edge, output_edge in pairs:
             table = tables[output_edge]
             if table is not None:

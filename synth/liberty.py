@@ -120,7 +120,7 @@ class Latch:
     preset: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """A library cell; area in the library's unit (um2 in every library met so far)."""
 
@@ -150,7 +150,7 @@ class Cell:
         return bool(self.flip_flops or self.latches or self.has_state_table)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """One corner of a cell library, from one or several files."""
 

@@ -7,6 +7,7 @@ and assignments of names, selects, constants and concatenations to each other.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,9 +92,20 @@ class Netlist:
                     assigns.append("  assign {} = {};".format(*sides))
         lines += [f"  wire {nets[net]};" for net in sorted(every - scalars - {ZERO, ONE})]
         lines += assigns
+        # Two pins of a cell on one net would be one to Icarus, which then finds no path from the other: give it its own name.
+        again: dict[tuple[str, int], str] = {}
         for instance in self.instances:
-            pins = ", ".join(f".{pin}({nets[net]})" for pin, net in instance.pins.items())
-            lines.append(f"  {instance.cell} {instances[instance.name]} ({pins});")
+            pins, seen = [], Counter[str]()
+            for pin, net in instance.pins.items():
+                name = nets[net]
+                if seen[net] and net not in (ZERO, ONE):
+                    if (net, seen[net]) not in again:
+                        again[net, seen[net]] = _fresh(f"{name}_again", taken)
+                        lines.append(f"  wire {again[net, seen[net]]} = {name};")
+                    name = again[net, seen[net]]
+                seen[net] += 1
+                pins.append(f".{pin}({name})")
+            lines.append(f"  {instance.cell} {instances[instance.name]} ({', '.join(pins)});")
         return PlainNetlist("\n".join([*lines, "endmodule", ""]), nets, instances)
 
 

@@ -1,15 +1,15 @@
-"""Power of a mapped netlist from its recorded activity, event by event: the actual edge, the pin that caused it, the actual state.
+"""Power of a mapped netlist from recorded activity: for each event the actual edge, the pin that caused it, the actual state.
 
 Three parts, defined as in Liberty and in OpenSTA:
 
-- switching: 1/2 C V^2 for each change of a cell's output, C the pin capacitance of its net (the larger of the sums for rising and
-  falling edges). No wires. Nets of input ports, the clock among them, are driven from outside and not counted.
-- internal: the energy of the cell's tables for each edge. An edge of an input or clock pin takes the groups of that pin; an edge of
-  an output those related to the pin that caused it. Energies of different supplies (`related_pg_pin`) add up.
+- switching: 1/2 C V^2 for each change of a cell's output, C the pin capacitance of its net (the larger of the sums for rising
+  and falling edges). No wires. Nets of input ports, the clock among them, are driven from outside and not counted.
+- internal: the energy of the cell's tables for each edge. An edge of an input or clock pin takes the groups of that pin; an
+  edge of an output those related to the pin that caused it. Energies of different supplies (`related_pg_pin`) add up.
 - leakage: the power of each state, weighted by the time spent in it.
 
-OpenSTA multiplies probabilities of pins instead, as if they were independent; that is where the two differ (registers whose tables
-ask for the state of D and Q together, and leakage by state).
+OpenSTA multiplies probabilities of pins instead, as if they were independent; that is where the two differ (registers whose
+tables ask for the states of two pins together, data pins that glitch while the clock is high, and leakage by state).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from golden.errors import ToolError
 from .activity import Activity, Wave
 from .cell_power import Cause, CellPower, PinPower, cell_power
 from .electrical import Electrical, electrical
-from .liberty import InternalPower, Library
+from .liberty import Library
 from .netlist import Instance, Netlist
 
 __all__ = ["REQUIRED_ANNOTATION", "Power", "estimate", "total"]
@@ -96,8 +96,8 @@ def _instance_power(
         if power.is_output:
             load = environment.load(nets[power.pin])
             switching += 0.5 * load * library.voltage**2 * len(waves[power.pin].changes)
-            internal += _output_energy(power, kind, events, nets, environment, load)
-        if power.groups:
+            internal += _output_energy(power, events, nets, environment, load)
+        if len(power.weights):
             internal += _pin_energy(power, events, environment, nets[power.pin])
     units, seconds = library.units, activity.duration_s
     # The unit of table energies is that of C V^2.
@@ -144,14 +144,12 @@ def _pin_energy(power: PinPower, events: _Events, environment: Electrical, net: 
     states = events.before[where] if power.is_clock else events.after[where]
     total = 0.0
     for edge in (0, 1):
-        energies = _energies(power.groups, edge, environment.slew(net, edge), environment.load(net))
+        energies = power.energies[edge].at(environment.slew(net, edge), environment.load(net))
         total += float((energies @ power.weights)[states[edges == edge]].sum())
     return total
 
 
-def _output_energy(
-    power: PinPower, kind: CellPower, events: _Events, nets: list[str], environment: Electrical, load: float
-) -> float:
+def _output_energy(power: PinPower, events: _Events, nets: list[str], environment: Electrical, load: float) -> float:
     """Energy of an output's edges: each is charged to the inputs that changed last before it and that the output follows."""
     if not power.causes:
         return 0.0
@@ -190,14 +188,8 @@ def _cause_energies(
             chosen = (edges == edge) & (values == 1 - input_edge)
             if chosen.any():
                 slew = environment.slew(nets[cause.pin], input_edge)
-                result[chosen] = (_energies(cause.groups, edge, slew, load) @ cause.weights)[states[chosen]]
+                result[chosen] = (cause.energies[edge].at(slew, load) @ cause.weights)[states[chosen]]
     return result
-
-
-def _energies(groups: tuple[InternalPower, ...], edge: int, slew: float, load: float) -> NDArray[np.float64]:
-    """Table energies of the groups for a rising (0) or falling (1) edge of their pin."""
-    tables = (group.fall if edge else group.rise for group in groups)
-    return np.array([table.at(slew, load) if table is not None else 0.0 for table in tables])
 
 
 def total(powers: Mapping[str, Power]) -> Power:

@@ -1,8 +1,8 @@
 """Delays from an SDF file (IEEE 1497, version 3.0), and the same delays in the form that Icarus Verilog applies.
 
-Icarus takes OpenSTA's own SDF without a complaint and applies none of it: OpenSTA leaves the typical value of each triple empty,
-which is the one Icarus reads, gives several conditional delays for one pair of pins, of which the last one wins, and writes
-picoseconds where the library counts in them. So the file is read into one number per pair of pins and edge, the maximum
+Icarus takes OpenSTA's own SDF without a complaint and applies none of it: OpenSTA leaves the typical value of each triple
+empty, which is the one Icarus reads, gives several conditional delays for one pair of pins, of which the last one wins, and
+writes picoseconds where the library counts in them. So the file is read into one number per pair of pins and edge, the maximum
 of all that it says about them, and written again: no conditions, no edges, all three values, nanoseconds.
 """
 
@@ -81,7 +81,10 @@ def read_delays(path: Path, netlist: Netlist, library: Library) -> Delays:
 def for_icarus(delays: Delays, plain: PlainNetlist, netlist: Netlist) -> str:
     """The SDF text that Icarus applies to the netlist `plain`, one cell per instance, in the netlist's order."""
     by_instance: dict[str, list[str]] = {}
+    pins = {instance.name: instance.pins for instance in netlist.instances}
     for arc, edges in delays.ticks.items():
+        if pins[arc.instance].get(arc.source, ZERO) in (ZERO, ONE):
+            continue  # never the cause of a change
         values = " ".join("({0}:{0}:{0})".format(f"{ticks / _TICKS_PER_NS:.4f}") for ticks in edges)
         by_instance.setdefault(arc.instance, []).append(f"    (IOPATH {arc.source} {arc.target} {values})")
     lines = ["(DELAYFILE", ' (SDFVERSION "3.0")', f' (DESIGN "{netlist.name}")', " (DIVIDER .)", " (TIMESCALE 1ns)"]
@@ -92,9 +95,7 @@ def for_icarus(delays: Delays, plain: PlainNetlist, netlist: Netlist) -> str:
     return "\n".join([*lines, ")", ""])
 
 
-def _checked(
-    path: Path, found: dict[Arc, tuple[int, int]], netlist: Netlist, library: Library
-) -> dict[Arc, tuple[int, int]]:
+def _checked(path: Path, found: dict[Arc, tuple[int, int]], netlist: Netlist, library: Library) -> dict[Arc, tuple[int, int]]:
     """`found`, without the arcs that start at outputs; complete, and nothing else."""
     result: dict[Arc, tuple[int, int]] = {}
     for instance in netlist.instances:
@@ -132,7 +133,9 @@ def _read_arcs(path: Path, instance: str, group: list[Any], scale: float, found:
         elif item[0] in ("COND", "CONDELSE"):
             _read_arcs(path, instance, item, scale, found)
         elif item[0] == "INTERCONNECT" and any(_ticks(value, scale) > 0 for value in item[3:]):
-            raise ToolError(f"SDF file {path}: it has wire delays, which the simulation leaves out; write it without wire loads")
+            raise ToolError(
+                f"SDF file {path}: it has wire delays, which the simulation leaves out; write it without wire loads"
+            )
 
 
 def _ticks(value: list[Any], scale: float) -> int:
