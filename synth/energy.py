@@ -1,0 +1,206 @@
+"""Energy per MAC: gate-level simulation of a mapped netlist with given operands, and the power of what happened there.
+
+What a figure includes: every cell of the netlist, that is decoders, partial products, compressor, final adder, accumulator and,
+in a pipelined unit, operand registers; the internal power of the flip-flops' clock pins in every cycle; glitches, if delays are
+given; leakage over the clock period. What it does not include: wires and their capacitance, the clock tree, whatever
+drives the input ports (their nets are not counted), and loads at the output ports.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.artifacts import write_file
+from golden.errors import InputError, ToolError
+from golden.mac import MacConfig
+from sim.gate_level import SCOPE, run_gate_level
+from sim.stimulus import Stimulus
+
+from .activity import read_activity, share_at_delays
+from .boolean import parse
+from .cell_models import cell_models
+from .liberty import Cell, Library
+from .netlist import Netlist, PlainNetlist, read_netlist
+from .pdk import Pdk
+from .power import Power, estimate, total
+from .sdf import Delays, for_icarus, read_delays
+
+__all__ = ["FULL_ADDERS", "OTHER_LOGIC", "REGISTERS", "REQUIRED_AT_DELAYS", "Energy", "measure"]
+
+REGISTERS, FULL_ADDERS, OTHER_LOGIC = "registers", "full adders", "other logic"
+
+# Share of output changes that must fall on exact arc delays. With delays applied all do, but for those caused before the recording;
+# without them, or with other ones, under 1 % do.
+REQUIRED_AT_DELAYS = 0.95
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Power and energy of a unit with given operands at a given clock, and how it was obtained."""
+
+    internal_w: float
+    switching_w: float
+    leakage_w: float
+    period_ns: float
+    lanes: int
+    cycles: int  # recorded clock cycles, after the warm-up
+    activity: str  # "sdf" (with delays, glitches count) or "zero-delay"
+    annotated_fraction: float  # of the nets
+    at_delays_fraction: float | None  # of output changes, on exact arc delays; None without delays
+    sums_compared: int
+    leakage_in_library: bool  # False: the library gives no leakage, and `leakage_w` is 0 because unknown
+    by_part: Mapping[str, Power]  # registers, full adders, other logic
+
+    @property
+    def total_w(self) -> float:
+        """Average power."""
+        return self.internal_w + self.switching_w + self.leakage_w
+
+    @property
+    def energy_per_cycle_j(self) -> float:
+        """Average energy of a clock cycle, leakage over the period included."""
+        return self.total_w * self.period_ns * 1e-9
+
+    @property
+    def energy_per_mac_j(self) -> float:
+        """Energy of a cycle, shared by the lanes."""
+        return self.energy_per_cycle_j / self.lanes
+
+    @property
+    def by_part_j(self) -> dict[str, float]:
+        """Energy per MAC by part; adds up to `energy_per_mac_j`."""
+        return {part: power.total * self.period_ns * 1e-9 / self.lanes for part, power in self.by_part.items()}
+
+
+def measure(
+    netlist: Path,
+    top: str,
+    config: MacConfig,
+    library: Library,
+    pdk: Pdk,
+    stimulus: Stimulus,
+    period_ns: float,
+    sdf: Path | None,
+    workdir: Path,
+    time_limit_s: float = 600.0,
+) -> Energy:
+    """Simulate a mapped netlist with the operands of `stimulus` and work out its energy.
+
+    The first cycles (reset, and four of the stimulus) warm up and are not counted. Every sum of the stimulus is compared with
+    the golden model.
+
+    Parameters
+    ----------
+    netlist, top
+        Flat gate-level Verilog of the cells of `library`, and its module, which has the ports of a MAC unit.
+    pdk
+        Gives the transition time at the input ports and the clock.
+    sdf
+        OpenSTA's SDF for this netlist, as it is; without, the simulation has no delays and no glitches.
+    workdir
+        Where temporary files go (the recorded waveforms can take hundreds of megabytes); nothing is left there.
+
+    Raises
+    ------
+    InputError
+        If the library has no power tables or lacks a cell, or the netlist has other ports.
+    ToolError
+        If a sum is wrong, the simulator fails, delays do not apply, or the activity of more than 1 % of the nets is missing.
+    """
+    library.require_power()
+    gates = read_netlist(netlist, top)
+    _check_ports(netlist, gates, config)
+    delays = read_delays(sdf, gates, library) if sdf is not None else None
+    plain = gates.with_plain_names()
+    with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:
+        folder = Path(scratch)
+        files = _write_inputs(folder, gates, plain, library, delays)
+        run = run_gate_level(
+            files["netlist"],
+            files["cells"],
+            config,
+            stimulus,
+            period_ns,
+            folder,
+            sdf=files.get("sdf"),
+            top=top,
+            time_limit_s=time_limit_s,
+        )
+        activity = read_activity(run.vcd, SCOPE, gates, library, plain.instances, (run.start, run.end))
+    at_delays = None
+    if delays is not None:
+        at_delays = share_at_delays(activity, gates, delays)
+        if at_delays < REQUIRED_AT_DELAYS:
+            raise ToolError(
+                f"icarus: only {at_delays:.1%} of the output changes of {top} come at the delays of {sdf}, at least "
+                f"{REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
+            )
+    powers = estimate(gates, library, activity, pdk.input_transition_ns * 1e-9)
+    whole = total(powers)
+    return Energy(
+        internal_w=whole.internal,
+        switching_w=whole.switching,
+        leakage_w=whole.leakage,
+        period_ns=activity.duration_s / run.cycles * 1e9,
+        lanes=config.lanes,
+        cycles=run.cycles,
+        activity="zero-delay" if delays is None else "sdf",
+        annotated_fraction=activity.annotated,
+        at_delays_fraction=at_delays,
+        sums_compared=run.sums_compared,
+        leakage_in_library=library.leakage_in_library,
+        by_part=_by_part(gates, library, powers),
+    )
+
+
+def _check_ports(path: Path, gates: Netlist, config: MacConfig) -> None:
+    widths = {
+        "clk": 1,
+        "rst": 1,
+        "valid": 1,
+        "first": 1,
+        "activations": config.activation_bits * config.lanes,
+        "weights": config.weight_format.bits * config.lanes,
+        "accumulator": config.accumulator_bits,
+    }
+    found = {name: len(port.bits) for name, port in gates.ports.items()}
+    if found != widths:
+        wrong = sorted(set(found.items()) ^ set(widths.items()))
+        raise InputError(f"netlist {path}: its ports are not those of {config.name}; they differ in {wrong[0][0]}")
+
+
+def _write_inputs(
+    folder: Path, gates: Netlist, plain: PlainNetlist, library: Library, delays: Delays | None
+) -> dict[str, Path]:
+    files = {"netlist": folder / "netlist.v", "cells": folder / "cells.v"}
+    write_file(files["netlist"], plain.verilog)
+    write_file(files["cells"], cell_models(library, gates.cells))
+    if delays is not None:
+        files["sdf"] = folder / "delays.sdf"
+        write_file(files["sdf"], for_icarus(delays, plain, gates))
+    return files
+
+
+def _by_part(gates: Netlist, library: Library, powers: Mapping[str, Power]) -> dict[str, Power]:
+    kinds = {name: _part(library.cell(name)) for name in gates.cells}
+    parts = {part: Power(0.0, 0.0, 0.0) for part in (REGISTERS, FULL_ADDERS, OTHER_LOGIC)}
+    for instance in gates.instances:
+        parts[kinds[instance.cell]] += powers[instance.name]
+    return parts
+
+
+def _part(cell: Cell) -> str:
+    """Which part a cell belongs to, by what it does: a full adder has an output that is the parity of its three inputs."""
+    if cell.is_sequential:
+        return REGISTERS
+    inputs = [pin.name for pin in cell.inputs]
+    if len(inputs) != 3 or len(cell.outputs) < 2:
+        return OTHER_LOGIC
+    parity = np.array([bin(state).count("1") % 2 == 1 for state in range(8)])
+    tables = [parse(pin.function).truth_table(inputs) for pin in cell.outputs if pin.function]
+    return FULL_ADDERS if any((table == parity).all() or (table != parity).all() for table in tables) else OTHER_LOGIC
