@@ -16,7 +16,7 @@ from pathlib import Path
 from golden.artifacts import sha256_file, write_file
 from golden.errors import InputError
 
-__all__ = ["cell_names", "read_text", "unpacked"]
+__all__ = ["cell_names", "library_name", "read_text", "unpacked"]
 
 _WIRE_LOAD = re.compile(r"^\s*default_wire_load(_selection)?\s*:[^;]*;", re.MULTILINE)
 _CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
@@ -46,23 +46,38 @@ def read_text(path: Path) -> str:
     return text
 
 
+_LIBRARY = re.compile(r'\blibrary\s*\(\s*"?([^")\s]+)')
+
+
 @lru_cache(maxsize=32)
-def _cells_of(path: Path, size: int, modified_ns: int) -> frozenset[str]:
-    return frozenset(_CELL.findall(read_text(path)))
+def _names_in(path: Path, _size: int, _modified_ns: int) -> tuple[str, frozenset[str]]:
+    """Name of the library, names of its cells."""
+    text = read_text(path)
+    found = _LIBRARY.search(text)
+    return found.group(1) if found else "", frozenset(_CELL.findall(text))
 
 
 def cell_names(path: Path) -> frozenset[str]:
     """Names of the cells in a Liberty file. A file without any is refused."""
+    names = _names(path)[1]
+    if not names:
+        raise InputError(f"{path}: holds no cell: not a library that can be mapped to")
+    return names
+
+
+def library_name(path: Path) -> str:
+    """The name that a library gives itself."""
+    return _names(path)[0]
+
+
+def _names(path: Path) -> tuple[str, frozenset[str]]:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the Liberty files in it")
     try:
         status = path.stat()
     except OSError as error:
         raise InputError(f"{path}: no such Liberty file ({error.strerror})") from None
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the Liberty files in it")
-    names = _cells_of(path, status.st_size, status.st_mtime_ns)
-    if not names:
-        raise InputError(f"{path}: holds no cell: not a library that can be mapped to")
-    return names
+    return _names_in(path, status.st_size, status.st_mtime_ns)
 
 
 def unpacked(files: Sequence[Path], cache: Path) -> tuple[Path, ...]:

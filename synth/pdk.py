@@ -101,6 +101,7 @@ class Technology:
     input_transition_ns: float
     platforms: tuple[str, ...] = ()  # below <platforms>/<name>/
     pdk_root: tuple[str, ...] = ()  # below $PDK_ROOT; the first that matches counts
+    library: str = ""  # what the Liberty files' own names begin with
     qflow: str = ""  # below Debian's /usr/share/qflow/tech/
     get: str = ""  # how to get it
     description: Mapping[str, Any] = field(default_factory=dict)  # the remaining fields of `Pdk`
@@ -124,6 +125,7 @@ def _osu(name: str, size: str, library: str, corner: str, input_transition_ns: f
         title=f"Oklahoma State University, {size} um",
         corner=corner,
         input_transition_ns=input_transition_ns,
+        library=f"{library}_stdcells",
         qflow=f"{name}/{library}_stdcells.lib",
         get=f"apt install qflow-tech-{name}",
         description={
@@ -141,6 +143,7 @@ TECHNOLOGIES: tuple[Technology, ...] = (
     _osu("osu050", "0.5", "osu05", "typical, 5 V, 25 C", 0.1),
     Technology(
         name="sky130hd",
+        library="sky130_fd_sc_hd__",
         title="SkyWater 130 nm, high density",
         corner="typical, 1.8 V, 25 C",
         input_transition_ns=0.05,
@@ -160,6 +163,7 @@ TECHNOLOGIES: tuple[Technology, ...] = (
     ),
     Technology(
         name="asap7",
+        library="asap7sc7p5t_",
         title="ASAP7 7 nm predictive, 7.5 track, RVT",
         corner="typical, 0.7 V, 25 C",
         input_transition_ns=0.02,
@@ -174,6 +178,7 @@ TECHNOLOGIES: tuple[Technology, ...] = (
     ),
     Technology(
         name="nangate45",
+        library="NangateOpenCellLibrary",
         title="Nangate 45 nm open cell library",
         corner="typical, 1.1 V, 25 C",
         input_transition_ns=0.05,
@@ -211,8 +216,8 @@ def find(
 ) -> Pdk:
     """The kit called `name` (the default one if empty), or the one made of the Liberty files `liberty`.
 
-    Liberty files given by hand are recognized by their cells; those of an unknown library work too, without a full-adder cell
-    and with the flip-flop that Yosys chooses.
+    Liberty files given by hand win over the name. They are recognized by the name of their library; those of an unknown one
+    work too, without a full-adder cell and with the flip-flop that Yosys chooses.
 
     Raises
     ------
@@ -220,7 +225,7 @@ def find(
         If there is no such kit, or a Liberty file is missing, unreadable or holds no cell.
     """
     if liberty:
-        return _from_files(name, liberty)
+        return _from_files(liberty)
     name = name or DEFAULT_PDK
     kits = {pdk.name: pdk for pdk in discover(platforms, environ, qflow)}
     if name in kits:
@@ -257,16 +262,14 @@ def _without_twins(files: Sequence[Path]) -> list[Path]:
     return [path for path in files if path.suffix == ".lib" or path.name.removesuffix(".gz") not in plain]
 
 
-def _from_files(name: str, liberty: Sequence[Path]) -> Pdk:
-    cells = set().union(*(liberty_text.cell_names(path) for path in liberty))
+def _from_files(liberty: Sequence[Path]) -> Pdk:
+    """Recognized by the name of the library that they hold."""
+    library = liberty_text.library_name(liberty[0])
     for technology in TECHNOLOGIES:
-        required = technology.description["flip_flop"].cell
-        if technology.name == name or (required in cells and not (name and name in {t.name for t in TECHNOLOGIES})):
-            # The kits of one family share cell names: without a name, the corner is whatever the files say.
-            pdk = technology.at(liberty, "--liberty")
-            return _checked(pdk if technology.name == name else replace(pdk, name=name or _library_name(liberty[0])))
+        if library.startswith(technology.library):
+            return _checked(technology.at(liberty, "--liberty"))
     return Pdk(
-        name=name or _library_name(liberty[0]),
+        name=re.sub(r"[^A-Za-z0-9_]+", "_", library).lower(),
         title="library given by --liberty",
         liberty=tuple(liberty),
         corner="as the files say",
@@ -290,7 +293,3 @@ def _checked(pdk: Pdk) -> Pdk:
             changes[role] = None
     return replace(pdk, **changes) if changes else pdk
 
-
-def _library_name(path: Path) -> str:
-    stem = path.name.removesuffix(".gz").removesuffix(".lib")
-    return re.sub(r"[^A-Za-z0-9_]+", "_", stem).lower()

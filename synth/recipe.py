@@ -16,13 +16,12 @@ from .pdk import Pdk
 
 __all__ = ["ADDERS", "SCRIPTS", "Recipe", "after_full_adders", "before_full_adders", "map_files"]
 
-# Technology-independent optimization, then mapping for area.
-_AREA = "strash;ifraig;scorr;dc2;dc2;dch,-f;amap,-m"
+# What ABC runs; {D} stands for the delay target.
 SCRIPTS = {
-    "area": f"{_AREA};topo;dnsize,{{D}}",
-    # The same gates, sized for the delay target.
-    "sized": f"{_AREA};topo;buffer;upsize,{{D}};dnsize,{{D}}",
+    "area": "strash;ifraig;scorr;dc2;dc2;dch,-f;amap,-m;topo;dnsize,{D}",
+    # Two ways to map for delay: ABC's newer mapper is smaller, the older one with choices often faster.
     "speed": "&get,-n;&st;&dch;&nf;&put;buffer;upsize,{D};dnsize,{D}",
+    "delay": "strash;dch,-f;map,-B,0.9,{D};topo;buffer;upsize,{D};dnsize,{D}",
 }
 
 # Carry propagation of every adder that is left to synthesis; the first is what Yosys does by itself.

@@ -73,9 +73,7 @@ def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float |
     if period_ns is not None and not period_ns > 0:
         raise InputError(f"period is {period_ns:g} ns: it must be positive")
     period = _PERIOD_NS if period_ns is None else period_ns
-    log = _run(
-        [*_design(netlist, top, liberty, input_transition_ns, period), "report_checks -path_delay max -digits 6"],
-    )
+    log = _run([*_design(netlist, top, liberty, input_transition_ns, period), "report_checks -path_delay max -digits 6"])
     arrival, setup_slack = _number(log, r"([-\d.]+)\s+data arrival time"), _number(log, r"([-\d.]+)\s+slack \(")
     if arrival is None or setup_slack is None:
         raise ToolError(f"OpenSTA: no path to a flip-flop in {netlist.name}; is {CLOCK} its clock?")
@@ -113,7 +111,7 @@ def _design(netlist: Path, top: str, liberty: Sequence[Path], input_transition_n
         f"create_clock -name {CLOCK} -period {period_ns:.6f} [get_ports {CLOCK}]",
         f"set_clock_transition {input_transition_ns:.6f} [get_clocks {CLOCK}]",
         f"set_input_transition {input_transition_ns:.6f} [all_inputs]",
-        f"set_input_delay 0 -clock {CLOCK} [all_inputs]",
+        f'foreach port [all_inputs] {{ if {{[get_name $port] != "{CLOCK}"}} {{ set_input_delay 0 -clock {CLOCK} $port }} }}',
     ]
 
 
