@@ -22,13 +22,15 @@ from .stimulus import Stimulus
 
 __all__ = ["simulate", "simulate_verilog"]
 
+_CYCLES = 4000  # some seconds for 16 lanes in Icarus
+
 
 def simulate(
     format: str = "dint4",
     lanes: int = 16,
     simulator: str = "auto",
     operands: Path | None = None,
-    cycles: int = 4000,
+    cycles: int | None = None,
     seed: int = 0,
     waves: Path | None = None,
     architecture: str = "",
@@ -47,7 +49,7 @@ def simulate(
     operands
         An operand file (`operands.npz`) of a quantized model, replayed beside uniform and corner operands.
     cycles
-        Clock cycles of each random stimulus; the corner cases have a number of their own.
+        Clock cycles of each random stimulus, by default 4000; the corner cases have a number of their own.
     waves
         Record waves in `<name>-<stimulus><suffix>`: `.vcd`, or with Icarus `.fst` too. Existing files are refused.
     out
@@ -69,11 +71,12 @@ def simulate(
         If the simulator is missing, fails, or takes longer than the time limit.
     """
     config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    cycles = _CYCLES if cycles is None else cycles
     stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
     if operands is not None:
         stimuli.insert(0, _from_file(operands, config, cycles, seed))
     if time_limit <= 0:
-        raise InputError(f"--time-limit {time_limit:g}: it is a number of seconds above 0")
+        raise InputError(f"time_limit is {time_limit:g}: it is a number of seconds above 0")
     found = find_simulator(simulator)
     if waves is not None:
         _check_waves(waves, stimuli, found)

@@ -184,7 +184,7 @@ class Design:
             except TimeoutError:
                 raise ToolError(
                     f"{self.simulator.name}: {step} of {self.config.name} exceeded {self.time_limit_s:g} s and was stopped; "
-                    "give a higher --time-limit, or fewer --cycles"
+                    "use fewer --cycles, or --simulator verilator for long runs"
                 ) from None
             finally:
                 os.close(alive)

@@ -165,7 +165,7 @@ def test_a_failed_run_leaves_its_waves(behavioural, tmp_path: Path) -> None:
         ({"format": "dint44"}, "did you mean dint4"),
         ({"cycles": 0}, "cycles is 0"),
         ({"simulator": "questa"}, "--simulator questa"),
-        ({"time_limit": 0.0}, "--time-limit 0"),
+        ({"time_limit": 0.0}, "time_limit is 0"),
         ({"architecture": "no-such"}, "no-such"),
         ({"waves": Path("trace.txt")}, "icarus writes .vcd and .fst files"),
         ({"waves": Path("no/such/folder/trace.vcd")}, "no/such/folder is not a directory"),
