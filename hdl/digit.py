@@ -22,6 +22,7 @@ from operator import or_
 from amaranth.hdl import C, Cat, Value
 
 from .bit_heap import BitHeap
+from .truth_table import one_of
 
 __all__ = ["add_digit"]
 
@@ -51,26 +52,26 @@ def add_digit(
     low = abs(multiples[0]).bit_length() - 1
     top = len(activation) - 1 + abs(multiples[-1]).bit_length() - 1 - low
 
-    def one_of(chosen: Sequence[int]) -> Value:
-        """Whether the multiple is among `chosen`: a truth table over the code, which synthesis minimizes."""
-        return C(sum(1 << c for c, row in enumerate(rows) if row in chosen), len(rows)).bit_select(code, 1)
+    def chosen(*wanted: int) -> Value:
+        """Whether the row's multiple is one of `wanted`."""
+        return one_of(code, [c for c, row in enumerate(rows) if row in wanted])
 
     def shifted(source: Value, fill: Value, shift: int) -> Value:
         return Cat(fill.replicate(shift), source, source[-1].replicate(top + 1 - shift - len(source)))
 
     has_negative = any(multiple < 0 for multiple in multiples)
-    negative = heap.named(f"{name}_negative", one_of([m for m in multiples if m < 0])) if has_negative else C(0, 1)
+    negative = heap.named(f"{name}_negative", chosen(*(m for m in multiples if m < 0))) if has_negative else C(0, 1)
     terms = []
     if shared_sign:
         source = heap.named(f"{name}_activation", activation ^ negative.replicate(len(activation)))
         for magnitude in sorted({abs(multiple) for multiple in multiples}):
-            select = heap.named(f"{name}_times_{magnitude}", one_of([magnitude, -magnitude]))
+            select = heap.named(f"{name}_times_{magnitude}", chosen(magnitude, -magnitude))
             shift = magnitude.bit_length() - 1 - low
             terms.append(select.replicate(top + 1) & shifted(source, negative, shift))
     else:
         inverse = heap.named(f"{name}_inverse", ~activation) if has_negative else activation
         for multiple in multiples:
-            select = heap.named(f"{name}_times_{'minus_' * (multiple < 0)}{abs(multiple)}", one_of([multiple]))
+            select = heap.named(f"{name}_times_{'minus_' * (multiple < 0)}{abs(multiple)}", chosen(multiple))
             shift = abs(multiple).bit_length() - 1 - low
             terms.append(
                 select.replicate(top + 1) & shifted(inverse if multiple < 0 else activation, C(multiple < 0, 1), shift)

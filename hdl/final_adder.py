@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,7 +33,11 @@ class Summation(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        bits = self._product_bits
-        products = [self.products[i : i + bits].as_signed() for i in range(0, len(self.products), bits)]
-        m.d.comb += self.total.eq(sum(products, self.start))
+        bits, width = self._product_bits, len(self.total)
+        total: Value = self.start
+        for i in range(len(self.products) // bits):
+            product = Signal(signed(width), name=f"product_{i}")
+            m.d.comb += product.eq(self.products.word_select(i, bits).as_signed())
+            total = (total + product.as_unsigned())[:width]
+        m.d.comb += self.total.eq(total)
         return m

@@ -7,6 +7,7 @@ the same module, and no name depends on the order in which a converter meets the
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from textwrap import fill
 
 from amaranth.back import verilog
@@ -55,10 +56,17 @@ def generate(config: MacConfig) -> str:
 def _convert(component: wiring.Component, name: str) -> str:
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)  # the converter's own header, with its version
-    # Plain names for its temporaries, \$1 and so on, and {8{x}} for { x, x, ... }.
+    # Plain names for its temporaries, \$1 and so on, and {8{x}} for x, x, ... in a concatenation.
     text = re.sub(r"\\\$(\d+) ", r"_\1_", text)
-    text = re.sub(r"\{ (\w+)((?:, \1)+) \}", lambda match: f"{{{match[2].count(',') + 1}{{{match[1]}}}}}", text)
+    text = re.sub(r"\\\$auto\$[\w.:$]+ ", "_never_ ", text)
+    text = re.sub(r"\{ ([^{}]+) \}", _with_repetitions, text)
     return _without_unread_wires(text).strip() + "\n"
+
+
+def _with_repetitions(concatenation: re.Match[str]) -> str:
+    runs = [(item, len(list(run))) for item, run in groupby(re.split(r", ", concatenation[1]))]
+    items = [f"{{{count}{{{item}}}}}" if count > 2 else ", ".join([item] * count) for item, count in runs]
+    return items[0] if len(items) == 1 and items[0].startswith("{") else f"{{ {', '.join(items)} }}"
 
 
 def _without_unread_wires(text: str) -> str:
