@@ -121,7 +121,8 @@ def quantize(
         write_file(scratch / "metrics.json", canonical_json(metrics))
     if table:
         for protocol in protocols:
-            console.print(_comparison_table(metrics, protocol.name))
+            # At its natural width, however narrow the terminal: a figure cut short is no figure.
+            console.print(_comparison_table(metrics, protocol.name), width=max(console.width, 120), crop=False)
     console.print(f"{chosen.name}: {out}; operands of {len(exported.layers)} layers in {out / 'operands.npz'}", highlight=False)
     return metrics
 
@@ -274,7 +275,7 @@ def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    for heading in ("", "perplexity", "KL x 1000", "error x 1000", "underflow", "to zero"):
+    for heading in ("", "perplexity", "KL\nx 1000", "error\nx 1000", "under-\nflow", "to 0"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in metrics["rows"]:
         error, kl = row["output_error"], row["kl"][text]

@@ -1,0 +1,77 @@
+"""A tiny OPT with the traits that matter here (outlier channels, heavy tails), on disk as users have theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import OPTConfig, OPTForCausalLM
+
+from quant.calibration import documentation
+from quant.models import LoadedModel, load_model
+from quant.training import VOCABULARY, train_tokenizer
+
+POSITIONS = 64
+
+
+def tiny_model(**changes: Any) -> OPTForCausalLM:
+    """Two layers of 64 channels. Weights spread as in trained models, some LayerNorm channels ten times the others."""
+    settings: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 64,
+        "word_embed_proj_dim": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "ffn_dim": 160,
+        "max_position_embeddings": POSITIONS,
+        "dropout": 0.1,
+        "activation_function": "relu",
+        "bos_token_id": 2,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    }
+    torch.manual_seed(7)
+    model = OPTForCausalLM(OPTConfig(**{**settings, **changes}))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "layer_norm" in name and name.endswith("weight"):
+                parameter.copy_(torch.exp(0.3 * torch.randn_like(parameter)))
+                parameter[:3] *= 10
+            elif parameter.ndim == 2 and ".layers." in name:
+                parameter.mul_(5 * torch.exp(0.4 * torch.randn(parameter.shape[1])))
+            elif "embed_tokens" in name:
+                parameter.mul_(5)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.1)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """Trained on Python's documentation, as the shipped checkpoint's is in part."""
+    return train_tokenizer([documentation()])
+
+
+@pytest.fixture(scope="session")
+def tiny_directory(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """The tiny model as a Hugging Face directory, fp16."""
+    directory = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model().half().save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_directory: Path) -> LoadedModel:
+    """The tiny model, loaded. Tests must not change it."""
+    return load_model(tiny_directory)
+
+
+@pytest.fixture(scope="session")
+def windows(tiny: LoadedModel) -> torch.Tensor:
+    """Eight calibration windows of 64 tokens."""
+    from quant.calibration import calibration_windows
+
+    return calibration_windows(tiny.tokenizer, tiny.positions, 64).windows[:8]

@@ -1,0 +1,82 @@
+"""Calibration windows: length, budget, seed, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from golden.errors import InputError
+from quant.calibration import CALIBRATION_TOKENS, calibration_windows, documentation, tokenize
+from quant.corpus import documentation_test
+from quant.models import LoadedModel
+
+
+@pytest.mark.parametrize("length", [2, 16, 63, 64])
+def test_length_decides_windows_not_tokens(tiny: LoadedModel, length: int) -> None:
+    calibration = calibration_windows(tiny.tokenizer, tiny.positions, length)
+    count, tokens = calibration.windows.shape
+    assert tokens == length
+    assert count == CALIBRATION_TOKENS // length
+    assert calibration.describe()["length_tokens"] == length
+
+
+def test_default_length_is_the_models_positions(tiny: LoadedModel) -> None:
+    assert calibration_windows(tiny.tokenizer, tiny.positions).windows.shape[1] == tiny.positions
+    assert calibration_windows(tiny.tokenizer, 1 << 20).windows.shape == (1, CALIBRATION_TOKENS)
+
+
+def test_seed_decides_places(tiny: LoadedModel) -> None:
+    first, same, other = (calibration_windows(tiny.tokenizer, 64, seed=seed).windows for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_windows_are_parts_of_the_text(tiny: LoadedModel, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Every window is a part of this text, wherever it begins. " * 20)
+    tokens = tokenize(tiny.tokenizer, text.read_text()).tolist()
+    calibration = calibration_windows(tiny.tokenizer, 64, 10, text)
+    parts = {tuple(tokens[start : start + 10]) for start in range(len(tokens) - 9)}
+    assert all(tuple(window) in parts for window in calibration.windows.tolist())
+    assert calibration.text == "text.txt"
+
+
+def test_nothing_is_calibrated_on_that_is_tested_on() -> None:
+    calibration = set(documentation().split("\n\n"))
+    tested = documentation_test().split("\n\n")
+    assert len(calibration) > 1000
+    assert len(tested) > 300
+    assert not calibration & set(tested)
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        (65, "--calibration-length 65: the model has 64 positions"),
+        (1, "--calibration-length 1: .* from 2 to 64"),
+        (-3, "--calibration-length -3"),
+    ],
+)
+def test_length_out_of_range(tiny: LoadedModel, length: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        calibration_windows(tiny.tokenizer, tiny.positions, length)
+
+
+def test_short_text(tiny: LoadedModel, tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("Just a few words.")
+    with pytest.raises(InputError, match=r"short\.txt: \d+ tokens, but --calibration-length is 64"):
+        calibration_windows(tiny.tokenizer, tiny.positions, 64, text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "is empty"), (b" \n ", "is empty"), (b"\xff\xfe\x00", "UTF-8"), (None, "cannot be read")]
+)
+def test_unusable_text(tiny: LoadedModel, tmp_path: Path, content: bytes | None, message: str) -> None:
+    text = tmp_path / "text.txt"
+    if content is not None:
+        text.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        calibration_windows(tiny.tokenizer, tiny.positions, 64, text)

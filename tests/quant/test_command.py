@@ -1,0 +1,223 @@
+"""`dint quantize` and `dint operands` from end to end, on the tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden import Operands
+from golden.artifacts import sha256_file
+from golden.errors import InputError
+from quant.command import operands, quantize
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {
+    "config.json",
+    "generation_config.json",
+    "metrics.json",
+    "model.safetensors",
+    "operands.npz",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("texts") / "essay.txt"
+    file.write_text("A number format is declared once, and everything else is derived from it. " * 60)
+    return file
+
+
+@pytest.fixture(scope="module")
+def result(tiny_directory: Path, text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    out = tmp_path_factory.mktemp("results") / "out"
+    metrics = quantize(str(tiny_directory), out=out, text=text, calibration_length=32, windows=12, quiet=True)
+    return metrics, out
+
+
+def test_everything_is_written(result: tuple[dict[str, Any], Path]) -> None:
+    metrics, out = result
+    assert {file.name for file in out.iterdir()} == FILES
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+
+
+def test_metrics_follow_the_schema(result: tuple[dict[str, Any], Path], tiny_directory: Path) -> None:
+    metrics, _ = result
+    assert metrics["model"]["sha256"] == sha256_file(tiny_directory / "model.safetensors")
+    assert metrics["calibration"]["length_tokens"] == 32
+    assert metrics["calibration"]["windows"] == 32
+    assert set(metrics["protocols"]) == {"python-documentation", "essay.txt"}
+    names = [row["name"] for row in metrics["rows"]]
+    assert names == [
+        "unquantized",
+        "W8A8 INT8",
+        "W4A8 INT4",
+        "W4A8 INT4, AQAS",
+        "W4A8 dINT4",
+        "W4A8 dINT4, AQAS",
+        "W4A8 INT4, asymmetric",
+        "W4A8 dINT4, asymmetric",
+    ]
+    assert [row["name"] for row in metrics["rows"] if row["chosen"]] == ["W4A8 dINT4, AQAS"]
+    for row in metrics["rows"]:
+        for text in metrics["protocols"]:
+            assert row["perplexity"][text] > 1
+            assert row["perplexity_standard_error"][text] > 0
+            assert (row["kl"][text] is None) == (row["name"] == "unquantized")
+        if row["name"] != "unquantized":
+            error = row["output_error"]
+            assert error["total"] == pytest.approx(error["underflow"] + error["rounding"] + error["cross"])
+            assert 0 < row["zero_fraction"] < 0.5
+            layers = [layer for layer in metrics["layers"] if layer["row"] == row["name"]]
+            assert len(layers) == 12
+            assert sum(layer["total"] for layer in layers) / 12 == pytest.approx(error["total"])
+    by_name = {row["name"]: row for row in metrics["rows"]}
+    for text in metrics["protocols"]:
+        assert by_name["W8A8 INT8"]["kl"][text] < 0.2 * by_name["W4A8 dINT4"]["kl"][text]
+
+
+def test_exported_with_the_model(result: tuple[dict[str, Any], Path]) -> None:
+    _, out = result
+    loaded = Operands.load(out / "operands.npz")
+    assert len(loaded.layers) == 12
+    assert loaded.number_format.name == "dint4"
+    assert loaded.provenance["quantized_sha256"] == sha256_file(out / "model.safetensors")
+    assert loaded.provenance["recipe"]["scaling"] == "aqas"
+
+
+def test_same_inputs_same_bytes(result: tuple[dict[str, Any], Path], tiny_directory: Path, text: Path, tmp_path: Path) -> None:
+    _, out = result
+    quantize(str(tiny_directory), out=tmp_path / "out", text=text, calibration_length=32, windows=12, quiet=True)
+    for name in sorted(FILES):
+        assert (out / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+
+
+def test_operands_again_are_the_same(result: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    """A directory gives the operands that were written with it."""
+    _, out = result
+    summary = operands(out, out=tmp_path / "new", quiet=True)
+    assert (tmp_path / "new" / "operands.npz").read_bytes() == (out / "operands.npz").read_bytes()
+    assert summary["tokens"] == 32
+    name = "model.decoder.layers.0.fc1"
+    summary = operands(out, out=tmp_path / "one", layers=[name], tokens=5, quiet=True)
+    loaded = Operands.load(tmp_path / "one" / "operands.npz")
+    assert [layer.name for layer in loaded.layers] == summary["layers"] == [name]
+    assert summary["products"] == 5 * 160 * 64
+
+
+@pytest.mark.parametrize(
+    ("format", "scaling", "form"),
+    [("int8", "aqas", "symmetric"), ("dint3", "aqas", "asymmetric"), ("int4", "none", "symmetric")],
+)
+def test_any_format_without_the_table(tiny_directory: Path, tmp_path: Path, format: str, scaling: str, form: str) -> None:
+    metrics = quantize(
+        str(tiny_directory), out=tmp_path / "out", format=format, scaling=scaling, form=form, table=False, quiet=True
+    )
+    assert metrics["rows"] == []  # what was not measured is not there
+    loaded = Operands.load(tmp_path / "out" / "operands.npz")
+    assert loaded.number_format.name == format
+    for layer in loaded.layers:
+        assert (layer.zero_points is not None) == (form == "asymmetric")
+
+
+def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", format="dint3", scaling="none", windows=3)
+    assert metrics["rows"][-1]["name"] == "W3A8 dINT3"
+    assert metrics["rows"][-1]["chosen"]
+    printed = capsys.readouterr().out
+    for row in metrics["rows"]:
+        assert row["name"] in printed
+    assert f"{metrics['rows'][-1]['kl']['python-documentation'] * 1e3:.3f}" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "int5"}, "unknown format 'int5'"),
+        ({"scaling": "magic"}, "scaling is 'magic': known are none, aqas"),
+        ({"rounding": "up"}, "rounding is 'up': known are rtn"),
+        ({"form": "round"}, "form is 'round'"),
+        ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
+        ({"calibration_length": 0}, "--calibration-length 0"),
+        ({"windows": 0}, "--windows 0"),
+        ({"text": Path("none.txt")}, r"--text none\.txt: cannot be read"),
+        ({"calibration_text": Path("none.txt")}, r"--calibration-text none\.txt: cannot be read"),
+        ({"model": "/no/such/model"}, "no such directory"),
+    ],
+)
+def test_bad_input_leaves_nothing(tiny_directory: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        quantize(**{"model": str(tiny_directory), "out": tmp_path / "out", "quiet": True, **options})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_calibration_text_shorter_than_its_length(tiny_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("A few words only.")
+    with pytest.raises(InputError, match=r"short\.txt: \d+ tokens, but --calibration-length is 64"):
+        quantize(str(tiny_directory), out=tmp_path / "out", calibration_text=tmp_path / "short.txt", quiet=True)
+
+
+def test_operands_of_something_else(tiny_directory: Path, tmp_path: Path) -> None:
+    for directory, message in ((tmp_path / "none", "no such directory"), (tiny_directory, "not quantized by dint")):
+        with pytest.raises(InputError, match=message):
+            operands(directory, out=tmp_path / "out", quiet=True)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("blocker", ["a file", "inside a file"])
+def test_unwritable_output(tiny_directory: Path, tmp_path: Path, blocker: str) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" if blocker == "a file" else tmp_path / "file" / "out"
+    with pytest.raises(InputError, match="cannot be written"):
+        quantize(str(tiny_directory), out=out, quiet=True)
+
+
+def test_no_space_left(tiny_directory: Path, tmp_path: Path) -> None:
+    """A limit on the size of files makes writing the weights fail half-way."""
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom quant.command import quantize\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "quantize(sys.argv[1], out=Path(sys.argv[2]), table=False, scaling='none', quiet=True)"
+    )
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", code, str(tiny_directory), str(out)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 1
+    assert f"InputError: --out {out}: cannot be written (" in result.stderr
+    assert not out.exists()
+
+
+def test_interruption_leaves_the_previous_result(tiny_directory: Path, tmp_path: Path) -> None:
+    """Ctrl-C during the comparison: what `out` had before stays, nothing half-written is left, and the next run works."""
+    out = tmp_path / "out"
+    quantize(str(tiny_directory), out=out, format="int4", scaling="none", table=False, quiet=True)
+    before = {file.name: sha256_file(file) for file in out.iterdir()}
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom quant import command\ncompare = command._compare\n"
+        "def announce(*arguments):\n    print('comparing', flush=True)\n    return compare(*arguments)\n"
+        "command._compare = announce\ncommand.quantize(sys.argv[1], out=Path(sys.argv[2]), quiet=True)"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", code, str(tiny_directory), str(out)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"comparing\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert b"KeyboardInterrupt" in errors
+    assert {file.name: sha256_file(file) for file in out.iterdir()} == before
+    quantize(str(tiny_directory), out=out, format="dint4", scaling="none", table=False, quiet=True)
+    assert {file.name for file in out.iterdir()} == set(before)
+    assert Operands.load(out / "operands.npz").number_format.name == "dint4"

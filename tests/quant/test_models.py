@@ -1,0 +1,161 @@
+"""Models that are refused, each with one line that says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from golden.artifacts import sha256_file
+from golden.errors import InputError
+from quant.models import LoadedModel, load_model
+
+from .conftest import tiny_model
+
+
+def copy_of(directory: Path, target: Path) -> Path:
+    target.mkdir()
+    for file in directory.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+def refused(model: str | Path, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_model(model)
+    assert "\n" not in str(caught.value)
+
+
+def test_loaded_as_float32_with_its_hash(tiny: LoadedModel, tiny_directory: Path) -> None:
+    assert {tensor.dtype for tensor in tiny.model.state_dict().values()} == {torch.float32}
+    assert tiny.sha256 == sha256_file(tiny_directory / "model.safetensors")
+    assert (tiny.name, tiny.positions, tiny.window) == ("tiny", 64, 64)
+    assert tiny.parameters == sum(p.numel() for p in tiny_model().parameters())
+    assert not tiny.model.training
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    refused(tmp_path / "none", "no such directory")
+    refused(str(tmp_path / "none"), "no such directory")
+
+
+def test_empty_directory(tmp_path: Path) -> None:
+    refused(tmp_path, "the directory is empty")
+
+
+def test_directory_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    refused(tmp_path, "no config.json")
+    refused(tmp_path / "notes.txt", "is a file")
+    (tmp_path / "config.json").write_text("{")
+    refused(tmp_path, "cannot be read")
+    (tmp_path / "config.json").write_text("[]")
+    refused(tmp_path, "holds no configuration")
+
+
+def test_other_families(tmp_path: Path) -> None:
+    GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=1)).save_pretrained(tmp_path)
+    refused(tmp_path, "model_type is 'gpt2'; supported are opt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"do_layer_norm_before": False}, "post-LayerNorm OPT .*opt-350m"),
+        ({"activation_function": "gelu"}, "activation_function is 'gelu'"),
+        ({"layer_norm_elementwise_affine": False}, "layer_norm_elementwise_affine"),
+    ],
+)
+def test_members_of_the_family_that_do_not_fit(
+    tiny_directory: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, **changes}))
+    refused(directory, message)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(float("nan"), "NaN"), (float("inf"), "infinite"), (float("-inf"), "infinite")])
+def test_weights_that_are_not_finite(tiny_directory: Path, tmp_path: Path, value: float, kind: str) -> None:
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    tensors = load_file(directory / "model.safetensors")
+    tensors["model.decoder.layers.1.fc1.weight"][3, 5] = value
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    refused(directory, f"model.decoder.layers.1.fc1.weight contains {kind}")
+
+
+def test_damaged_and_incomplete_weights(tiny_directory: Path, tmp_path: Path) -> None:
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    weights = directory / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    refused(directory, "cannot be loaded")
+    tensors = load_file(tiny_directory / "model.safetensors")
+    del tensors["model.decoder.layers.0.fc2.bias"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    refused(directory, "lacks the weights model.decoder.layers.0.fc2.bias")
+    weights.unlink()
+    refused(directory, "cannot be loaded")
+
+
+def test_no_tokenizer(tiny_directory: Path, tmp_path: Path) -> None:
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    (directory / "tokenizer.json").unlink()
+    refused(directory, "no usable tokenizer")
+
+
+def test_quantized_already(tiny_directory: Path, tmp_path: Path) -> None:
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "dint"}}))
+    refused(directory, "quantized already")
+
+
+def test_hub_name_without_network(tmp_path: Path) -> None:
+    code = "from quant.models import load_model\nload_model('nobody/no-such-model')"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 1
+    assert "InputError: model nobody/no-such-model: no such directory, and the hub does not give" in result.stderr
+
+
+def test_hub_model_is_fetched_configuration_first(
+    tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub is played by a function that copies what it is asked for; opt-350m costs no download of weights."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    asked: list[list[str]] = []
+
+    def snapshot_download(_name: str, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        for pattern in allow_patterns:
+            for file in tiny_directory.glob(pattern):
+                (cache / file.name).write_bytes(file.read_bytes())
+        return str(cache)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    loaded = load_model("someone/tiny")
+    assert loaded.name == "someone/tiny"
+    assert "model*.safetensors" in asked[1]
+    assert len(asked) == 2
+
+    config = json.loads((cache / "config.json").read_text())
+    (tiny_directory.parent / "post").mkdir()
+    post = copy_of(tiny_directory, tmp_path / "post")
+    (post / "config.json").write_text(json.dumps({**config, "do_layer_norm_before": False}))
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda _name, allow_patterns: asked.append(allow_patterns) or str(post)
+    )
+    refused("facebook/opt-350m", "model facebook/opt-350m: post-LayerNorm")
+    assert len(asked) == 3

@@ -1,0 +1,135 @@
+"""AQAS: folding changes nothing, the objective is the paper's, and the search looks at the unquantized model only."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from golden import DINT4, INT4
+from quant.activations import quantize_activations
+from quant.evaluation import Evaluator, documentation_protocol
+from quant.models import LoadedModel
+from quant.output_error import layer_inputs
+from quant.recipe import Recipe, quantize_model
+from quant.scaling import GroupScale, candidate_scale, fold, search_scales
+from quant.weights import decode, quantize_weights
+
+
+@pytest.fixture(scope="module")
+def found(tiny: LoadedModel, windows: torch.Tensor) -> list[GroupScale]:
+    return search_scales(tiny.model, tiny.adapter, windows, DINT4, "symmetric")
+
+
+def random_scales(tiny: LoadedModel, model: torch.nn.Module) -> list[GroupScale]:
+    """A random scale, from 1/20 to 20, for every group."""
+    generator = torch.Generator().manual_seed(8)
+    scales = []
+    for name, layer in tiny.adapter.decoder_layers(model):
+        for group in tiny.adapter.groups:
+            channels = layer.get_submodule(group.consumers[0]).in_features
+            scale = torch.exp(3 * (2 * torch.rand(channels, generator=generator) - 1))
+            scales.append(GroupScale(name, group, 0, 0, 0, 0, scale))
+    return scales
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 2e-4)])
+def test_folding_preserves_the_function(tiny: LoadedModel, windows: torch.Tensor, dtype: torch.dtype, tolerance: float) -> None:
+    model = copy.deepcopy(tiny.model).to(dtype)
+    with torch.no_grad():
+        before = model(input_ids=windows).logits
+        fold(model, random_scales(tiny, model))
+        after = model(input_ids=windows).logits
+    assert not torch.equal(before, after)  # something was folded
+    torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance * float(before.abs().max()))
+
+
+def test_every_group_changes_its_weights(tiny: LoadedModel) -> None:
+    model = copy.deepcopy(tiny.model)
+    scales = random_scales(tiny, model)
+    fold(model, scales)
+    for one in scales:
+        for suffix in ("weight", "bias"):
+            old = getattr(tiny.model.get_submodule(one.producer), suffix)
+            assert not torch.equal(old, getattr(model.get_submodule(one.producer), suffix)), (one.producer, suffix)
+    for name in tiny.adapter.linear_names(model):
+        assert not torch.equal(tiny.model.get_submodule(name).weight, model.get_submodule(name).weight), name
+
+
+def test_exponents_of_zero_are_no_scaling() -> None:
+    scale = candidate_scale(torch.rand(9), torch.rand(9), 0, 0)
+    assert torch.equal(scale, torch.ones(9))
+
+
+def test_candidates_are_the_papers_up_to_a_factor() -> None:
+    x, w = torch.rand(50) + 0.1, torch.rand(50) + 0.1
+    ratio = candidate_scale(x, w, 0.3, 0.8) / (x**0.3 / w**0.8)
+    torch.testing.assert_close(ratio, ratio[:1].expand(50))
+    dead = candidate_scale(torch.zeros(4), torch.ones(4), 1, 0)
+    assert torch.isfinite(dead).all()
+
+
+def test_never_worse_by_its_own_measure(found: list[GroupScale]) -> None:
+    assert len(found) == 8
+    assert all(one.loss <= one.unscaled_loss for one in found)
+    assert sum(one.loss < 0.95 * one.unscaled_loss for one in found) >= 2
+
+
+def test_loss_is_the_papers_objective(tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale]) -> None:
+    """|| Q(W diag(s)) Q(diag(s)^-1 X) - W X ||^2, written out, for fc1 and fc2 of the last layer."""
+    inputs = layer_inputs(tiny.model, tiny.adapter, windows)
+    for one in found[-2:]:
+        name = one.consumers[0]
+        linear, x = tiny.model.get_submodule(name), inputs[name].double()
+        for scale, loss in ((one.scale, one.loss), (torch.ones_like(one.scale), one.unscaled_loss)):
+            quantized = quantize_weights(linear.weight * scale, DINT4, "symmetric")
+            weight = decode(quantized.codes, DINT4, None).double() / 2 * quantized.scales.double()[:, None]
+            codes, token_scales = quantize_activations(inputs[name] / scale)
+            approximation = (codes.double() * token_scales.double()[:, None]) @ weight.T
+            exact = x @ linear.weight.double().T
+            expected = float((approximation - exact).square().sum() / (exact + linear.bias.double()).square().sum())
+            assert loss == pytest.approx(expected, rel=1e-3)
+
+
+def test_attention_loss_is_on_the_attention_output(tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale]) -> None:
+    """A whole model in which only q, k and v of the first layer are quantized, with hooks on its attention."""
+    one = found[0]
+    assert one.group.block == "self_attn"
+    model = copy.deepcopy(tiny.model)
+    outputs = []
+    attention = model.get_submodule(f"{one.layer}.self_attn")
+    attention.register_forward_hook(lambda _module, _args, output: outputs.append(output[0].double()))
+    from quant.layers import QuantLinear, replace_module
+
+    with torch.no_grad():
+        model(input_ids=windows)
+        fold(model, [one])
+        for name in one.consumers:
+            replace_module(model, name, QuantLinear.from_linear(model.get_submodule(name), DINT4, "symmetric"))
+        model(input_ids=windows)
+    exact, approximation = outputs
+    assert one.loss == pytest.approx(float((approximation - exact).square().sum() / exact.square().sum()), rel=2e-2)
+
+
+def test_search_leaves_the_model_alone(tiny: LoadedModel, windows: torch.Tensor) -> None:
+    before = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
+    names = [name for name, _ in tiny.model.named_modules()]
+    first = search_scales(tiny.model, tiny.adapter, windows[:2], INT4, "symmetric")
+    second = search_scales(tiny.model, tiny.adapter, windows[:2], INT4, "symmetric")
+    assert all(torch.equal(one.scale, other.scale) for one, other in zip(first, second, strict=True))
+    assert names == [name for name, _ in tiny.model.named_modules()]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.model.state_dict().items())
+    assert not any(module._forward_hooks for module in tiny.model.modules())
+
+
+def test_outlier_channels_are_tamed(tiny: LoadedModel, windows: torch.Tensor) -> None:
+    """LayerNorm channels ten times the others: scaling must pay by far more than the standard error."""
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 24))
+    plain, scaled = (
+        evaluator.score(quantize_model(tiny, Recipe("dint4", scaling=scaling), windows).model) for scaling in ("none", "aqas")
+    )
+    assert plain.kl is not None
+    assert scaled.kl is not None
+    assert plain.kl_standard_error is not None
+    assert scaled.kl < plain.kl - 3 * plain.kl_standard_error

@@ -1,0 +1,116 @@
+"""Rounding against the golden model, code by code; scales against their definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from golden import DINT4, FORMATS, INT4, NumberFormat, pack, unpack
+from golden.errors import InputError
+from quant.layers import torch_pack, torch_unpack
+from quant.weights import choose_scales, decode, quantize_weights, round_to_codes
+
+ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
+
+
+def difficult_numbers(number_format: NumberFormat) -> np.ndarray:
+    """Every value and midpoint of the format, their float32 neighbours, and numbers at random, in steps."""
+    values = np.sort(np.array(number_format.values)) * float(number_format.unit)
+    exact = np.concatenate([values, (values[1:] + values[:-1]) / 2, [1e30, -1e30, 0.0, -0.0, 1e-40]]).astype(np.float32)
+    around = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
+    random = np.random.default_rng(0).normal(0, 3 * values.max() / 7, 1000).astype(np.float32)
+    return np.concatenate([exact, *around, random])
+
+
+@ALL
+def test_rounding_agrees_with_golden(number_format: NumberFormat) -> None:
+    x = difficult_numbers(number_format)
+    rows = np.stack([x, x[::-1]])
+    codes = round_to_codes(torch.from_numpy(rows), number_format, None).numpy()
+    assert np.array_equal(codes, number_format.round(rows))
+    assert [int(code) for code in codes[0, :100]] == [number_format.round_one(float(one)) for one in x[:100]]
+
+
+@ALL
+def test_rounding_with_zero_points_agrees_with_golden(number_format: NumberFormat) -> None:
+    zero_points = torch.arange(number_format.steps + 1)[:: max(1, number_format.steps // 16)]
+    rows = np.stack([difficult_numbers(number_format.with_zero_point(int(z))) for z in zero_points])
+    codes = round_to_codes(torch.from_numpy(rows), number_format, zero_points)
+    values = decode(codes, number_format, zero_points)
+    for index, zero_point in enumerate(zero_points.tolist()):
+        shifted = number_format.with_zero_point(zero_point)
+        assert np.array_equal(codes[index].numpy(), shifted.round(rows[index]))
+        assert np.array_equal(values[index].numpy(), shifted.decode(codes[index].numpy()))
+
+
+def test_asymmetric_dint4_is_the_papers_formula() -> None:
+    """q = clamp(round(x / s) + z, 0, p), except that +-(s/4, 3s/4] gets +-s/2 (arXiv 2311.05161, section 4)."""
+    weight = torch.randn(32, 200, generator=torch.Generator().manual_seed(1)) + torch.linspace(-1, 1, 32)[:, None]
+    quantized = quantize_weights(weight, DINT4, "asymmetric")
+    assert quantized.zero_points is not None
+    got = decode(quantized.codes, DINT4, quantized.zero_points) / 2 * quantized.scales[:, None]
+    p = 13
+    low, high = weight.amin(1, keepdim=True).clamp(max=0), weight.amax(1, keepdim=True).clamp(min=0)
+    s = (high - low) / p
+    z = torch.round(-low / s)
+    x = weight / s
+    expected = torch.clamp(torch.round(x) + z, 0, p) - z
+    expected[(x > 0.25) & (x <= 0.75)] = 0.5
+    expected[(x < -0.25) & (x >= -0.75)] = -0.5
+    assert torch.equal(got, expected * s)
+
+
+@ALL
+def test_signed_scales_put_the_larger_extreme_on_the_longer_side(number_format: NumberFormat) -> None:
+    weight = torch.tensor([[1.0, -4.0, 0.5], [4.0, -1.0, 0.5]])
+    scales, zero_points = choose_scales(weight, number_format, "symmetric")
+    assert zero_points is None
+    assert scales[0] == -scales[1]
+    values = decode(quantize_weights(weight, number_format, "symmetric").codes, number_format, None)
+    longest = max(number_format.values, key=abs)
+    assert values[0, 1] == longest
+    assert values[1, 0] == longest  # mirrored: the larger extreme is met exactly, whatever its sign
+    opposite = quantize_weights(-weight, number_format, "symmetric")
+    assert torch.equal(opposite.codes, quantize_weights(weight, number_format, "symmetric").codes)
+    assert torch.equal(opposite.scales, -scales)
+
+
+@ALL
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_error_is_at_most_half_a_step_inside_the_range(number_format: NumberFormat, form: str) -> None:
+    weight = torch.randn(64, 100, generator=torch.Generator().manual_seed(2))
+    quantized = quantize_weights(weight, number_format, form)
+    values = decode(quantized.codes, number_format, quantized.zero_points)
+    steps = (values * float(number_format.unit) - weight / quantized.scales[:, None]).abs()
+    inside = steps <= 0.5 + 1e-4
+    # Only the extreme of the shorter side saturates (symmetric), or moves with the rounded zero-point (asymmetric).
+    extremes = (values == values.amin(1, keepdim=True)) | (values == values.amax(1, keepdim=True))
+    assert bool((inside | extremes).all())
+    assert inside.float().mean() > 0.95
+
+
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_channels_of_zeros_stay_zero(form: str) -> None:
+    weight = torch.zeros(3, 8)
+    weight[1, 2] = 1.0
+    quantized = quantize_weights(weight, DINT4, form)
+    values = decode(quantized.codes, DINT4, quantized.zero_points)
+    assert torch.isfinite(quantized.scales).all()
+    assert not values[0].any()
+    assert values[1, 2] / 2 * quantized.scales[1] == pytest.approx(1.0)
+
+
+def test_unknown_form_is_refused() -> None:
+    with pytest.raises(InputError, match="form is 'log'"):
+        choose_scales(torch.ones(1, 1), INT4, "log")
+
+
+@ALL
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_packing_agrees_with_golden(number_format: NumberFormat, count: int) -> None:
+    codes = torch.randint(1 << number_format.bits, (5, count), generator=torch.Generator().manual_seed(3)).to(torch.uint8)
+    packed = torch_pack(codes, number_format)
+    assert np.array_equal(packed.numpy(), pack(number_format, codes.numpy()))
+    assert torch.equal(torch_unpack(packed, number_format, count), codes)
+    assert np.array_equal(unpack(number_format, packed.numpy(), count), codes.numpy())
