@@ -32,6 +32,9 @@ __all__ = ["REQUIRED_ANNOTATION", "Power", "estimate", "total"]
 
 REQUIRED_ANNOTATION = 0.99
 
+# Weight of an input that changed but that the output does not follow: counts only where there is no other.
+UNLIKELY = 1e-9
+
 
 @dataclass(frozen=True)
 class Power:
@@ -160,12 +163,13 @@ def _output_energy(power: PinPower, events: _Events, nets: list[str], environmen
     safe = np.maximum(origin, 0)
     after, before = events.after[safe], events.before[safe]
     changed = np.where(known, events.changed[safe], mask)
-    shares, energies = [], []
+    shares: list[NDArray[np.float64]] = []
+    energies: list[NDArray[np.float64]] = []
     for cause in power.causes:
         moved = (changed >> cause.pin & 1).astype(bool)
         # A change of several inputs at once may only be followed through one of them in the old or the new state.
         now, then = cause.sensitized[after], cause.sensitized[before]
-        shares.append(moved * (0.001 + (now | then)))
+        shares.append(moved * np.where(now | then, 1.0, UNLIKELY))
         state = np.where(now | ~then, after, before)
         energies.append(_cause_energies(cause, state, edges, (after >> cause.pin & 1), nets, environment, load))
     share = np.array(shares)
