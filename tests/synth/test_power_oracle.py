@@ -89,8 +89,8 @@ def test_totals(case: Case) -> None:
 def test_registers(case: Case) -> None:
     """With probabilities multiplied, as OpenSTA does, our tables give its figure for the registers.
 
-    By events they give less in ASAP7: with delays the data pins glitch while the clock is high, where ASAP7's flip-flop takes less energy than while it is low.
-    OpenSTA charges the mean of both; an estimate by events charges what happened.
+    By events they give less in ASAP7: with delays the data pins glitch while the clock is high, where its flip-flop takes less
+    energy than while it is low. OpenSTA charges the mean of both; an estimate by events charges what happened.
     """
     probability = {net: _time_high(wave, case.activity) for net, wave in case.activity.waves.items()}
     environment = electrical(case.netlist, case.library, case.transition_s)
