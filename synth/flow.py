@@ -1,0 +1,162 @@
+"""The search for a good netlist: the same recipes for every architecture and format, run in parallel, cached one by one.
+
+For the smallest area, every architecture is mapped with full-adder cells in both polarities and with both adders that are
+small. For a clock period it is mapped for speed as well, with full adders of gates, which ABC may restructure (a full-adder
+cell is a wall to it), and what closes with the least area is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from golden import MacConfig
+from golden.errors import InputError
+
+from .mapping import DEFAULT_CACHE, Mapped, map_design, verilog_of
+from .pdk import Pdk
+from .process import children_end_with_us
+from .recipe import Recipe
+
+__all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "recovery_recipes", "smallest", "synthesize"]
+
+JOBS = 2
+FIRST_ADDER = "sklansky"
+MORE_ADDERS = ("kogge-stone", "brent-kung")
+# Delay targets of the last round as shares of the clock period: ABC does not see setup times and the delay of flip-flops.
+RECOVERY = (0.75, 0.85, 0.95)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One synthesis to do."""
+
+    config: MacConfig
+    recipe: Recipe
+
+
+def area_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
+    """What is tried for the smallest area. A multiplication left to Yosys is tried with and without its Booth multiplier."""
+    if config.architecture == "multiply":
+        return [Recipe("logic"), Recipe("logic", booth=True)]
+    if pdk.full_adder is None:
+        return [Recipe("logic", adder=adder) for adder in ("brent-kung", "ripple")]
+    return [
+        Recipe("cells", complement=complement, adder=adder)
+        for adder in ("ripple", "brent-kung")
+        for complement in (False, True)
+    ]
+
+
+def fast_recipes(config: MacConfig, adders: Iterable[str]) -> list[Recipe]:
+    """What is tried for speed, without regard to area."""
+    booth = config.architecture == "multiply"
+    return [
+        Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth) for adder in adders for script in ("speed", "delay")
+    ]
+
+
+def recovery_recipes(recipe: Recipe, period_ns: float) -> list[Recipe]:
+    """A fast recipe again, with gates sized for about the period."""
+    return [replace(recipe, delay_ps=round(1000 * period_ns * share)) for share in RECOVERY]
+
+
+def relaxed_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
+    """Between the two: full-adder cells, with a fast adder behind them."""
+    if config.architecture == "multiply" or pdk.full_adder is None:
+        return []
+    return [Recipe("cells", adder=adder, script="speed", delay_ps=1) for adder in (FIRST_ADDER, "kogge-stone")]
+
+
+class Workshop:
+    """Runs syntheses for one kit, `jobs` at a time, and counts them.
+
+    Parameters
+    ----------
+    advance
+        Called after each synthesis, with what was done.
+    """
+
+    def __init__(
+        self, pdk: Pdk, cache: Path = DEFAULT_CACHE, jobs: int = JOBS, advance: Callable[[str], None] | None = None
+    ) -> None:
+        self.pdk = pdk
+        self.cache = cache
+        self._jobs = jobs
+        self._advance = advance
+        self._done: dict[Task, Mapped] = {}
+
+    def run(self, tasks: Sequence[Task]) -> list[Mapped]:
+        """The results of `tasks`, in order; none is done twice."""
+        from joblib import Parallel, delayed
+
+        new = [task for task in dict.fromkeys(tasks) if task not in self._done]
+        for task in new:
+            verilog_of(task.config)  # Amaranth is not for threads
+        with children_end_with_us():
+            calls = (delayed(map_design)(task.config, self.pdk, task.recipe, self.cache) for task in new)
+            # Threads are enough, since each only waits for Yosys.
+            for task, mapped in zip(new, Parallel(self._jobs, prefer="threads", return_as="generator")(calls), strict=True):
+                self._done[task] = mapped
+                if self._advance is not None:
+                    self._advance(f"{self.pdk.name} {task.config.name}")
+        return [self._done[task] for task in tasks]
+
+    def run_recipes(self, pairs: Iterable[tuple[MacConfig, Sequence[Recipe]]]) -> list[Mapped]:
+        """All recipes of all configurations, as one batch."""
+        return self.run([Task(config, recipe) for config, recipes in pairs for recipe in recipes])
+
+    def results(self, config: MacConfig) -> list[Mapped]:
+        """Everything mapped so far for a configuration."""
+        return [mapped for task, mapped in self._done.items() if task.config == config]
+
+    def count(self, format_name: str, lanes: int) -> int:
+        """Number of syntheses for a format and lane count."""
+        return sum(
+            task.config.weight_format.name == format_name and task.config.lanes == lanes for task in self._done
+        )
+
+
+def smallest(results: Iterable[Mapped], period_ns: float | None = None) -> Mapped | None:
+    """The smallest result, of those that close at a period; the faster of equals. None if none closes."""
+    closing = [mapped for mapped in results if period_ns is None or mapped.closes(period_ns)]
+    return min(closing, key=lambda mapped: (mapped.area_um2, mapped.delay_ns, mapped.netlist_sha256), default=None)
+
+
+def fastest(results: Iterable[Mapped]) -> Mapped:
+    """The fastest result; the smaller of equals."""
+    return min(results, key=lambda mapped: (mapped.delay_ns, mapped.area_um2, mapped.netlist_sha256))
+
+
+def synthesize(
+    config: MacConfig,
+    pdk: Pdk,
+    target_period_ns: float | None = None,
+    cache: Path = DEFAULT_CACHE,
+    jobs: int = JOBS,
+    advance: Callable[[str], None] | None = None,
+) -> Mapped:
+    """The best netlist of one configuration: the smallest, or the smallest that closes at a period.
+
+    If nothing closes, the fastest that was found is returned: compare its `delay_ns` with the period.
+
+    Raises
+    ------
+    InputError
+        If the period is not positive.
+    """
+    if target_period_ns is not None and not 0 < target_period_ns < float("inf"):
+        raise InputError(f"period is {target_period_ns:g} ns: it must be positive; leave it out for the smallest area")
+    workshop = Workshop(pdk, cache, jobs, advance)
+    results = workshop.run_recipes([(config, area_recipes(config, pdk))])
+    best = smallest(results, target_period_ns)
+    if best is not None or target_period_ns is None:
+        assert best is not None
+        return best
+    fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)) + relaxed_recipes(config, pdk))])
+    logic = [mapped for mapped in fast if mapped.recipe.full_adders == "logic"]
+    near = sorted(logic, key=lambda mapped: (not mapped.closes(target_period_ns), mapped.area_um2))[:2]
+    workshop.run_recipes([(config, recovery_recipes(mapped.recipe, target_period_ns)) for mapped in near])
+    everything = workshop.results(config)
+    return smallest(everything, target_period_ns) or fastest(everything)

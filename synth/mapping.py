@@ -1,0 +1,244 @@
+"""One design mapped by one recipe and timed: the unit of work, cached by the content of everything that decides it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from golden import MacConfig
+from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from golden.errors import InputError
+
+from . import liberty, liberty_text, sta, yosys
+from .pdk import Pdk
+from .recipe import Recipe
+
+__all__ = ["DEFAULT_CACHE", "Mapped", "area_by_part", "delays", "map_design", "verilog_of"]
+
+DEFAULT_CACHE = Path("build/cache")
+
+# Sources whose change makes earlier results stale.
+_SOURCES = ("liberty_text", "mapping", "pdk", "polarity", "recipe", "sta", "yosys", "yosys_child")
+
+# Module of the generated Verilog -> part, as reports name it. The top holds the registers.
+PARTS = {"partial_products": "partial products", "compressor": "compressor", "final_adder": "final adder"}
+REGISTERS = "accumulator"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A mapped and timed design."""
+
+    design: str
+    pdk: str
+    config: MacConfig
+    recipe: Recipe
+    netlist: Path
+    area_um2: float  # sum of the cells, as the library counts
+    delay_ns: float  # critical path, setup included: the shortest period
+    cells: int
+    cell_counts: Mapping[str, int]
+    verilog_sha256: str
+    netlist_sha256: str
+    liberty: tuple[Path, ...]  # plain-text copies
+    cached: bool  # taken from the cache
+
+    def closes(self, period_ns: float) -> bool:
+        """Whether the critical path fits the period."""
+        return self.delay_ns <= period_ns + 1e-9
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data, without paths."""
+        return {
+            "design": self.design,
+            "pdk": self.pdk,
+            "format": self.config.weight_format.name,
+            "architecture": self.config.architecture,
+            "lanes": self.config.lanes,
+            "area_um2": self.area_um2,
+            "delay_ns": self.delay_ns,
+            "cells": self.cells,
+            "options": self.recipe.describe(),
+            "netlist_sha256": self.netlist_sha256,
+            "verilog_sha256": self.verilog_sha256,
+        }
+
+
+@lru_cache(maxsize=256)
+def verilog_of(config: MacConfig) -> str:
+    """The generated Verilog of a configuration."""
+    from hdl import verilog
+
+    return verilog.generate(config)
+
+
+def map_design(config: MacConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAULT_CACHE) -> Mapped:
+    """Map and time one design; a result that is in the cache is taken from there, and no tool runs.
+
+    Raises
+    ------
+    InputError, ToolError
+        As `synth.yosys.map_verilog` and `synth.sta.analyze`.
+    """
+    verilog = verilog_of(config)
+    plain = _plain_liberty(pdk, cache)
+    key = _key(pdk, recipe, verilog, config.name)
+    entry = cache / "netlists" / key[:2] / key
+    facts = _read(entry)
+    cached = facts is not None
+    if facts is None:
+        liberty.load(pdk.liberty)  # refuses an unusable library in words of its own
+        mapped = yosys.map_verilog(verilog, config.name, pdk, plain, recipe)
+        counts = mapped.cells[config.name]
+        with _new_entry(entry) as folder:
+            (folder / "netlist.v").write_text(mapped.verilog)
+            timing = sta.analyze(folder / "netlist.v", config.name, plain, None, pdk.input_transition_ns)
+            facts = {
+                "area_um2": _area(counts, pdk),
+                "delay_ns": timing.delay_ns,
+                "cell_counts": dict(counts),
+                "netlist_sha256": sha256_file(folder / "netlist.v"),
+            }
+            (folder / "facts.json").write_text(canonical_json(facts))
+    return Mapped(
+        design=config.name,
+        pdk=pdk.name,
+        config=config,
+        recipe=recipe,
+        netlist=entry / "netlist.v",
+        area_um2=facts["area_um2"],
+        delay_ns=facts["delay_ns"],
+        cells=sum(facts["cell_counts"].values()),
+        cell_counts=facts["cell_counts"],
+        verilog_sha256=sha256_of(verilog),
+        netlist_sha256=facts["netlist_sha256"],
+        liberty=plain,
+        cached=cached,
+    )
+
+
+def delays(mapped: Mapped, pdk: Pdk) -> Path:
+    """The SDF of a mapped design as OpenSTA writes it, kept beside the netlist."""
+    path = mapped.netlist.with_name("delays.sdf")
+    if not path.exists():
+        with tempfile.TemporaryDirectory(prefix="dint-sdf-") as name:
+            fresh = Path(name) / "delays.sdf"
+            sta.write_sdf(mapped.netlist, mapped.design, mapped.liberty, pdk.input_transition_ns, fresh)
+            write_file(path, fresh.read_bytes())
+    return path
+
+
+def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> dict[str, float]:
+    """Areas in um2 of partial products, compressor, final adder and accumulator (registers, hold and restart).
+
+    Mapping a flat design loses the parts, so this is a second run of the same recipe that keeps the modules. Its total is the
+    sum of the values; it is a little larger than `mapped.area_um2`, since nothing is optimized across the borders.
+    """
+    verilog, top = verilog_of(mapped.config), mapped.design
+    plain = _plain_liberty(pdk, cache)
+    key = _key(pdk, mapped.recipe, verilog, top)
+    path = cache / "netlists" / key[:2] / key / "parts.json"
+    if path.exists():
+        try:
+            return dict(json.loads(path.read_text()))
+        except ValueError:
+            path.unlink(missing_ok=True)
+    netlist = yosys.map_verilog(verilog, top, pdk, plain, mapped.recipe, flatten=False)
+    modules = netlist.cells
+    parts: dict[str, float] = {}
+
+    def add(module: str, part: str) -> None:
+        for kind, count in modules[module].items():
+            if kind not in modules:
+                parts[part] = parts.get(part, 0.0) + _area({kind: count}, pdk)
+                continue
+            suffix = kind.removeprefix(f"{top}_")
+            for _ in range(count):
+                add(kind, PARTS.get(suffix, part))
+
+    add(top, REGISTERS)
+    parts = {part: round(parts.get(part, 0.0), 6) for part in (*PARTS.values(), REGISTERS)}
+    write_file(path, canonical_json(parts))
+    return parts
+
+
+def _area(counts: Mapping[str, int], pdk: Pdk) -> float:
+    library = liberty.load(pdk.liberty)
+    return round(sum(float(library.cell(kind).area) * count for kind, count in sorted(counts.items())), 6)
+
+
+@lru_cache(maxsize=64)
+def _plain_liberty_of(files: tuple[Path, ...], digests: tuple[str, ...], cache: Path) -> tuple[Path, ...]:
+    return liberty_text.unpacked(files, cache)
+
+
+def _plain_liberty(pdk: Pdk, cache: Path) -> tuple[Path, ...]:
+    paths = _plain_liberty_of(pdk.liberty, pdk.liberty_sha256, cache)
+    if not all(path.exists() for path in paths):
+        _plain_liberty_of.cache_clear()
+        paths = _plain_liberty_of(pdk.liberty, pdk.liberty_sha256, cache)
+    return paths
+
+
+def _key(pdk: Pdk, recipe: Recipe, verilog: str, top: str) -> str:
+    return sha256_of(
+        {
+            "top": top,
+            "verilog": verilog,
+            "pdk": pdk.describe(),
+            "recipe": recipe.describe(),
+            "yosys": yosys.version(),
+            "opensta": sta.version(),
+            "sources": _sources_sha256(),
+        }
+    )
+
+
+@lru_cache(maxsize=1)
+def _sources_sha256() -> dict[str, str]:
+    folder = Path(__file__).parent
+    return {name: sha256_file(folder / f"{name}.py") for name in _SOURCES}
+
+
+def _read(entry: Path) -> dict[str, Any] | None:
+    """Facts of a cache entry, or None if there is none or its netlist is not the one that was written."""
+    try:
+        facts: dict[str, Any] = json.loads((entry / "facts.json").read_text())
+        if sha256_file(entry / "netlist.v") == facts["netlist_sha256"]:
+            return facts
+    except (OSError, ValueError, KeyError):
+        pass
+    shutil.rmtree(entry, ignore_errors=True)
+    return None
+
+
+class _new_entry:
+    """A folder that becomes the cache entry when the block ends well, and vanishes otherwise."""
+
+    def __init__(self, entry: Path) -> None:
+        self._entry = entry
+        self._folder = entry
+
+    def __enter__(self) -> Path:
+        try:
+            self._entry.parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._entry.parent))
+        except OSError as error:
+            raise InputError(f"cache {self._entry.parent}: cannot be written ({error.strerror}); name another --cache") from None
+        return self._folder
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                os.replace(self._folder, self._entry)
+            except OSError:  # another process was first with the same result
+                shutil.rmtree(self._folder, ignore_errors=True)
+        else:
+            shutil.rmtree(self._folder, ignore_errors=True)
