@@ -242,9 +242,9 @@ def report(
 
     Example: dint report --out build/report --lane 1 --lane 16
     """
-    from pipeline import main_job
+    from pipeline.main_job import main_job as run
 
-    main_job(
+    run(
         out=out,
         model=model,
         lanes=tuple(lane or (1, 16)),

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from golden.errors import InputError
-from pipeline import Stages, in_child, source_hash
+from pipeline.stages import Stages, in_child, source_hash
 
 
 class Counter:

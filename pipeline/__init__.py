@@ -1,0 +1,1 @@
+"""The main job: stages from the model to the report, each reused while its inputs stay the same."""

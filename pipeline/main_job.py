@@ -1,0 +1,190 @@
+"""The main job: from a trained model to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from golden import Operands
+from golden.artifacts import canonical_json, sha256_file, write_file
+
+from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
+from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
+
+if TYPE_CHECKING:
+    from synth.pdk import Pdk
+
+__all__ = ["main_job"]
+
+FORMATS = ("int8", "int4", "dint4")
+# INT8 weights need no scaling; both 4-bit formats get the same one.
+SCALING = {"int8": "none", "int4": "aqas", "dint4": "aqas"}
+
+
+def main_job(
+    *,
+    out: Path,
+    model: str | None = None,
+    lanes: tuple[int, ...] = (1, 16),
+    pdks: tuple[str, ...] = (),
+    liberty: tuple[Path, ...] = (),
+    platforms: Path | None = None,
+    text: Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """Quantize, generate, simulate, synthesize, compare and report; returns the path of `index.html`.
+
+    Parameters
+    ----------
+    out
+        Directory of the report; the stages' files are kept in `out`/stages.
+    model
+        Directory or hub name of an OPT; default the shipped checkpoint.
+    lanes
+        Lane counts to compare.
+    pdks
+        Names of the PDKs to compare on; empty: all that are found.
+    liberty, platforms
+        Where PDKs are, besides the usual places (see `synth.pdk`).
+    text
+        A further text to measure accuracy on.
+    seed
+        Of everything random.
+
+    Raises
+    ------
+    InputError, ToolError
+        From the stage that could not do its work; earlier stages stay and are reused.
+    """
+    from report.page import write
+    from report.summary import lines
+    from synth.pdk import discover, find
+
+    console = Console()
+    if liberty:
+        kits = [find(liberty=liberty)]
+    elif pdks:
+        kits = [find(name, platforms=platforms) for name in pdks]
+    else:
+        kits = discover(platforms) or [find()]
+    stages = Stages(out / "stages", console)
+    quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
+    units = _generate(stages, lanes)
+    simulated = [_simulate(stages, name, count, quantized[name], seed) for name in FORMATS for count in lanes]
+    compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache") for kit in kits]
+    results = collect(stages, kits, quantized, units, simulated, compared)
+    index = write(results, out)
+    for line in lines(results, index):
+        console.print(line, highlight=False)
+    return index
+
+
+def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int) -> Stage:
+    """The quantized model and its operands; with dINT4 comes the accuracy table of all methods."""
+    from quant.command import quantize
+
+    source = Path(model) if model is not None else ROOT / "quant" / "checkpoint"
+    inputs = {
+        "format": number_format,
+        "model": file_hashes(source) if source.is_dir() else model,
+        "text": sha256_file(text) if text is not None and text.is_file() else str(text),
+        "seed": seed,
+        "sources": source_hash(["golden", "quant"]),
+        "versions": package_versions(QUANTIZATION_PACKAGES),
+    }
+
+    def work(directory: Path) -> None:
+        in_child(
+            quantize,
+            model=model,
+            out=directory,
+            format=number_format,
+            scaling=SCALING[number_format],
+            text=text,
+            table=number_format == "dint4",
+            seed=seed,
+        )
+
+    return stages.run(f"quantize {number_format}", inputs, work)
+
+
+def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
+    """Verilog and companion files of every unit, in the default architecture."""
+    from hdl.command import generate
+
+    inputs = {
+        "formats": FORMATS,
+        "lanes": lanes,
+        "sources": source_hash(["golden", "hdl"]),
+        "versions": package_versions(HARDWARE_PACKAGES),
+    }
+
+    def work(directory: Path) -> None:
+        for number_format in FORMATS:
+            for count in lanes:
+                generate(format=number_format, lanes=count, out=directory)
+
+    return stages.run("generate", inputs, work)
+
+
+def _simulate(stages: Stages, number_format: str, lanes: int, quantized: Stage, seed: int) -> Stage:
+    """The cocotb bench on operands of the quantized model, uniform operands and corners."""
+    from sim.command import simulate
+    from sim.simulators import find_simulator
+
+    simulator = find_simulator()
+    inputs = {
+        "format": number_format,
+        "lanes": lanes,
+        "operands": sha256_file(quantized.path("operands.npz")),
+        "seed": seed,
+        "simulator": [simulator.name, simulator.version],
+        "sources": source_hash(["golden", "hdl", "sim"]),
+        "versions": package_versions(HARDWARE_PACKAGES),
+    }
+
+    def work(directory: Path) -> None:
+        simulate(
+            format=number_format,
+            lanes=lanes,
+            simulator=simulator.name,
+            operands=quantized.path("operands.npz"),
+            seed=seed,
+            out=directory,
+        )
+
+    return stages.run(f"simulate {number_format} x{lanes}", inputs, work)
+
+
+def _compare(stages: Stages, kit: Pdk, lanes: tuple[int, ...], quantized: dict[str, Stage], seed: int, cache: Path) -> Stage:
+    """Area, delay and energy of both sides on one PDK, by the rule of fair comparison."""
+    from synth.comparison import compare
+    from synth.sta import version as opensta_version
+
+    files = {name: stage.path("operands.npz") for name, stage in quantized.items()}
+    inputs = {
+        "pdk": kit.describe(),
+        "lanes": lanes,
+        "operands": {name: sha256_file(file) for name, file in files.items()},
+        "seed": seed,
+        "opensta": opensta_version(),
+        "sources": source_hash(["golden", "hdl", "sim", "synth"]),
+        "versions": package_versions(HARDWARE_PACKAGES),
+    }
+
+    def work(directory: Path) -> None:
+        operands = {name: Operands.load(file) for name, file in files.items()}
+        columns = (SpinnerColumn(), TextColumn("{task.completed} syntheses and measurements, {task.description}"))
+        with Progress(*columns, TimeElapsedColumn(), console=stages.console) as progress:
+            bar = progress.add_task("", total=None)
+
+            def advance(what: str) -> None:
+                progress.update(bar, advance=1, description=what)
+
+            compared = compare([kit], lanes=lanes, operands=operands, seed=seed, cache=cache, advance=advance)
+        write_file(directory / "comparison.json", canonical_json(compared))
+
+    return stages.run(f"compare {kit.name}", inputs, work)

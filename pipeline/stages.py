@@ -1,0 +1,110 @@
+"""Stages of work that are skipped while what they are made from stays the same.
+
+A stage writes one directory. Beside its files stands `stage.json` with the SHA-256 of everything the stage was made from
+(parameters, input files, the sources of the folders that do the work, versions of the tools) and of every file it wrote;
+while the first is unchanged and the second still true, the stage is reused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import multiprocessing
+import platform
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from golden.artifacts import canonical_json, output_directory, sha256_file, sha256_of, write_file
+
+__all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage left: its directory, its key, the time it took, and whether it was reused."""
+
+    name: str
+    directory: Path
+    key: str
+    date: str  # on which it was done
+    seconds: float
+    reused: bool
+
+    def path(self, name: str) -> Path:
+        """A file of the stage."""
+        return self.directory / name
+
+    def json(self, name: str) -> Any:
+        """A JSON file of the stage, read."""
+        return json.loads(self.path(name).read_text())
+
+
+class Stages:
+    """Runs stages below `root` and remembers them, in order, in `done`."""
+
+    def __init__(self, root: Path, console: Console) -> None:
+        self.root = root
+        self.console = console
+        self.done: list[Stage] = []
+
+    def run(self, name: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> Stage:
+        """Reuse the stage `name`, or let `work` fill its directory anew. `inputs` is plain data that decides the result."""
+        directory = self.root / name
+        key = sha256_of({"stage": name, "inputs": inputs})
+        record = _valid_record(directory, key)
+        reused = record is not None
+        if record is None:
+            self.console.rule(f"[bold]{name}", align="left")
+            started = time.monotonic()
+            with output_directory(directory) as scratch:
+                work(scratch)
+                record = {"key": key, "files": file_hashes(scratch)}
+                record |= {"seconds": round(time.monotonic() - started, 1), "date": datetime.date.today().isoformat()}
+                write_file(scratch / "stage.json", canonical_json(record))
+        stage = Stage(name, directory, key, record["date"], record["seconds"], reused)
+        self.console.print(f"[green]{name}[/]: " + ("unchanged" if reused else f"{stage.seconds:.1f} s"))
+        self.done.append(stage)
+        return stage
+
+
+def in_child(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Call `function` in a process of its own, which gives its memory back; its errors are raised here."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, **arguments).result()
+
+
+def source_hash(folders: Iterable[str]) -> str:
+    """SHA-256 of the sources of some of the project's folders."""
+    files = [file for folder in folders for file in sorted((ROOT / folder).glob("*.*")) if file.is_file()]
+    return sha256_of({str(file.relative_to(ROOT)): sha256_file(file) for file in files})
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of installed packages."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
+
+def file_hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file below `directory`, but for the record of the stage."""
+    files = sorted(file for file in directory.rglob("*") if file.is_file() and file.name != "stage.json")
+    return {str(file.relative_to(directory)): sha256_file(file) for file in files}
+
+
+def _valid_record(directory: Path, key: str) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((directory / "stage.json").read_text())
+        intact = record["key"] == key and all(
+            sha256_file(directory / name) == digest for name, digest in record["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if intact else None
