@@ -53,7 +53,9 @@ def fast_recipes(config: MacConfig, adders: Iterable[str]) -> list[Recipe]:
     """What is tried for speed, without regard to area."""
     booth = config.architecture == "multiply"
     return [
-        Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth) for adder in adders for script in ("speed", "delay")
+        Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth)
+        for adder in adders
+        for script in ("speed", "delay")
     ]
 
 
@@ -113,9 +115,7 @@ class Workshop:
 
     def count(self, format_name: str, lanes: int) -> int:
         """Number of syntheses for a format and lane count."""
-        return sum(
-            task.config.weight_format.name == format_name and task.config.lanes == lanes for task in self._done
-        )
+        return sum(task.config.weight_format.name == format_name and task.config.lanes == lanes for task in self._done)
 
 
 def smallest(results: Iterable[Mapped], period_ns: float | None = None) -> Mapped | None:

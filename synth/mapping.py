@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -135,12 +134,22 @@ def delays(mapped: Mapped, pdk: Pdk) -> Path:
     return path
 
 
-def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> dict[str, float]:
+def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple[dict[str, float], float]:
     """Areas in um2 of partial products, compressor, final adder and accumulator (registers, hold and restart).
 
-    Mapping a flat design loses the parts, so this is a second run of the same recipe that keeps the modules. Its total is the
-    sum of the values; it is a little larger than `mapped.area_um2`, since nothing is optimized across the borders.
+    Mapping a flat design loses the parts, so the shares come from a second run of the same recipe that keeps the modules.
+
+    Returns
+    -------
+    The parts, which add up to `mapped.area_um2`, and the area of the run that kept the modules. That is larger, since nothing
+    is optimized across their borders: the further it is from `mapped.area_um2`, the rougher the split.
     """
+    parts = _parts(mapped, pdk, cache)
+    whole = sum(parts.values())
+    return {part: area * mapped.area_um2 / whole for part, area in parts.items()}, whole
+
+
+def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     verilog, top = verilog_of(mapped.config), mapped.design
     plain = _plain_liberty(pdk, cache)
     key = _key(pdk, mapped.recipe, verilog, top)
@@ -175,7 +184,7 @@ def _area(counts: Mapping[str, int], pdk: Pdk) -> float:
 
 
 @lru_cache(maxsize=64)
-def _plain_liberty_of(files: tuple[Path, ...], digests: tuple[str, ...], cache: Path) -> tuple[Path, ...]:
+def _plain_liberty_of(files: tuple[Path, ...], _digests: tuple[str, ...], cache: Path) -> tuple[Path, ...]:
     return liberty_text.unpacked(files, cache)
 
 
@@ -231,13 +240,15 @@ class _new_entry:
             self._entry.parent.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._entry.parent))
         except OSError as error:
-            raise InputError(f"cache {self._entry.parent}: cannot be written ({error.strerror}); name another --cache") from None
+            raise InputError(
+                f"cache {self._entry.parent}: cannot be written ({error.strerror}); name another --cache"
+            ) from None
         return self._folder
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             try:
-                os.replace(self._folder, self._entry)
+                self._folder.replace(self._entry)
             except OSError:  # another process was first with the same result
                 shutil.rmtree(self._folder, ignore_errors=True)
         else:

@@ -202,7 +202,9 @@ def discover(platforms: Path | None = None, environ: Mapping[str, str] | None = 
     """
     environ = os.environ if environ is None else environ
     if platforms is not None and not platforms.is_dir():
-        raise InputError(f"--platforms {platforms}: no such folder; it holds one folder per platform, as asap7/lib/NLDM/*.lib.gz")
+        raise InputError(
+            f"--platforms {platforms}: no such folder; it holds one folder per platform, as asap7/lib/NLDM/*.lib.gz"
+        )
     found = (_locate(technology, platforms, environ, qflow) for technology in TECHNOLOGIES)
     return [pdk for pdk in found if pdk is not None]
 
@@ -292,4 +294,3 @@ def _checked(pdk: Pdk) -> Pdk:
         if described is not None and described[0] not in cells:
             changes[role] = None
     return replace(pdk, **changes) if changes else pdk
-

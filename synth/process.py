@@ -23,7 +23,13 @@ _lock = threading.Lock()
 
 
 def run(
-    command: Sequence[str], *, tool: str, hint: str, timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None
+    command: Sequence[str],
+    *,
+    tool: str,
+    hint: str,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
 ) -> str:
     """Run `command` and return what it printed (stdout and stderr together).
 
@@ -54,7 +60,9 @@ def run(
     try:
         output, _ = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{tool}: no result within {timeout_s:g} s, ended; the design may be too large for this limit") from None
+        raise ToolError(
+            f"{tool}: no result within {timeout_s:g} s, ended; the design may be too large for this limit"
+        ) from None
     finally:
         _end(child)
         with _lock:

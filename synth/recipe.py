@@ -106,14 +106,16 @@ def before_full_adders(recipe: Recipe, top: str, verilog: Path, maps: Path, flat
     return commands
 
 
-def after_full_adders(recipe: Recipe, pdk: Pdk, liberty: Sequence[Path], top: str, maps: Path, netlist: Path) -> list[str]:
+def after_full_adders(recipe: Recipe, pdk: Pdk, liberty: Sequence[Path], maps: Path, netlist: Path) -> list[str]:
     """Commands from there to the mapped netlist."""
     libraries = " ".join(f"-liberty {path}" for path in liberty)
     dont_use = " ".join(f"-dont_use {pattern}" for pattern in pdk.dont_use)
     target = f"-D {recipe.delay_ps} " if recipe.delay_ps else ""
     commands = [f"techmap -map {maps / 'full_adder.v'}"]
     choice = f" -map +/choices/{recipe.adder}.v" if recipe.adder in _CHOICES else ""
-    commands += [f"techmap -map +/techmap.v{choice}", "opt -fast -nodffe -nosdff", "dfflegalize -cell $_DFF_P_ x", "opt -fast -nodffe -nosdff"]
+    # Enables and resets become gates that ABC merges with what makes the next state.
+    legal = ["opt -fast -nodffe -nosdff", "dfflegalize -cell $_DFF_P_ x", "opt -fast -nodffe -nosdff"]
+    commands += [f"techmap -map +/techmap.v{choice}", *legal]
     if pdk.flip_flop is not None:
         commands.append(f"techmap -map {maps / 'flip_flop.v'}")
     else:

@@ -42,7 +42,13 @@ def version() -> str:
 
 
 def map_verilog(
-    verilog: str, top: str, pdk: Pdk, liberty: Sequence[Path], recipe: Recipe, flatten: bool = True, timeout_s: float = TIMEOUT_S
+    verilog: str,
+    top: str,
+    pdk: Pdk,
+    liberty: Sequence[Path],
+    recipe: Recipe,
+    flatten: bool = True,
+    timeout_s: float = TIMEOUT_S,
 ) -> Netlist:
     """Map `verilog` (module `top`) to the cells of `liberty`, plain-text files as `synth.liberty_text.unpacked` makes them.
 
@@ -65,7 +71,7 @@ def map_verilog(
         job = {
             "top": top,
             "before": before_full_adders(recipe, top, work / "design.v", work, flatten),
-            "after": after_full_adders(recipe, pdk, liberty, top, work, work / "netlist.v"),
+            "after": after_full_adders(recipe, pdk, liberty, work, work / "netlist.v"),
             "full_adder": {"inverted": pdk.full_adder.inverted, "complement": recipe.complement}
             if cells and pdk.full_adder
             else None,
@@ -117,6 +123,4 @@ def _run(arguments: list[str], work: Path, timeout_s: float) -> str:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PROJECT), environment.get("PYTHONPATH", ""))))
     environment["TMPDIR"] = str(work)  # what an ended ABC leaves behind goes with it
-    return process.run(
-        [sys.executable, *arguments], tool="Yosys", hint=_HINT, timeout_s=timeout_s, cwd=work, env=environment
-    )
+    return process.run([sys.executable, *arguments], tool="Yosys", hint=_HINT, timeout_s=timeout_s, cwd=work, env=environment)

@@ -1,0 +1,262 @@
+"""`dint synthesize` and `dint pdks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from golden import MacConfig, Operands, ToolError, format_by_name
+from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from golden.errors import InputError
+
+from .pdk import DEFAULT_PDK, TECHNOLOGIES, Pdk, discover, find
+
+if TYPE_CHECKING:
+    from .mapping import Mapped
+
+__all__ = ["pdks", "synthesize"]
+
+_CYCLES = 512
+
+
+def synthesize(
+    format: str = "dint4",
+    lanes: int = 1,
+    pdk: str = DEFAULT_PDK,
+    period_ns: float | None = None,
+    out: Path = Path("build/synthesis"),
+    operands: Path | None = None,
+    depth: int = 65536,
+    pipeline: int = 0,
+    architecture: str = "",
+    liberty: Sequence[Path] = (),
+    platforms: Path | None = None,
+    seed: int = 0,
+    cycles: int = _CYCLES,
+    cache: Path = Path("build/cache"),
+    jobs: int = 2,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Map one MAC unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
+
+    Parameters
+    ----------
+    period_ns
+        Clock period. By default the smallest netlist is taken, at the shortest period it works at.
+    operands
+        Operand file of a quantized model, in `format`, for the energy; by default operands are uniform.
+    liberty, platforms
+        Where the kit is, if not in one of the usual places.
+    seed, cycles
+        Choice and number of the operands, one set a clock cycle.
+    cache, jobs
+        Folder of earlier results; syntheses at a time.
+
+    Returns
+    -------
+    The contents of `metrics.json`: METRICS2.1 names (areas in um2, times in ns, power in W) and `energy__per_mac` in J.
+
+    Raises
+    ------
+    InputError
+        If an option, the kit, a Liberty file or the operand file cannot be used.
+    ToolError
+        If a tool is missing or fails; and, after the files are written, if the netlist does not close at `period_ns`.
+    """
+    config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    if period_ns is not None and not 0 < period_ns < float("inf"):
+        raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
+    if cycles < 16:
+        raise InputError(f"cycles is {cycles}: at least 16 are needed for an energy")
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}: at least 1")
+    kit = find(pdk, tuple(liberty), platforms)
+    given = _operands(operands, config)
+    console = Console(quiet=quiet)
+    with output_directory(out) as scratch:
+        from hdl.architectures import architecture_of  # Amaranth is slow to import, and `dint --help` imports this module
+
+        from . import liberty as libraries
+        from . import sta, yosys
+
+        architecture_of(config)
+        sta.version()
+        yosys.version()
+        libraries.load(kit.liberty).require_power()
+        with _progress(console) as advance:
+            from .flow import synthesize as search
+
+            mapped = search(config, kit, period_ns, cache, jobs, advance)
+            metrics = _files(scratch, config, kit, mapped, period_ns, given, cycles, seed, cache, advance)
+        write_file(scratch / "metrics.json", canonical_json(metrics))
+    console.print(_table(metrics, kit))
+    console.print(f"written to {out}")
+    if metrics["timing__setup__ws"] < 0:
+        raise ToolError(
+            f"{config.name} does not close at --period {period_ns:g} ns on {kit.name}: the best found needs "
+            f"{mapped.delay_ns:.4g} ns; the files in {out} are of that netlist, without energy"
+        )
+    return metrics
+
+
+def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: bool = False) -> list[dict[str, Any]]:
+    """Print which kits are found here, and how to get the others.
+
+    Returns
+    -------
+    One object per known kit: `name`, `title`, `corner`, `found` (where, or None), `get`, `liberty` (file names).
+    """
+    found = {kit.name: kit for kit in discover(platforms)}
+    known = {technology.name: technology for technology in TECHNOLOGIES}
+    if liberty:
+        kit = find(liberty=tuple(liberty))
+        found[kit.name] = kit
+    table = Table("pdk", "library", "corner", "found through", "files, or how to get it", box=None)
+    rows = []
+    for name in dict.fromkeys((*known, *found)):
+        here = found.get(name)
+        title, corner = (here.title, here.corner) if here else (known[name].title, known[name].corner)
+        get = known[name].get if name in known else ""
+        where = f"[green]{here.origin}[/]" if here else "[dim]not found[/]"
+        files = [path.name for path in here.liberty] if here else []
+        shown = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "") if files else f"[dim]{get}[/]"
+        table.add_row(name + (" (default)" if name == DEFAULT_PDK else ""), title, corner, where, shown)
+        rows.append(
+            {
+                "name": name,
+                "title": title,
+                "corner": corner,
+                "found": here.origin if here else None,
+                "get": get,
+                "liberty": files,
+            }
+        )
+    Console(quiet=quiet).print(table)
+    return rows
+
+
+def _operands(path: Path | None, config: MacConfig) -> Operands | None:
+    if path is None:
+        return None
+    operands = Operands.load(path)
+    if operands.number_format != config.weight_format:
+        raise InputError(
+            f"--operands {path}: holds {operands.number_format.name}, the unit takes {config.weight_format.name}; "
+            f"name the operands of that format"
+        )
+    return operands
+
+
+def _files(
+    scratch: Path,
+    config: MacConfig,
+    kit: Pdk,
+    mapped: Mapped,
+    period_ns: float | None,
+    operands: Operands | None,
+    cycles: int,
+    seed: int,
+    cache: Path,
+    advance: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write all but the metrics, and return those."""
+    from hdl.companions import constraints
+
+    from . import sta, yosys
+    from .mapping import area_by_part, delays
+    from .measuring import measure_all
+
+    period = period_ns if period_ns is not None else mapped.delay_ns
+    sdf = delays(mapped, kit)
+    parts, whole = area_by_part(mapped, kit, cache)
+    write_file(scratch / "netlist.v", mapped.netlist.read_bytes())
+    write_file(scratch / "delays.sdf", sdf.read_bytes())
+    write_file(scratch / "constraints.sdc", constraints(config, period))
+    metrics: dict[str, Any] = {
+        "design": config.name,
+        "design__instance__area": mapped.area_um2,
+        "design__instance__count": mapped.cells,
+        "design__instance__area__by_part": parts,
+        "design__instance__area__with_parts_kept": whole,
+        "timing__setup__ws": round(period - mapped.delay_ns, 6),
+        "clock__period": period,
+        "timing__critical_path": mapped.delay_ns,
+        "pdk": kit.describe(),
+        "format": config.weight_format.name,
+        "architecture": config.architecture,
+        "lanes": config.lanes,
+        "options": mapped.recipe.describe(),
+        "tools": {"yosys": yosys.version(), "opensta": sta.version()},
+        "hashes": {
+            "verilog": mapped.verilog_sha256,
+            "netlist": mapped.netlist_sha256,
+            "delays": sha256_file(sdf),
+        },
+    }
+    if not mapped.closes(period):
+        return metrics
+    name = config.weight_format.name
+    source = "opt" if operands is not None else "uniform"
+    tasks = [(mapped, source, "sdf"), (mapped, source, "zero-delay")]
+    available = {name: operands} if operands is not None else {}
+    glitching, quiet = measure_all(tasks, kit, period, "", available, cycles, seed, cache, 1, advance)
+    facts = glitching.facts
+    return metrics | {
+        "power__total": facts["power_w"],
+        "power__internal__total": facts["internal_w"],
+        "power__switching__total": facts["switching_w"],
+        "power__leakage__total": facts["leakage_w"],
+        "energy__per_mac": facts["energy_per_mac_j"],
+        "energy__per_mac__zero_delay": quiet.facts["energy_per_mac_j"],
+        "energy__by_part": facts["by_part_j"],
+        "activity__annotated": facts["annotated_fraction"],
+        "activity__cycles": facts["cycles"],
+        "activity__sums_compared": facts["sums_compared"],
+        "activity__operands": source,
+    }
+
+
+def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
+    table = Table(title=f"{metrics['design']} on {kit.name} ({kit.corner})", show_header=False, box=None, title_justify="left")
+    table.add_row("area", f"{metrics['design__instance__area']:.6g} um2", f"{metrics['design__instance__count']} cells")
+    slack, period = metrics["timing__setup__ws"], metrics["clock__period"]
+    color = "green" if slack >= 0 else "red"
+    table.add_row(
+        "critical path", f"{metrics['timing__critical_path']:.4g} ns", f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]"
+    )
+    if "energy__per_mac" in metrics:
+        energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]
+        table.add_row(
+            "energy per MAC",
+            f"{_femto(energy)}",
+            f"{_femto(still)} without glitches; operands: {metrics['activity__operands']}",
+        )
+        table.add_row(
+            "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
+        )
+    for part, area in metrics["design__instance__area__by_part"].items():
+        table.add_row(f"  {part}", f"{area:.6g} um2", "")
+    return table
+
+
+def _femto(energy_j: float) -> str:
+    return f"{1e15 * energy_j:.4g} fJ" if energy_j < 1e-12 else f"{1e12 * energy_j:.4g} pJ"
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """A spinner with what was done last; the number of syntheses is not known before."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:.0f} done"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("mapping", total=None)
+
+        def advance(what: str) -> None:
+            bar.update(task, advance=1, description=what)
+
+        yield advance
