@@ -31,6 +31,7 @@ __all__ = ["RESET_CYCLES", "SCOPE", "TICKS_PER_NS", "GateLevelRun", "run_gate_le
 TICKS_PER_NS = 10_000  # resolution of the simulation: 100 fs
 SCOPE = "bench.dut"  # where the netlist is in the waveforms
 RESET_CYCLES = 3  # clears the registers before the first operands
+_TAIL = 1 << 22  # bytes at the end of the waveforms; after the last time they name every net once more
 
 
 @dataclass(frozen=True)
@@ -95,23 +96,38 @@ def run_gate_level(
     start = (2 * first_recorded + 1) * half_period - 1
     end = start + 2 * half_period * cycles
     vcd = workdir / "activity.vcd"
-    with tempfile.TemporaryDirectory(prefix="dint-gate-level-") as scratch:
-        folder = Path(scratch)
-        _write_memories(folder, config, stimulus)
-        (folder / "bench.v").write_text(
-            _bench(config, top or config.name, len(stimulus.valid), half_period, start, end, sdf is not None)
-        )
-        if sdf is not None:
-            (folder / "delays.sdf").write_bytes(sdf.read_bytes())
-        compile_command = ["iverilog", "-g2012", *(["-gspecify"] if sdf else []), "-s", "bench", "-o", "bench.vvp", "bench.v"]
-        _run([*compile_command, str(cells.resolve()), str(netlist.resolve())], folder, time_limit_s)
-        output = _run(["vvp", "-n", "bench.vvp"], folder, time_limit_s)
-        compared = _judge(output, config, stimulus, period_ns, sdf is not None)
-        try:
-            shutil.move(folder / "activity.vcd", vcd)
-        except OSError as error:
-            raise ToolError(f"icarus: the waveforms cannot be moved to {vcd} ({error.strerror})") from None
+    try:
+        with tempfile.TemporaryDirectory(prefix="dint-gate-level-", dir=workdir) as scratch:
+            folder = Path(scratch)
+            _write_memories(folder, config, stimulus)
+            (folder / "bench.v").write_text(
+                _bench(config, top or config.name, len(stimulus.valid), half_period, start, end, sdf is not None)
+            )
+            if sdf is not None:
+                (folder / "delays.sdf").write_bytes(sdf.read_bytes())
+            compilation = ["iverilog", "-g2012", *(["-gspecify"] if sdf else []), "-s", "bench", "-o", "bench.vvp", "bench.v"]
+            _run([*compilation, str(cells.resolve()), str(netlist.resolve())], folder, time_limit_s)
+            output = _run(["vvp", "-n", "bench.vvp"], folder, time_limit_s)
+            compared = _judge(output, config, stimulus, period_ns, sdf is not None)
+            _check_whole(folder / "activity.vcd", end)
+            (folder / "activity.vcd").replace(vcd)
+    except OSError as error:
+        raise ToolError(f"icarus: {error.filename or workdir}: {error.strerror}; is there space left?") from None
     return GateLevelRun(compared, cycles, start, end, vcd)
+
+
+def _check_whole(vcd: Path, end: int) -> None:
+    """ToolError unless the waveforms reach the tick after `end`, where the bench ends the recording.
+
+    A simulator whose disk is full goes on without a word, and nets that are not recorded look quiet.
+    """
+    with vcd.open("rb") as file:
+        file.seek(max(0, vcd.stat().st_size - _TAIL))
+        times = [int(line[1:]) for line in file.read().splitlines() if line[:1] == b"#" and line[1:].isdigit()]
+    if not times or times[-1] != end + 1:
+        raise ToolError(
+            f"icarus: the waveforms end at {times[-1] if times else 0} instead of {end + 1} x 100 fs; is the disk full?"
+        )
 
 
 def _write_memories(folder: Path, config: MacConfig, stimulus: Stimulus) -> None:

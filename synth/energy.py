@@ -34,8 +34,8 @@ __all__ = ["FULL_ADDERS", "OTHER_LOGIC", "REGISTERS", "REQUIRED_AT_DELAYS", "Ene
 
 REGISTERS, FULL_ADDERS, OTHER_LOGIC = "registers", "full adders", "other logic"
 
-# Share of output changes that must fall on exact arc delays. With delays applied all do, but for those caused before the recording;
-# without them, or with other ones, under 1 % do.
+# Share of output changes that must fall on exact arc delays. With delays applied all do, but for those caused before the
+# recording; without them, or with other ones, under 1 % do.
 REQUIRED_AT_DELAYS = 0.95
 
 
@@ -87,7 +87,7 @@ def measure(
     period_ns: float,
     sdf: Path | None,
     workdir: Path,
-    time_limit_s: float = 600.0,
+    time_limit_s: float = 1800.0,
 ) -> Energy:
     """Simulate a mapped netlist with the operands of `stimulus` and work out its energy.
 
@@ -103,7 +103,7 @@ def measure(
     sdf
         OpenSTA's SDF for this netlist, as it is; without, the simulation has no delays and no glitches.
     workdir
-        Where temporary files go (the recorded waveforms can take hundreds of megabytes); nothing is left there.
+        An existing directory for temporary files (the recorded waveforms can take hundreds of megabytes); nothing is left.
 
     Raises
     ------
@@ -117,21 +117,24 @@ def measure(
     _check_ports(netlist, gates, config)
     delays = read_delays(sdf, gates, library) if sdf is not None else None
     plain = gates.with_plain_names()
-    with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:
-        folder = Path(scratch)
-        files = _write_inputs(folder, gates, plain, library, delays)
-        run = run_gate_level(
-            files["netlist"],
-            files["cells"],
-            config,
-            stimulus,
-            period_ns,
-            folder,
-            sdf=files.get("sdf"),
-            top=top,
-            time_limit_s=time_limit_s,
-        )
-        activity = read_activity(run.vcd, SCOPE, gates, library, plain.instances, (run.start, run.end))
+    try:
+        with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:
+            folder = Path(scratch)
+            files = _write_inputs(folder, gates, plain, library, delays)
+            run = run_gate_level(
+                files["netlist"],
+                files["cells"],
+                config,
+                stimulus,
+                period_ns,
+                folder,
+                sdf=files.get("sdf"),
+                top=top,
+                time_limit_s=time_limit_s,
+            )
+            activity = read_activity(run.vcd, SCOPE, gates, library, plain.instances, (run.start, run.end))
+    except OSError as error:
+        raise ToolError(f"energy: {error.filename or workdir}: {error.strerror}; is there space left?") from None
     at_delays = None
     if delays is not None:
         at_delays = share_at_delays(activity, gates, delays)

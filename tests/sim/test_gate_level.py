@@ -121,6 +121,26 @@ def test_time_limit_and_missing_simulator(tmp_path: Path, config: MacConfig, mon
         run_gate_level(**unit(tmp_path, config), config=config, stimulus=stimulus, period_ns=10, workdir=tmp_path)
 
 
+def test_waveforms_that_end_early(tmp_path: Path, config: MacConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a full disk leaves: the simulation ends well, its record does not."""
+    from sim import gate_level
+
+    def with_cut_record(command: list[str], folder: Path, limit_s: float) -> str:
+        output = original(command, folder, limit_s)
+        if (vcd := folder / "activity.vcd").exists():
+            vcd.write_bytes(vcd.read_bytes()[:-2000])
+        return output
+
+    original = gate_level._run
+    monkeypatch.setattr(gate_level, "_run", with_cut_record)
+    stimulus = Stimulus.uniform(config, 50, seed=1)
+    with pytest.raises(ToolError, match="is the disk full"):
+        run_gate_level(**unit(tmp_path, config), config=config, stimulus=stimulus, period_ns=10, workdir=tmp_path)
+    missing = tmp_path / "missing"
+    with pytest.raises(ToolError, match="No such file"):
+        run_gate_level(**unit(tmp_path, config), config=config, stimulus=stimulus, period_ns=10, workdir=missing)
+
+
 def test_bad_requests(tmp_path: Path, config: MacConfig) -> None:
     files = unit(tmp_path, config)
     with pytest.raises(InputError, match="4 cycles"):
