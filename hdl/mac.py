@@ -89,7 +89,7 @@ class Mac(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.domains.sync = domain = ClockDomain(reset_less=True, local=True)
-        m.d.comb += domain.clk.eq(self.clk)
+        domain.clk = self.clk
 
         rst, valid, first, activations, weights = self._registered(
             m, self.rst, self.valid, self.first, self.activations, self.weights

@@ -7,6 +7,7 @@ the same module, and no name depends on the order in which a converter meets the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import groupby
 from textwrap import fill
 
@@ -20,6 +21,8 @@ from .compressor import FULL_ADDER
 from .mac import PARTS, Mac
 
 __all__ = ["generate"]
+
+_OF_A_WIRE = re.compile(r"  (?:wire (?:\[\d+:0\] )?|assign )([\w$]+)(?:;$| = [^;]*;$)")
 
 # Guarded, so that several MAC units can be read together.
 _FULL_ADDER_TEXT = f"""\
@@ -71,15 +74,12 @@ def _with_repetitions(concatenation: re.Match[str]) -> str:
 
 def _without_unread_wires(text: str) -> str:
     """Drop wires that are assigned and never read, which the converter leaves where a signal has two names."""
-    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\S+?) ?;$", text, flags=re.MULTILINE))
-    for wire in re.findall(r"^  wire (?:\[\d+:0\] )?(\S+?) ?;$", text, flags=re.MULTILINE):
-        uses = len(re.findall(rf"(?<![\w$\\]){re.escape(wire)}(?![\w$])", text))
-        if uses == 2 and wire not in ports:
-            assignment = rf"^  assign {re.escape(wire)} ? = [^;]*;\n"
-            if re.search(assignment, text, flags=re.MULTILINE):
-                text = re.sub(assignment, "", text, flags=re.MULTILINE)
-                text = re.sub(rf"^  wire (?:\[\d+:0\] )?{re.escape(wire)} ?;\n", "", text, flags=re.MULTILINE)
-    return text
+    uses = Counter(re.findall(r"[\w$]+", text))
+    assignments = re.findall(r"^  assign ([\w$]+) = [^;]*;$", text, flags=re.MULTILINE)
+    ports = re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?([\w$]+);$", text, flags=re.MULTILINE)
+    unread = {wire for wire in assignments if uses[wire] == 2} - set(ports)
+    kept = [line for line in text.splitlines(keepends=True) if not (match := _OF_A_WIRE.match(line)) or match[1] not in unread]
+    return "".join(kept)
 
 
 def _header(config: MacConfig) -> str:
