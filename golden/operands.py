@@ -106,7 +106,7 @@ class Operands:
             manifest = json.loads(arrays.pop("manifest").tobytes())
         except FileNotFoundError:
             raise OperandError(f"{path}: no such operand file; make one with 'dint operands'") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise OperandError(f"{path}: not an operand file, or damaged ({error})") from None
         if manifest.get("version") != VERSION:
             raise OperandError(f"{path}: version {manifest.get('version')} of the file format; this reads version {VERSION}")
@@ -118,7 +118,10 @@ class Operands:
         layers = []
         for index, name in enumerate(manifest["layers"]):
             prefix = f"{index}."
-            layer = LayerOperands(name, **{k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+            try:
+                layer = LayerOperands(name, **{k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+            except TypeError:
+                raise OperandError(f"{path}: the arrays of {name} are not those of a layer; export the file again") from None
             _check_shapes(path, layer)
             layers.append(layer)
         return cls(number_format, tuple(layers), manifest["provenance"])
@@ -132,6 +135,8 @@ def _check_shapes(path: Path, layer: LayerOperands) -> None:
         "weight_scales": (outputs,),
         "activation_scales": (tokens,),
     }
+    if layer.zero_points is not None:
+        shapes["zero_points"] = (outputs,)
     for name, shape in shapes.items():
         if getattr(layer, name).shape != shape:
             raise OperandError(f"{path}: {layer.name}.{name} has shape {getattr(layer, name).shape}, not {shape}")

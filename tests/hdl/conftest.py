@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from golden import MacConfig
 from hdl.verilog import generate
 
-
 Simulate = Callable[..., NDArray[np.int64]]
 
 BENCH = """\

@@ -1,0 +1,109 @@
+"""Artefacts appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from golden import InputError
+from golden.artifacts import canonical_json, output_directory, sha256_file, sha256_of, write_file
+
+
+def test_contents_arrive_at_the_end(tmp_path):
+    out = tmp_path / "a" / "b"
+    with output_directory(out) as scratch:
+        (scratch / "x").write_text("1")
+        (scratch / "folder").mkdir()
+        (scratch / "folder" / "y").write_text("2")
+        assert not (out / "x").exists()
+    assert (out / "x").read_text() == "1"
+    assert (out / "folder" / "y").read_text() == "2"
+    assert sorted(path.name for path in out.iterdir()) == ["folder", "x"]
+
+
+def test_a_second_run_replaces_and_keeps_others(tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("")
+    (tmp_path / "x").write_text("old")
+    with output_directory(tmp_path) as scratch:
+        (scratch / "x").write_text("new")
+        (scratch / "folder").mkdir()
+        (scratch / "folder" / "new").write_text("")
+    assert (tmp_path / "mine").read_text() == "kept"
+    assert (tmp_path / "x").read_text() == "new"
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]
+
+
+def write_half(out, error):
+    with output_directory(out) as scratch:
+        (scratch / "x").write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
+def test_failure_leaves_nothing_behind(tmp_path, error):
+    for out, existed in ((tmp_path / "new", False), (tmp_path / "old", True)):
+        if existed:
+            out.mkdir()
+            (out / "x").write_text("before")
+        with pytest.raises(error):
+            write_half(out, error)
+        assert out.exists() == existed
+        if existed:
+            assert [path.name for path in out.iterdir()] == ["x"]
+            assert (out / "x").read_text() == "before"
+
+
+def test_a_file_in_the_way_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=r"--out .*cannot be written") as raised, output_directory(out):
+            pytest.fail("the work began")
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="cannot be written"), output_directory(tmp_path / "out"):
+            pytest.fail("the work began")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_no_permission_as_any_user(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("golden.artifacts.tempfile.mkdtemp", refuse)
+    with pytest.raises(InputError, match="Permission denied"), output_directory(tmp_path):
+        pytest.fail("the work began")
+
+
+def test_write_file(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    write_file(path, "text")
+    write_file(path, b"bytes")
+    assert path.read_bytes() == b"bytes"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("golden.artifacts.os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_file(path, "more")
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert path.read_bytes() == b"bytes"
+
+
+def test_hashes(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc" * 100_000)
+    assert sha256_file(tmp_path / "x") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+    assert sha256_of({"b": 1, "a": [1, 2]}) == sha256_of({"a": [1, 2], "b": 1}) != sha256_of({"a": [2, 1], "b": 1})
+    assert canonical_json({"b": 1, "a": 2}).index('"a"') < canonical_json({"b": 1, "a": 2}).index('"b"')
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(float("nan"))

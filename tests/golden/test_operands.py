@@ -1,0 +1,181 @@
+"""Operand files: what was saved comes back, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden import DINT4, FORMATS, INT8, LayerOperands, OperandError, Operands, format_by_name
+
+
+def operands(number_format=DINT4, zero_points=False, seed=0):
+    rng = np.random.default_rng(seed)
+    layers = []
+    for name, (outputs, inputs) in {"fc1": (6, 10), "fc2": (3, 7)}.items():
+        layer = LayerOperands(
+            name,
+            weights=rng.integers(0, len(number_format.values), (outputs, inputs)).astype(np.uint8),
+            activations=rng.integers(-128, 128, (4, inputs)).astype(np.int8),
+            accumulators=np.zeros((4, outputs), dtype=np.int64),
+            weight_scales=rng.normal(size=outputs).astype(np.float32),
+            activation_scales=rng.random(4).astype(np.float32),
+            zero_points=rng.integers(0, 14, outputs) if zero_points else None,
+        )
+        layers.append(replace(layer, accumulators=layer.expected(number_format)))
+    return Operands(number_format, tuple(layers), {"model": "m", "sha256": "0" * 64})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "operands.npz"
+    operands().save(path)
+    return path
+
+
+def rewrite(path, change):
+    """Change the arrays or the manifest of a file, as a faulty writer would."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    manifest = json.loads(arrays.pop("manifest").tobytes())
+    change(manifest, arrays)
+    np.savez(path, manifest=np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8), **arrays)
+
+
+@pytest.mark.parametrize("zero_points", [False, True])
+def test_roundtrip(tmp_path, zero_points):
+    original = operands(zero_points=zero_points)
+    original.save(tmp_path / "o.npz")
+    loaded = Operands.load(tmp_path / "o.npz")
+    assert loaded.number_format is DINT4
+    assert loaded.provenance == original.provenance
+    assert [layer.name for layer in loaded.layers] == ["fc1", "fc2"]
+    for one, other in zip(loaded.layers, original.layers, strict=True):
+        for name in ("weights", "activations", "accumulators", "weight_scales", "activation_scales", "zero_points"):
+            a, b = getattr(one, name), getattr(other, name)
+            assert (a is None and b is None) or (a.dtype == b.dtype and np.array_equal(a, b))
+        assert np.array_equal(one.expected(DINT4), one.accumulators)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.npz"]
+
+
+@pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
+def test_expected_is_the_golden_models_dot(number_format):
+    for layer in operands(number_format).layers:
+        by_hand = [
+            [sum(number_format.values[w] * int(a) for w, a in zip(row, token, strict=True)) for row in layer.weights.tolist()]
+            for token in layer.activations
+        ]
+        assert layer.accumulators.tolist() == by_hand
+
+
+def test_expected_with_zero_points_is_the_papers_correction():
+    """sum k a = sum k' a - 2 z sum a, with k' = 2 q for integers and 2 z +- 1 for the specials."""
+    least = min(value for code, value in enumerate(DINT4.values) if code not in DINT4.special_codes)
+    for layer in operands(zero_points=True).layers:
+        a = layer.activations.astype(int)
+        for o, (codes, z) in enumerate(zip(layer.weights.tolist(), layer.zero_points.tolist(), strict=True)):
+            k = np.array([2 * z + DINT4.values[c] if c in DINT4.special_codes else DINT4.values[c] - least for c in codes])
+            assert np.array_equal(layer.accumulators[:, o], a @ k - 2 * z * a.sum(axis=1))
+
+
+def test_equal_operands_equal_bytes(tmp_path):
+    operands().save(tmp_path / "a.npz")
+    operands().save(tmp_path / "b.npz")
+    operands(seed=1).save(tmp_path / "c.npz")
+    a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_a_changed_byte_anywhere_is_refused_or_changes_nothing(saved):
+    """Flip one bit in every 7th byte: the file is refused, unless the byte belongs to the archive's own bookkeeping."""
+    data = saved.read_bytes()
+    original = Operands.load(saved)
+    refused = []
+    places = range(0, len(data), 7)
+    for place in places:
+        saved.write_bytes(data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :])
+        try:
+            loaded = Operands.load(saved)
+        except OperandError as error:
+            refused.append(str(error))
+            continue
+        for one, other in zip(loaded.layers, original.layers, strict=True):
+            assert np.array_equal(one.weights, other.weights)
+            assert np.array_equal(one.activations, other.activations)
+            assert np.array_equal(one.accumulators, other.accumulators)
+    assert len(refused) > len(places) / 2
+    assert all("\n" not in message and str(saved) in message for message in refused)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused(saved, part):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(OperandError, match=r"operands\.npz: not an operand file, or damaged"):
+        Operands.load(saved)
+
+
+def _set(name, index, value):
+    def change(_, arrays):
+        arrays[name] = arrays[name].copy()
+        arrays[name][index] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("0.weights", (0, 0), 3), "differ from their checksum"),
+        (_set("1.activations", (0, 0), 1), "differ from their checksum"),
+        (_set("0.accumulators", (0, 0), 10**6), "differ from their checksum"),
+        (_set("0.weight_scales", 0, 0.5), "differ from their checksum"),
+        (lambda m, _: m.update(version=2), "version 2 of the file format; this reads version 1"),
+        (lambda m, _: m.update(values=list(INT8.values)), "code table for dint4 is not the catalogue's"),
+        (lambda m, _: m["values"].reverse(), "code table for dint4 is not the catalogue's"),
+        (lambda _, arrays: arrays.pop("1.weights"), "differ from their checksum"),
+        (lambda m, _: m["layers"].append("fc3"), "arrays of fc3 are not those of a layer"),
+    ],
+    ids=["weight", "activation", "sum", "scale", "version", "table", "order", "array", "layer"],
+)
+def test_corruptions_are_refused(saved, change, message):
+    rewrite(saved, change)
+    with pytest.raises(OperandError, match=message):
+        Operands.load(saved)
+
+
+@pytest.mark.parametrize("name", ["activations", "accumulators", "weight_scales", "activation_scales", "zero_points"])
+def test_wrong_shapes_are_refused(tmp_path, name):
+    layer = operands(zero_points=True).layers[0]
+    broken = replace(layer, **{name: getattr(layer, name)[..., :-1]})
+    path = tmp_path / "o.npz"
+    Operands(DINT4, (broken,), {}).save(path)
+    with pytest.raises(OperandError, match=rf"fc1\.{name} has shape"):
+        Operands.load(path)
+
+
+def test_other_files(tmp_path):
+    with pytest.raises(OperandError, match="no such operand file; make one with 'dint operands'"):
+        Operands.load(tmp_path / "missing.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    for name in ("text", "other"):
+        with pytest.raises(OperandError, match="not an operand file, or damaged"):
+            Operands.load(tmp_path / f"{name}.npz")
+
+
+def test_saving_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space"):
+        operands().save(tmp_path / "o.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_catalogue_formats_are_found_by_name():
+    for name, number_format in FORMATS.items():
+        assert format_by_name(name) is number_format
