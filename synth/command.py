@@ -117,27 +117,30 @@ def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: boo
     if liberty:
         kit = find(liberty=tuple(liberty))
         found[kit.name] = kit
-    table = Table("pdk", "library", "corner", "found through", "files, or how to get it", box=None)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in dict.fromkeys((*known, *found)):
         here = found.get(name)
-        title, corner = (here.title, here.corner) if here else (known[name].title, known[name].corner)
-        get = known[name].get if name in known else ""
-        where = f"[green]{here.origin}[/]" if here else "[dim]not found[/]"
-        files = [path.name for path in here.liberty] if here else []
-        shown = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "") if files else f"[dim]{get}[/]"
-        table.add_row(name + (" (default)" if name == DEFAULT_PDK else ""), title, corner, where, shown)
+        described = here or known[name]
         rows.append(
             {
                 "name": name,
-                "title": title,
-                "corner": corner,
+                "title": described.title,
+                "corner": described.corner,
                 "found": here.origin if here else None,
-                "get": get,
-                "liberty": files,
+                "get": known[name].get if name in known else "",
+                "liberty": [path.name for path in here.liberty] if here else [],
             }
         )
-    Console(quiet=quiet).print(table)
+    console = Console(quiet=quiet)
+    table = Table("pdk", "found through", "library", box=None, pad_edge=False)
+    for row in rows:
+        if row["found"]:
+            default = " (default)" if row["name"] == DEFAULT_PDK else ""
+            table.add_row(row["name"] + default, f"[green]{row['found']}[/]", f"{row['title']}; {row['corner']}")
+    console.print(table)
+    for row in rows:
+        if not row["found"]:
+            console.print(f"[dim]{row['name']} not found:[/] {row['get']}", highlight=False)
     return rows
 
 

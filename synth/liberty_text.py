@@ -18,7 +18,7 @@ from golden.errors import InputError
 
 __all__ = ["cell_names", "library_name", "read_text", "unpacked"]
 
-_WIRE_LOAD = re.compile(r"^\s*default_wire_load(_selection)?\s*:[^;]*;", re.MULTILINE)
+_WIRE_LOAD = re.compile(r"^[ \t]*default_wire_load(_selection)?\s*:[^;]*;[ \t]*\n?", re.MULTILINE)
 _CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
 
 

@@ -270,7 +270,7 @@ def _from_files(liberty: Sequence[Path]) -> Pdk:
     for technology in TECHNOLOGIES:
         if library.startswith(technology.library):
             return _checked(technology.at(liberty, "--liberty"))
-    return Pdk(
+    kit = Pdk(
         name=re.sub(r"[^A-Za-z0-9_]+", "_", library).lower(),
         title="library given by --liberty",
         liberty=tuple(liberty),
@@ -279,6 +279,7 @@ def _from_files(liberty: Sequence[Path]) -> Pdk:
         origin="--liberty",
         notes="full adders are expanded into gates; the flip-flop is the one that Yosys chooses",
     )
+    return _checked(kit)
 
 
 def _checked(pdk: Pdk) -> Pdk:

@@ -74,13 +74,13 @@ def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float |
         raise InputError(f"period is {period_ns:g} ns: it must be positive")
     period = _PERIOD_NS if period_ns is None else period_ns
     log = _run([*_design(netlist, top, liberty, input_transition_ns, period), "report_checks -path_delay max -digits 6"])
-    arrival, setup_slack = _number(log, r"([-\d.]+)\s+data arrival time"), _number(log, r"([-\d.]+)\s+slack \(")
-    if arrival is None or setup_slack is None:
+    arrival, setup = _number(log, r"([-\d.]+)\s+data arrival time"), _number(log, r"([-\d.]+)\s+[-\d.]+\s+library setup time")
+    if arrival is None or setup is None:
         raise ToolError(f"OpenSTA: no path to a flip-flop in {netlist.name}; is {CLOCK} its clock?")
-    delay_ns = period - setup_slack
+    delay_ns = arrival - setup  # the setup time is printed as what it adds to the required time
     return Timing(
         delay_ns=round(delay_ns, 6),
-        slack_ns=round(setup_slack, 6),
+        slack_ns=round(period - delay_ns, 6),
         period_ns=period,
         startpoint=_word(log, "Startpoint"),
         endpoint=_word(log, "Endpoint"),
@@ -104,9 +104,9 @@ def write_sdf(netlist: Path, top: str, liberty: Sequence[Path], input_transition
 def _design(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float, period_ns: float) -> list[str]:
     """Commands up to a constrained design. The times that OpenSTA reads and prints are set to ns."""
     return [
-        *(f"read_liberty {{{path}}}" for path in liberty),
+        *(f"read_liberty {{{path.resolve()}}}" for path in liberty),
         "set_cmd_units -time ns",
-        f"read_verilog {{{netlist}}}",
+        f"read_verilog {{{netlist.resolve()}}}",
         f"link_design {top}",
         f"create_clock -name {CLOCK} -period {period_ns:.6f} [get_ports {CLOCK}]",
         f"set_clock_transition {input_transition_ns:.6f} [get_clocks {CLOCK}]",
@@ -124,7 +124,7 @@ def _run(commands: list[str]) -> str:
         log = process.run(command, tool="OpenSTA", hint=_HINT, timeout_s=TIMEOUT_S, cwd=Path(name))
     problems = [line.strip() for line in log.splitlines() if re.match(r"\s*Error:|.*(module|cell) \S+ not found", line)]
     if problems or "dint: done" not in log:
-        raise ToolError(f"OpenSTA: {(problems or log.strip().splitlines() or ['it printed nothing'])[-1][:300]}")
+        raise ToolError(f"OpenSTA: {(problems[:1] or log.strip().splitlines() or ['it printed nothing'])[-1][:300]}")
     return log
 
 
