@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ def quantize(
     InputError
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
+    _yield_when_idle()
     from .recipe import Recipe
 
     chosen = Recipe(format, scaling, rounding, form)
@@ -120,9 +122,9 @@ def quantize(
         metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     if table:
+        wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
-            # At its natural width, however narrow the terminal: a figure cut short is no figure.
-            console.print(_comparison_table(metrics, protocol.name), width=max(console.width, 120), crop=False)
+            wide.print(_comparison_table(metrics, protocol.name))
     console.print(f"{chosen.name}: {out}; operands of {len(exported.layers)} layers in {out / 'operands.npz'}", highlight=False)
     return metrics
 
@@ -163,6 +165,7 @@ def operands(
     InputError
         If the directory holds no quantized model, a layer or token does not exist, or `out` cannot be written.
     """
+    _yield_when_idle()
     console = Console(quiet=quiet)
     target = directory if out is None else out
     if not directory.is_dir():
@@ -286,6 +289,11 @@ def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
             cells.append(f"{row['zero_fraction']:.1%}")
         table.add_row(*cells, style="bold" if row["chosen"] else "")
     return table
+
+
+def _yield_when_idle() -> None:
+    """Let torch's threads sleep while they wait: spinning, they take the time of whatever else runs. Before torch is loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager

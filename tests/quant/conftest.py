@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from quant.models import LoadedModel, load_model
 from quant.training import VOCABULARY, train_tokenizer
 
 POSITIONS = 64
+
+# The models are so small that threads cost more than they gain; child processes must add in the same order.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 def tiny_model(**changes: Any) -> OPTForCausalLM:

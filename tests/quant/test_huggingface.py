@@ -65,13 +65,11 @@ with torch.no_grad():
     ("imports", "arguments"),
     [
         ("import dint\nassert 'torch' not in sys.modules", ""),
-        ("import transformers\nimport dint", ""),
         ("import transformers.quantizers.auto\nimport dint", ""),
         ("import dint\nimport quant.huggingface", ""),
         ("import dint\nimport quant.plugin", ""),
         ("import quant.huggingface\nquant.huggingface.register()\nquant.huggingface.register()", ""),
-        ("import dint", ", dtype=torch.float16"),
-        ("import dint", ", dtype='auto', attn_implementation='sdpa'"),
+        ("import transformers\nimport dint", ", dtype=torch.float16"),
     ],
 )
 def test_fresh_process(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path, imports: str, arguments: str) -> None:
