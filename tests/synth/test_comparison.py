@@ -1,0 +1,212 @@
+"""The fair comparison: each side's best, the same clock, ratios that are what they say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden import DINT4, INT8, MacConfig
+from golden.errors import InputError
+from synth import comparison
+from synth.comparison import EQUAL_CLOCK, MINIMUM_AREA, Effort, compare
+from synth.flow import FIRST_ADDER
+from synth.mapping import Mapped
+from synth.pdk import Pdk, find
+from synth.recipe import Recipe
+
+CONFIGURATIONS = comparison._configurations
+EFFORT = Effort(fast=1, recover=1, cycles=((64, 48),))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One lane on the default kit, with as few recipes as make sense."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(
+        comparison, "area_recipes", lambda config, _: [Recipe("logic" if config.architecture == "multiply" else "cells")]
+    )
+    patch.setattr(comparison, "MORE_ADDERS", ())
+    patch.setattr(comparison, "fast_recipes", _one_fast_recipe)
+    patch.setattr(comparison, "_configurations", _few_architectures)
+    done: list[str] = []
+    try:
+        found = compare([find("osu018")], (1,), effort=EFFORT, cache=tmp_path_factory.mktemp("cache"), advance=done.append)
+    finally:
+        patch.undo()
+    assert done
+    return found
+
+
+def _few_architectures(lanes: int, depth: int, pipeline: int) -> dict[str, list[MacConfig]]:
+    few = {"baugh-wooley", "digit-grid", "direct-grid", "multiply"}
+    found = CONFIGURATIONS(lanes, depth, pipeline)
+    return {name: [config for config in configs if config.architecture in few] for name, configs in found.items()}
+
+
+def _one_fast_recipe(_: MacConfig, adders: tuple[str, ...]) -> list[Recipe]:
+    return [Recipe("logic", adder=adder, script="speed", delay_ps=1) for adder in adders]
+
+
+def designs(results: dict[str, Any], format_name: str, kind: str) -> list[dict[str, Any]]:
+    objective = "speed" if kind == EQUAL_CLOCK else "area"
+    return [d for d in results["designs"] if (d["format"], d["objective"]) == (format_name, objective)]
+
+
+@pytest.mark.slow
+def test_plain_json_with_the_reports_keys(results: dict[str, Any]) -> None:
+    from report import schema
+
+    json.dumps(results, allow_nan=False)
+    for key in ("designs", "energies", "comparisons", "effort", "not_measured"):
+        schema._check(results[key], schema.RESULTS[key], key, "comparison")
+
+
+@pytest.mark.slow
+def test_each_side_is_its_best(results: dict[str, Any]) -> None:
+    seen = set()
+    for row in results["comparisons"]:
+        for side in ("baseline", "candidate"):
+            own = designs(results, row[side]["format"], row["kind"])
+            energies = [
+                e["energy_per_mac_j"]
+                for e in results["energies"]
+                if e["netlist_sha256"] in {d["netlist_sha256"] for d in own}
+                and (e["operands"], e["activity"], e["period_ns"]) == (row["operands"], row["activity"], row["period_ns"])
+            ]
+            if row["objective"] == "area":
+                assert row[side]["area_um2"] == min(d["area_um2"] for d in own)
+            else:
+                assert row[side]["energy_per_mac_j"] == min(energies)
+        assert row["area_ratio"] == pytest.approx(row["baseline"]["area_um2"] / row["candidate"]["area_um2"])
+        assert row["energy_ratio"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / row["candidate"]["energy_per_mac_j"])
+        assert row["baseline"]["format"] == row["reference"]
+        seen.add((row["kind"], row["reference"], row["objective"], row["activity"]))
+    everything = {
+        (kind, reference, objective, activity)
+        for kind in (EQUAL_CLOCK, MINIMUM_AREA)
+        for reference in ("int8", "int4")
+        for objective in ("area", "energy")
+        for activity in ("sdf", "zero-delay")
+    }
+    assert {one for one in everything if one[:2] != (EQUAL_CLOCK, "int4")} <= seen
+
+
+@pytest.mark.slow
+def test_equal_clock(results: dict[str, Any]) -> None:
+    rows = [row for row in results["comparisons"] if row["kind"] == EQUAL_CLOCK]
+    (period,) = {row["period_ns"] for row in rows}
+    for design in results["designs"]:
+        if design["objective"] == "speed":
+            assert design["delay_ns"] <= period
+            assert design["target_period_ns"] == period
+    # The period is not slack for both: one side's fastest netlist decides it.
+    assert any(design["delay_ns"] == period for design in results["designs"])
+    for row in rows:
+        assert row["baseline"]["power_w"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / (period * 1e-9), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_effort_and_energies(results: dict[str, Any]) -> None:
+    effort = results["effort"]
+    assert set(effort) == {"int8", "dint4", "int4"}
+    assert "multiply" in effort["int8"]["architectures"]
+    for name, entry in effort.items():
+        # One recipe for area, one for speed, and three that size the fastest.
+        assert len(entry["architectures"]) < entry["syntheses"] <= 2 * len(entry["architectures"]) + 3, name
+    for energy in results["energies"]:
+        assert energy["annotated_fraction"] >= 0.99
+        assert energy["energy_per_mac_j"] == pytest.approx(sum(energy["by_part_j"].values()))
+    pairs: dict[tuple[str, str, float], dict[str, float]] = {}
+    for energy in results["energies"]:
+        key = (energy["netlist_sha256"], energy["operands"], energy["period_ns"])
+        pairs.setdefault(key, {})[energy["activity"]] = energy["energy_per_mac_j"]
+    compared = [pair for pair in pairs.values() if len(pair) == 2]
+    assert compared
+    assert all(pair["zero-delay"] < pair["sdf"] for pair in compared)
+    assert any("none were given" in sentence for sentence in results["not_measured"])
+
+
+# Rules, without tools
+
+
+def mapped(kit: Pdk, config: MacConfig, area: float, delay: float) -> Mapped:
+    name = f"{config.name}-{area}-{delay}"
+    return Mapped(config.name, kit.name, config, Recipe(), Path(name), area, delay, 1, {}, name, name, (), False)
+
+
+class FakeShop:
+    """Maps nothing: area and delay are made up from the configuration and the recipe."""
+
+    def __init__(self, kit: Pdk, delays: dict[str, float]) -> None:
+        self.pdk = kit
+        self.delays = delays
+        self.done: dict[MacConfig, list[Mapped]] = {}
+        self.tried: list[tuple[str, str, Recipe]] = []
+
+    def run_recipes(self, pairs: Any) -> None:
+        for config, recipes in pairs:
+            for recipe in recipes:
+                fast = recipe.delay_ps > 0
+                name = config.weight_format.name
+                area = {"int8": 100.0, "dint4": 60.0, "int4": 55.0}[name] * (1.3 if fast else 1.0)
+                area *= 2.0 if config.architecture == "multiply" else 1.0
+                delay = self.delays[name] * (1.0 if fast else 2.0) * (1.0 if recipe.adder == FIRST_ADDER else 1.05)
+                found = replace(mapped(self.pdk, config, area, delay), recipe=recipe)
+                self.done.setdefault(config, []).append(found)
+                self.tried.append((name, config.architecture, recipe))
+
+    def results(self, config: MacConfig) -> list[Mapped]:
+        return self.done.get(config, [])
+
+
+def search(delays: dict[str, float]) -> tuple[Any, FakeShop]:
+    shop = FakeShop(find("osu018"), delays)
+    case = comparison._Case(shop, comparison._configurations(1, 65536, 0), 1)  # type: ignore[arg-type]
+    comparison._search(case, Effort())
+    return case, shop
+
+
+def test_the_baseline_sets_the_clock() -> None:
+    case, _ = search({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    assert case.period_ns == case.tightest_ns["int8"] == 3.0
+
+
+def test_a_slower_candidate_sets_it_and_that_is_said() -> None:
+    case, shop = search({"int8": 3.0, "dint4": 3.5, "int4": 4.0})
+    assert case.period_ns == 3.5
+    assert case.clocked["int4"] == []
+    results: dict[str, Any] = {"designs": [], "energies": [], "comparisons": [], "effort": {}, "not_measured": []}
+    case.clocked = {name: [] for name in case.clocked}
+    case.minimum = {name: [] for name in case.minimum}
+    shop.count = lambda *_: 1  # type: ignore[attr-defined]
+    comparison._report(case, results, Effort())
+    assert "INT8 closes at 3.000 ns, dINT4 only at 3.500 ns" in results["not_measured"][0]
+    assert "no INT4 unit closes at 3.500 ns" in results["not_measured"][1]
+
+
+def test_pruning_is_alike_on_both_sides() -> None:
+    case, shop = search({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    for name in ("int8", "dint4", "int4"):
+        assert "multiply" not in {found.config.architecture for found in case.minimum[name]}
+        assert "multiply" in {architecture for known, architecture, _ in shop.tried if known == name}
+    # What was tried of an architecture that was followed to the end does not depend on the format.
+    recipes = {
+        name: {recipe for known, _, recipe in shop.tried if known == name and recipe.script != "area"}
+        for name in ("int8", "dint4")
+    }
+    assert recipes["int8"] == recipes["dint4"]
+
+
+def test_no_kit_is_refused() -> None:
+    with pytest.raises(InputError, match="qflow-tech-osu018"):
+        compare([])
+
+
+def test_cycles_by_lanes() -> None:
+    effort = Effort(cycles=((1, 1000), (64, 100)))
+    assert [effort.cycles_for(lanes) for lanes in (1, 2, 64)] == [1000, 100, 100]
+    assert (INT8.name, DINT4.name) == (comparison.BASELINE, comparison.CANDIDATE)
