@@ -56,7 +56,7 @@ def test_pipeline_registers(simulate, number_format):
 )
 def test_lane_counts(simulate, number_format, lanes):
     config = MacConfig(number_format, lanes=lanes)
-    operands = stimulus(config, 200, seed=lanes)
+    operands = stimulus(config, 60, seed=lanes)
     assert np.array_equal(simulate(config, *operands), config.run(*operands))
 
 
