@@ -36,9 +36,9 @@ set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
 
 
 def core(config: MacConfig) -> str:
-    """FuseSoC core description (CAPI2) with targets lint, sim and synth.
+    """FuseSoC core description (CAPI2): lint with Verilator, compile for a bench with Icarus, and synthesize.
 
-    `sim` elaborates the unit for a user's bench that depends on this core.
+    FuseSoC knows no synthesis for cell libraries: `synth` is for an FPGA (iCE40), and `dint synthesize` for cells.
     """
     name = config.name
     return f"""\
@@ -62,21 +62,20 @@ targets:
     toplevel: {name}
   lint:
     <<: *default
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
+    flow: lint
+    flow_options:
+      tool: verilator
   sim:
     <<: *default
-    default_tool: icarus
-    tools:
-      icarus:
-        iverilog_options: [-g2001]
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2001]
   synth:
     <<: *default
     filesets: [rtl, constraints]
-    default_tool: yosys
-    tools:
-      yosys:
-        arch: gate
+    flow: generic
+    flow_options:
+      tool: yosys
+      arch: ice40
 """
