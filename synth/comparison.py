@@ -5,7 +5,8 @@ Per kit and lane count:
 1. every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
    of their format are dropped, on every side alike;
 2. the others are mapped for speed, the two fastest of each format by more recipes; the clock period is the shortest at which
-   an INT8 unit closes (if a candidate cannot follow, the shortest at which both do, and the result says so);
+   an INT8 unit closes, to the resolution of the search (if no dINT4 unit can follow, the shortest at which both close, and
+   the result says so);
 3. at that period, of every architecture the smallest netlist that closes counts, after gates were sized down for the period;
 4. every architecture's netlist is simulated with the same kind of operands, and each side is represented by its best
    architecture *for the metric compared*: the smallest, or the most frugal.
@@ -52,6 +53,9 @@ class Effort:
     ----------
     keep
         Architectures above this multiple of the smallest area of their format are not followed further.
+    margin
+        The clock period lies above the shortest found by this share, the resolution of the search: at the shortest itself a
+        single netlist closes, and its area is a matter of luck.
     fast
         Number of architectures of each format, the fastest first, that all the adders are tried for.
     recover
@@ -61,6 +65,7 @@ class Effort:
     """
 
     keep: float = 1.5
+    margin: float = 0.03
     fast: int = 2
     recover: int = 2
     cycles: tuple[tuple[int, int], ...] = ((1, 1024), (4, 512), (64, 256))
@@ -170,13 +175,15 @@ def _search(case: _Case, effort: Effort) -> None:
     shop.run_recipes((config, fast_recipes(config, MORE_ADDERS)) for config in _all(ahead))
     for name, configs in kept.items():
         case.tightest_ns[name] = min(fastest(shop.results(config)).delay_ns for config in configs)
-    case.period_ns = max(case.tightest_ns[BASELINE], case.tightest_ns[CANDIDATE])
+    # In whole picoseconds; the baseline decides, unless the candidate cannot follow.
+    wanted = max((1 + effort.margin) * case.tightest_ns[BASELINE], case.tightest_ns[CANDIDATE])
+    case.period_ns = math.ceil(1000 * wanted) / 1000
 
     near = {
         name: sorted(
             (mapped for config in configs for mapped in shop.results(config) if mapped.recipe.delay_ps == 1),
             # Sizing makes netlists a little faster too, so what misses by a little has a chance.
-            key=lambda mapped: (mapped.delay_ns > 1.03 * case.period_ns, mapped.area_um2),
+            key=lambda mapped: (mapped.delay_ns > 1.02 * case.period_ns, mapped.area_um2),
         )[: effort.recover]
         for name, configs in kept.items()
     }
@@ -242,15 +249,15 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         )
         entry["kept_below"] = effort.keep
     baseline, candidate = case.tightest_ns[BASELINE], case.tightest_ns[CANDIDATE]
-    if candidate > baseline:
+    if candidate > (1 + effort.margin) * baseline:
         results["not_measured"].append(
-            f"{pdk.name}, {lanes} lanes: INT8 closes at {baseline:.3f} ns, dINT4 only at {candidate:.3f} ns; "
+            f"{pdk.name}, {_lanes(lanes)}: INT8 closes at {baseline:.3f} ns, dINT4 only at {candidate:.3f} ns; "
             f"they are compared at the latter, the shortest period at which both close."
         )
     if not case.clocked[REFERENCE]:
         results["not_measured"].append(
-            f"{pdk.name}, {lanes} lanes: no INT4 unit closes at {case.period_ns:.3f} ns, so the cost of the denormal codes is "
-            f"given at minimum area only."
+            f"{pdk.name}, {_lanes(lanes)}: no INT4 unit closes at {case.period_ns:.3f} ns, so the cost of the denormal codes "
+            f"is given at minimum area only."
         )
 
 
@@ -340,6 +347,10 @@ def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> 
     known = {mapped.netlist_sha256: mapped for mapped in netlists}
     energies = [(m.energy_per_mac_j, m.mapped.netlist_sha256) for m in measurements if m.mapped.netlist_sha256 in known]
     return known[min(energies)[1]] if energies else None
+
+
+def _lanes(lanes: int) -> str:
+    return f"{lanes} lane{'s' if lanes > 1 else ''}"
 
 
 def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:

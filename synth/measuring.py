@@ -18,12 +18,8 @@ from .pdk import Pdk
 
 __all__ = ["Measurement", "measure_all", "stimulus_for"]
 
-# Sources whose change makes earlier measurements stale.
-_SOURCES = (
-    *("activity", "boolean", "cell_models", "cell_power", "electrical", "energy"),
-    *("liberty", "lookup_table", "measuring", "netlist", "power", "sdf"),
-)
-_SIM_SOURCES = ("gate_level", "stimulus")
+# Sources that no measurement depends on; a change of any other makes earlier ones stale.
+_INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe", "yosys", "yosys_child", "bench", "runner"}
 
 
 @dataclass(frozen=True)
@@ -151,6 +147,6 @@ def _measure(path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: A
 
 @lru_cache(maxsize=1)
 def _sources_sha256() -> dict[str, str]:
-    here = Path(__file__).parent
-    files = [here / f"{name}.py" for name in _SOURCES] + [here.parent / "sim" / f"{name}.py" for name in _SIM_SOURCES]
-    return {f"{file.parent.name}/{file.stem}": sha256_file(file) for file in files}
+    synth = Path(__file__).parent
+    files = sorted(file for folder in (synth, synth.parent / "sim") for file in folder.glob("*.py"))
+    return {f"{file.parent.name}/{file.stem}": sha256_file(file) for file in files if file.stem not in _INDIFFERENT}

@@ -103,8 +103,8 @@ def test_equal_clock(results: dict[str, Any]) -> None:
         if design["objective"] == "speed":
             assert design["delay_ns"] <= period
             assert design["target_period_ns"] == period
-    # The period is not slack for both: one side's fastest netlist decides it.
-    assert any(design["delay_ns"] == period for design in results["designs"])
+    # The period is not slack: an INT8 netlist needs all of it but the resolution of the search.
+    assert max(design["delay_ns"] for design in designs(results, "int8", EQUAL_CLOCK)) > 0.96 * period
     for row in rows:
         assert row["baseline"]["power_w"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / (period * 1e-9), rel=1e-3)
 
@@ -172,7 +172,8 @@ def search(delays: dict[str, float]) -> tuple[Any, FakeShop]:
 
 def test_the_baseline_sets_the_clock() -> None:
     case, _ = search({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
-    assert case.period_ns == case.tightest_ns["int8"] == 3.0
+    assert case.tightest_ns["int8"] == 3.0
+    assert case.period_ns == pytest.approx(3.09)
 
 
 def test_a_slower_candidate_sets_it_and_that_is_said() -> None:
