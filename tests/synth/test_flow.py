@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +249,46 @@ def test_pdks_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["osu018"]["found"] == "qflow"
     assert "osu018 (default)" in " ".join(capsys.readouterr().out.split())
     assert {"sky130hd", "asap7", "nangate45"} <= set(rows)
+
+
+def test_an_interrupt_leaves_no_process_and_no_output(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from synth.command import synthesize; synthesize(lanes=16, out=Path('out'), quiet=True)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(command.__file__).parent.parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (running := _jobs_below(child.pid)) and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert running, "no synthesis was started"
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode != 0
+    assert "KeyboardInterrupt" in said
+    assert not (tmp_path / "out").exists()
+    time.sleep(0.2)
+    assert not [pid for pid in running if Path(f"/proc/{pid}").exists() and "Z" not in _state(pid)]
+    assert not list((tmp_path / "build/cache/netlists").rglob(".new-*"))
+
+
+def _jobs_below(pid: int) -> list[int]:
+    """Synthesis processes that `pid` has started."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = [line.split(None, 2) for line in listed[1:]]
+    return [int(row[0]) for row in rows if int(row[1]) == pid and "yosys_child" in row[2]]
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
