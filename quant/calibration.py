@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from golden.errors import InputError
 
-from .corpus import documentation_test, held_out_topics, text_sha256
+from .corpus import text_sha256, training_topics
 
 __all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "read_text", "tokenize"]
 
@@ -77,7 +76,7 @@ def calibration_windows(
     if length > positions:
         raise InputError(f"--calibration-length {length}: the model has {positions} positions; give at most that")
     if text is None:
-        name, content = "Python documentation (pydoc_data.topics), topics not held out", documentation()
+        name, content = "Python documentation (pydoc_data.topics), topics not held out", "\n\n".join(training_topics())
     else:
         name, content = text.name, read_text(text, "--calibration-text")
     tokens = tokenize(tokenizer, content)
@@ -91,17 +90,6 @@ def calibration_windows(
     starts = torch.randint(len(tokens) - length + 1, (count,), generator=generator)
     windows = torch.stack([tokens[start : start + length] for start in starts.tolist()])
     return Calibration(windows, name, text_sha256(content), seed)
-
-
-def documentation() -> str:
-    """The topics of Python's documentation that are not held out, in alphabetical order, separated by blank lines.
-
-    Some topics contain others: paragraphs that occur in a held-out topic are left out here, so that nothing is calibrated on
-    that is tested on.
-    """
-    held_out, tested = set(held_out_topics()), set(documentation_test().split("\n\n"))
-    paragraphs = (part for name in sorted(topics) if name not in held_out for part in topics[name].strip().split("\n\n"))
-    return "\n\n".join(part for part in paragraphs if part not in tested)
 
 
 def read_text(path: Path, option: str) -> str:

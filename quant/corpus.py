@@ -14,7 +14,7 @@ import sysconfig
 from pathlib import Path
 from pydoc_data.topics import topics as _TOPICS
 
-__all__ = ["documentation_test", "documentation_train", "held_out_topics", "text_sha256"]
+__all__ = ["documentation_test", "documentation_train", "held_out_topics", "text_sha256", "training_topics"]
 
 #: One topic in five is test text.
 HELD_OUT_ONE_IN = 5
@@ -32,20 +32,34 @@ def held_out_topics() -> list[str]:
 
 
 def documentation_test() -> str:
-    """The held-out topics, in alphabetical order, separated by blank lines."""
-    return "\n\n".join(_TOPICS[name].strip() for name in held_out_topics())
+    """The held-out topics, in alphabetical order, separated by blank lines.
+
+    Topics contain one another: a paragraph that also stands in a topic that is not held out is left out here.
+    """
+    trained = {_folded(paragraph) for topic in training_topics() for paragraph in topic.split("\n\n")}
+    paragraphs = [paragraph for name in held_out_topics() for paragraph in _TOPICS[name].strip().split("\n\n")]
+    return "\n\n".join(paragraph for paragraph in paragraphs if _folded(paragraph) not in trained)
+
+
+def training_topics() -> list[str]:
+    """The topics that are not held out, in alphabetical order."""
+    held_out = set(held_out_topics())
+    return [_TOPICS[name].strip() for name in sorted(_TOPICS) if name not in held_out]
 
 
 def documentation_train() -> list[str]:
-    """All other topics and the standard library's docstrings, one string per topic or module."""
-    held_out = set(held_out_topics())
-    documents = [_TOPICS[name].strip() for name in sorted(_TOPICS) if name not in held_out]
-    return documents + _standard_library_docstrings()
+    """The training topics and the standard library's docstrings, one string per topic or module."""
+    return training_topics() + _standard_library_docstrings()
 
 
 def text_sha256(text: str) -> str:
     """SHA-256 of the text's UTF-8 bytes, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _folded(paragraph: str) -> str:
+    """Without differences of white space: topics repeat one another with other indentation."""
+    return " ".join(paragraph.split())
 
 
 def _standard_library_docstrings() -> list[str]:

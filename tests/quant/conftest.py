@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import OPTConfig, OPTForCausalLM
 
-from quant.calibration import documentation
+from quant.corpus import training_topics
 from quant.models import LoadedModel, load_model
 from quant.training import VOCABULARY, train_tokenizer
 
@@ -56,7 +56,7 @@ def tiny_model(**changes: Any) -> OPTForCausalLM:
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """Trained on Python's documentation, as the shipped checkpoint's is in part."""
-    return train_tokenizer([documentation()])
+    return train_tokenizer(training_topics())
 
 
 @pytest.fixture(scope="session")
