@@ -26,7 +26,6 @@ from golden.errors import InputError
 from .flow import (
     FIRST_ADDER,
     JOBS,
-    MORE_ADDERS,
     Workshop,
     area_recipes,
     fast_recipes,
@@ -41,7 +40,7 @@ from .pdk import Pdk
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "Effort", "compare"]
 
 EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
-BASELINE, CANDIDATE, REFERENCE = "int8", "dint4", "int4"
+BASELINE, CANDIDATE, REFERENCE = FORMATS = ("int8", "dint4", "int4")
 STREAMING = "streaming"
 
 
@@ -57,18 +56,24 @@ class Effort:
         The clock period lies above the shortest found by this share, the resolution of the search: at the shortest itself a
         single netlist closes, and its area is a matter of luck.
     fast
-        Number of architectures of each format, the fastest first, that all the adders are tried for.
+        Number of architectures of each format, the fastest first, that more adders than the first are tried for.
+    adders
+        Those adders.
     recover
         Number of netlists of each format that are sized for the clock period.
     cycles
         Clock cycles of each energy measurement, by lane count up to which they apply.
+    clock_reference
+        Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
 
     keep: float = 1.5
     margin: float = 0.03
     fast: int = 2
-    recover: int = 2
-    cycles: tuple[tuple[int, int], ...] = ((1, 1024), (4, 512), (64, 256))
+    adders: tuple[str, ...] = ("kogge-stone",)
+    recover: int = 1
+    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 256))
+    clock_reference: bool = False
 
     def cycles_for(self, lanes: int) -> int:
         """Cycles of an energy measurement of a unit with `lanes`."""
@@ -83,7 +88,7 @@ class _Case:
     configs: dict[str, list[MacConfig]]  # format -> one configuration an architecture
     lanes: int
     minimum: dict[str, list[Mapped]] = field(default_factory=dict)  # format -> smallest netlist of each architecture
-    clocked: dict[str, list[Mapped]] = field(default_factory=dict)  # the same, closing at the period
+    clocked: dict[str, list[Mapped]] = field(default_factory=lambda: {name: [] for name in FORMATS})  # closing at the period
     period_ns: float = math.nan
     tightest_ns: dict[str, float] = field(default_factory=dict)  # format -> shortest period found
     measurements: list[Measurement] = field(default_factory=list)
@@ -153,7 +158,7 @@ def _configurations(lanes: int, depth: int, pipeline: int) -> dict[str, list[Mac
             for architecture in ARCHITECTURES.values()
             if name in architecture.formats
         ]
-        for name in (BASELINE, CANDIDATE, REFERENCE)
+        for name in FORMATS
     }
 
 
@@ -165,14 +170,15 @@ def _search(case: _Case, effort: Effort) -> None:
         best = [_best(shop.results(config)) for config in configs]
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         case.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
-    kept = {name: [mapped.config for mapped in best] for name, best in case.minimum.items()}
+    formats = [BASELINE, CANDIDATE] + [REFERENCE] * effort.clock_reference
+    kept = {name: [mapped.config for mapped in case.minimum[name]] for name in formats}
 
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,))) for config in _all(kept))
     ahead = {
         name: sorted(configs, key=lambda config: fastest(shop.results(config)).delay_ns)[: effort.fast]
         for name, configs in kept.items()
     }
-    shop.run_recipes((config, fast_recipes(config, MORE_ADDERS)) for config in _all(ahead))
+    shop.run_recipes((config, fast_recipes(config, effort.adders)) for config in _all(ahead))
     for name, configs in kept.items():
         case.tightest_ns[name] = min(fastest(shop.results(config)).delay_ns for config in configs)
     # In whole picoseconds; the baseline decides, unless the candidate cannot follow.
@@ -254,7 +260,11 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
             f"{pdk.name}, {_lanes(lanes)}: INT8 closes at {baseline:.3f} ns, dINT4 only at {candidate:.3f} ns; "
             f"they are compared at the latter, the shortest period at which both close."
         )
-    if not case.clocked[REFERENCE]:
+    if not effort.clock_reference:
+        results["not_measured"].append(
+            "INT4 at the common clock: the cost of the denormal codes is given at minimum area only."
+        )
+    elif not case.clocked[REFERENCE]:
         results["not_measured"].append(
             f"{pdk.name}, {_lanes(lanes)}: no INT4 unit closes at {case.period_ns:.3f} ns, so the cost of the denormal codes "
             f"is given at minimum area only."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import threading
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,6 +18,8 @@ from golden.artifacts import sha256_file, write_file
 from golden.errors import InputError
 
 __all__ = ["cell_names", "library_name", "read_text", "unpacked"]
+
+_unpacking = threading.Lock()  # threads of one process would write the same temporary file
 
 _WIRE_LOAD = re.compile(r"^[ \t]*default_wire_load(_selection)?\s*:[^;]*;[ \t]*\n?", re.MULTILINE)
 _CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
@@ -87,8 +90,9 @@ def unpacked(files: Sequence[Path], cache: Path) -> tuple[Path, ...]:
     copies = []
     for path in files:
         copy = folder / f"{_digest(path)[:16]}.lib"
-        if not copy.exists():
-            write_file(copy, _WIRE_LOAD.sub("", read_text(path)))
+        with _unpacking:
+            if not copy.exists():
+                write_file(copy, _WIRE_LOAD.sub("", read_text(path)))
         copies.append(copy.resolve())
     return tuple(copies)
 

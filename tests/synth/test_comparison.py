@@ -19,7 +19,7 @@ from synth.pdk import Pdk, find
 from synth.recipe import Recipe
 
 CONFIGURATIONS = comparison._configurations
-EFFORT = Effort(fast=1, recover=1, cycles=((64, 48),))
+EFFORT = Effort(fast=1, adders=(), cycles=((64, 48),), clock_reference=True)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     patch.setattr(
         comparison, "area_recipes", lambda config, _: [Recipe("logic" if config.architecture == "multiply" else "cells")]
     )
-    patch.setattr(comparison, "MORE_ADDERS", ())
     patch.setattr(comparison, "fast_recipes", _one_fast_recipe)
     patch.setattr(comparison, "_configurations", _few_architectures)
     done: list[str] = []
@@ -166,7 +165,7 @@ class FakeShop:
 def search(delays: dict[str, float]) -> tuple[Any, FakeShop]:
     shop = FakeShop(find("osu018"), delays)
     case = comparison._Case(shop, comparison._configurations(1, 65536, 0), 1)  # type: ignore[arg-type]
-    comparison._search(case, Effort())
+    comparison._search(case, Effort(clock_reference=True))
     return case, shop
 
 
@@ -184,7 +183,7 @@ def test_a_slower_candidate_sets_it_and_that_is_said() -> None:
     case.clocked = {name: [] for name in case.clocked}
     case.minimum = {name: [] for name in case.minimum}
     shop.count = lambda *_: 1  # type: ignore[attr-defined]
-    comparison._report(case, results, Effort())
+    comparison._report(case, results, Effort(clock_reference=True))
     assert "INT8 closes at 3.000 ns, dINT4 only at 3.500 ns" in results["not_measured"][0]
     assert "no INT4 unit closes at 3.500 ns" in results["not_measured"][1]
 

@@ -153,6 +153,18 @@ def test_unpacked_copies_lose_the_default_wire_load_only(tmp_path: Path) -> None
     assert copy.stat().st_mtime_ns == before
 
 
+def test_threads_may_unpack_the_same_files(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = QFLOW / "osu018/osu018_stdcells.lib"
+    with ThreadPoolExecutor(8) as pool:
+        for attempt in range(5):
+            cache = tmp_path / str(attempt)
+            copies = list(pool.map(lambda _, cache=cache: liberty_text.unpacked([source], cache), range(8)))
+            assert len(set(copies)) == 1
+            assert copies[0][0].read_text() == source.read_text()
+
+
 def test_names_are_unique() -> None:
     assert len({technology.name for technology in TECHNOLOGIES}) == len(TECHNOLOGIES)
     assert all(technology.get for technology in TECHNOLOGIES)
