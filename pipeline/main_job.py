@@ -125,7 +125,7 @@ def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
     def work(directory: Path) -> None:
         for number_format in FORMATS:
             for count in lanes:
-                generate(format=number_format, lanes=count, out=directory)
+                generate(format=number_format, lanes=count, out=directory, quiet=True)
 
     return stages.run("generate", inputs, work)
 

@@ -12,16 +12,19 @@ import importlib.metadata
 import json
 import multiprocessing
 import platform
+import shutil
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from golden.artifacts import canonical_json, output_directory, sha256_file, sha256_of, write_file
+from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from golden.errors import InputError, ToolError
 
 __all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
 
@@ -58,28 +61,54 @@ class Stages:
 
     def run(self, name: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> Stage:
         """Reuse the stage `name`, or let `work` fill its directory anew. `inputs` is plain data that decides the result."""
-        directory = self.root / name
+        directory = self.root / name.replace(" ", "-")
         key = sha256_of({"stage": name, "inputs": inputs})
         record = _valid_record(directory, key)
         reused = record is not None
         if record is None:
             self.console.rule(f"[bold]{name}", align="left")
             started = time.monotonic()
-            with output_directory(directory) as scratch:
-                work(scratch)
-                record = {"key": key, "files": file_hashes(scratch)}
-                record |= {"seconds": round(time.monotonic() - started, 1), "date": datetime.date.today().isoformat()}
-                write_file(scratch / "stage.json", canonical_json(record))
+            with _fresh(directory):
+                work(directory)
+                record = {
+                    "key": key,
+                    "date": datetime.date.today().isoformat(),
+                    "seconds": round(time.monotonic() - started, 1),
+                    "files": file_hashes(directory),
+                }
+                write_file(directory / "stage.json", canonical_json(record))
         stage = Stage(name, directory, key, record["date"], record["seconds"], reused)
         self.console.print(f"[green]{name}[/]: " + ("unchanged" if reused else f"{stage.seconds:.1f} s"))
         self.done.append(stage)
         return stage
 
 
+@contextmanager
+def _fresh(directory: Path) -> Iterator[None]:
+    """An empty directory, which is removed again when the block fails."""
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); name another directory with --out") from None
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
 def in_child(function: Callable[..., Any], **arguments: Any) -> Any:
     """Call `function` in a process of its own, which gives its memory back; its errors are raised here."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, **arguments).result()
+        try:
+            return pool.submit(function, **arguments).result()
+        except KeyboardInterrupt:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+        except BrokenExecutor:
+            raise ToolError(f"{function.__name__}: its process ended without an answer; is there enough memory?") from None
 
 
 def source_hash(folders: Iterable[str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from golden.errors import InputError
+from golden.errors import InputError, ToolError
 from pipeline.stages import Stages, in_child, source_hash
 
 
@@ -81,3 +82,8 @@ def test_errors_of_a_child_process_arrive_whole() -> None:
     with pytest.raises(InputError, match="did you mean dint4"):
         in_child(format_by_name, name="dint44")
     assert in_child(format_by_name, name="dint4").bits == 4
+
+
+def test_a_child_process_that_dies_is_one_line() -> None:
+    with pytest.raises(ToolError, match="abort: its process ended without an answer"):
+        in_child(os.abort)
