@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,9 @@ def _fresh(directory: Path) -> Iterator[None]:
         yield
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
+        with suppress(OSError):  # folders that hold other things stay
+            directory.parent.rmdir()
+            directory.parent.parent.rmdir()
         raise
 
 

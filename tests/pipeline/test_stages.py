@@ -26,7 +26,7 @@ class Counter:
 
 @pytest.fixture
 def stages(tmp_path: Path) -> Stages:
-    return Stages(tmp_path, Console(file=io.StringIO()))
+    return Stages(tmp_path / "report" / "stages", Console(file=io.StringIO()))
 
 
 def test_a_stage_runs_once_while_nothing_changes(stages: Stages) -> None:
