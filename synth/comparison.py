@@ -219,7 +219,7 @@ def _measure(
         ]
         done = measure_all(first, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance)
         more = []
-        for best in netlists.values():
+        for best in filter(None, netlists.values()):
             finalists = {mapped.netlist_sha256: mapped for mapped in (_best(best), _frugal(best, done)) if mapped}
             more += [
                 (mapped, source, activity)
