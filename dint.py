@@ -78,7 +78,11 @@ def quantize(
     rounding: Annotated[str, typer.Option(help="rtn.")] = "rtn",
     form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
+    calibration_text: Annotated[
+        Path | None, typer.Option(help="Text to calibrate on; default: Python's documentation.")
+    ] = None,
     text: Text = None,
+    windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
     table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -97,7 +101,9 @@ def quantize(
         rounding=rounding,
         form=form,
         calibration_length=calibration_length,
+        calibration_text=calibration_text,
         text=text,
+        windows=windows,
         table=table,
         seed=seed,
         quiet=quiet,
@@ -201,6 +207,7 @@ def synthesize(
     architecture: Architecture = "",
     liberty: Liberty = None,
     platforms: Platforms = None,
+    cycles: Annotated[int, typer.Option(help="Clock cycles of the energy measurement.")] = 512,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -222,6 +229,7 @@ def synthesize(
         architecture=architecture,
         liberty=tuple(liberty or ()),
         platforms=platforms,
+        cycles=cycles,
         seed=seed,
         quiet=quiet,
     )
