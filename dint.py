@@ -78,9 +78,7 @@ def quantize(
     rounding: Annotated[str, typer.Option(help="rtn.")] = "rtn",
     form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
-    calibration_text: Annotated[
-        Path | None, typer.Option(help="Text to calibrate on; default: a part of Python's own.")
-    ] = None,
+    calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
     text: Text = None,
     windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
     table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
