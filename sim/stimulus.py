@@ -19,6 +19,7 @@ from golden import InputError, LayerOperands, MacConfig, Operands
 __all__ = ["Stimulus"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
+RUN_CYCLES = 16  # length of an excerpt from a sum of a model
 _LONGEST_RUN = 4096  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
 _ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "stated")
 
@@ -100,6 +101,41 @@ class Stimulus:
             token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
             stated = int(layer.accumulators[token, output])
             result.add_sum(layer.weights[output], layer.activations[token], stated)
+        return result.build("opt").head(cycles)
+
+    @classmethod
+    def excerpts(cls, operands: Operands, config: MacConfig, cycles: int, seed: int) -> Stimulus:
+        """Short runs from many sums of a quantized model, `cycles` long: a sample of its operands, for averages over time.
+
+        Whole sums are hundreds of cycles of one output channel and one token, and a few of them say little about a model.
+        Here each run is `RUN_CYCLES` consecutive cycles of one (layer, token, output) triple, from a random place in the sum,
+        as a new sum. Layers take part in proportion to their products (systematic sampling); equal seeds choose the same
+        places for every format, so that formats can be compared pairwise.
+
+        Raises
+        ------
+        InputError
+            As `from_operands`.
+        """
+        _check_cycles(cycles)
+        for layer in operands.layers:
+            _check_layer(layer, operands, config)
+        products = np.array([layer.accumulators.size * layer.weights.shape[1] for layer in operands.layers], dtype=np.float64)
+        if not products.any():
+            raise InputError("the operand file holds no sums: export it again with 'dint operands'")
+        random = np.random.default_rng([seed, 3])
+        runs = -(-cycles // RUN_CYCLES)
+        marks = (np.arange(runs) + random.random()) / runs
+        chosen = random.permutation(np.searchsorted(np.cumsum(products) / products.sum(), marks, side="right"))
+        result = _Builder(config)
+        for index in chosen:
+            layer = operands.layers[min(int(index), len(operands.layers) - 1)]
+            token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+            whole = -(-layer.weights.shape[1] // config.lanes)
+            start = config.lanes * int(random.random() * max(1, whole - RUN_CYCLES + 1))
+            part = slice(start, start + config.lanes * RUN_CYCLES)
+            weights, activations = layer.weights[output, part], layer.activations[token, part]
+            result.add_sum(weights, activations, int(config.dot(weights, activations)))
         return result.build("opt").head(cycles)
 
     @classmethod

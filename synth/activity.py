@@ -158,9 +158,9 @@ def _wave(times: NDArray[np.int64], values: NDArray[np.int8], start: int, end: i
 def share_at_delays(activity: Activity, netlist: Netlist, delays: Delays) -> float:
     """Share of all cell output changes that come exactly one arc delay after a change at an input of the cell.
 
-    A simulation in which the delays apply has nearly 1: what is missing are changes whose cause lies before the recording. One in
-    which they don't has nearly 0. Either edge's delay will do: when an input changes back while an output change is under way,
-    Icarus keeps the time of the first and takes the value of the last.
+    A simulation in which the delays apply has nearly 1: what is missing are changes whose cause lies before the recording.
+    One in which they do not has nearly 0. Either edge's delay will do: when an input changes back while an output change
+    is under way, Icarus keeps the time of the first and takes the value of the last.
     """
     arcs: dict[str, list[Arc]] = {}
     for arc in delays.ticks:

@@ -189,7 +189,7 @@ def _files(
         "design__instance__area__with_parts_kept": whole,
         "timing__setup__ws": round(period - mapped.delay_ns, 6),
         "clock__period": period,
-        "timing__critical_path": mapped.delay_ns,
+        "timing__critical_path__delay": mapped.delay_ns,
         "pdk": kit.describe(),
         "format": config.weight_format.name,
         "architecture": config.architecture,
@@ -217,7 +217,7 @@ def _files(
         "power__leakage__total": facts["leakage_w"],
         "energy__per_mac": facts["energy_per_mac_j"],
         "energy__per_mac__zero_delay": quiet.facts["energy_per_mac_j"],
-        "energy__by_part": facts["by_part_j"],
+        "energy__per_mac__by_part": facts["by_part_j"],
         "activity__annotated": facts["annotated_fraction"],
         "activity__cycles": facts["cycles"],
         "activity__sums_compared": facts["sums_compared"],
@@ -231,7 +231,7 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     slack, period = metrics["timing__setup__ws"], metrics["clock__period"]
     color = "green" if slack >= 0 else "red"
     table.add_row(
-        "critical path", f"{metrics['timing__critical_path']:.4g} ns", f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]"
+        "critical path", f"{metrics['timing__critical_path__delay']:.4g} ns", f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]"
     )
     if "energy__per_mac" in metrics:
         energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]

@@ -34,7 +34,7 @@ from .flow import (
     smallest,
 )
 from .mapping import DEFAULT_CACHE, Mapped, area_by_part
-from .measuring import Measurement, measure_all
+from .measuring import Measurement, measure_all, standard_error
 from .pdk import Pdk
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "Effort", "compare"]
@@ -60,9 +60,12 @@ class Effort:
     adders
         Those adders.
     recover
-        Number of netlists of each format that are sized for the clock period.
+        Number of netlists of each architecture that are sized for the clock period.
     cycles
-        Clock cycles of each energy measurement, by lane count up to which they apply.
+        Clock cycles of each sample of an energy measurement, by lane count up to which they apply.
+    samples
+        Samples of operands, each with a simulation of its own, for the finalists' energy; their spread gives its standard
+        error.
     clock_reference
         Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
@@ -73,6 +76,7 @@ class Effort:
     adders: tuple[str, ...] = ("kogge-stone",)
     recover: int = 1
     cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 256))
+    samples: int = 3
     clock_reference: bool = False
 
     def cycles_for(self, lanes: int) -> int:
@@ -126,7 +130,7 @@ def compare(
     Returns
     -------
     dict
-        Plain data: `designs`, `energies`, `comparisons`, `effort`, `not_measured`.
+        Plain data: `designs`, `energies`, `comparisons`, `clocks`, `effort`, `not_measured`.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def compare(
         raise InputError("no pdk to compare on: install qflow-tech-osu018, or name Liberty files with --liberty")
     effort = effort or Effort()
     operands = operands or {}
-    results: dict[str, Any] = {"designs": [], "energies": [], "comparisons": [], "effort": {}, "not_measured": []}
+    results: dict[str, Any] = {"designs": [], "energies": [], "comparisons": [], "clocks": [], "effort": {}, "not_measured": []}
     for pdk in pdks:
         for count in lanes:
             workshop = Workshop(pdk, cache, jobs, advance)
@@ -185,17 +189,16 @@ def _search(case: _Case, effort: Effort) -> None:
     wanted = max((1 + effort.margin) * case.tightest_ns[BASELINE], case.tightest_ns[CANDIDATE])
     case.period_ns = math.ceil(1000 * wanted) / 1000
 
-    near = {
-        name: sorted(
-            (mapped for config in configs for mapped in shop.results(config) if mapped.recipe.delay_ps == 1),
+    sized = []
+    # Every architecture, since the smallest is seldom the most frugal.
+    for config in _all(kept):
+        near = sorted(
+            (mapped for mapped in shop.results(config) if mapped.recipe.delay_ps == 1),
             # Sizing makes netlists a little faster too, so what misses by a little has a chance.
             key=lambda mapped: (mapped.delay_ns > 1.02 * case.period_ns, mapped.area_um2),
         )[: effort.recover]
-        for name, configs in kept.items()
-    }
-    shop.run_recipes(
-        (mapped.config, recovery_recipes(mapped.recipe, case.period_ns)) for best in near.values() for mapped in best
-    )
+        sized += [(config, recovery_recipes(mapped.recipe, case.period_ns)) for mapped in near]
+    shop.run_recipes(sized)
     for name, configs in kept.items():
         closing = (smallest(shop.results(config), case.period_ns) for config in configs)
         case.clocked[name] = [mapped for mapped in closing if mapped is not None]
@@ -210,27 +213,36 @@ def _measure(
     seed: int,
     advance: Callable[[str], None] | None,
 ) -> None:
-    """Step 4: every architecture with delays and the model's operands, the best two also zero-delay and uniform."""
+    """Step 4: every architecture by one sample; the best two of each format by more, and also zero-delay and uniform."""
     cycles = effort.cycles_for(case.lanes)
+
+    def measure(tasks: list[tuple[Mapped, str, str]], kind: str, samples: int) -> list[Measurement]:
+        period_ns = _period(case, kind)
+        return measure_all(tasks, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
+
+    def source_of(mapped: Mapped) -> str:
+        return "opt" if mapped.config.weight_format.name in operands else "uniform"
+
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
-        netlists, period_ns = _netlists(case, kind), _period(case, kind)
-        first = [
-            (mapped, "opt" if name in operands else "uniform", "sdf") for name, best in netlists.items() for mapped in best
+        netlists = _netlists(case, kind)
+        done = measure([(mapped, source_of(mapped), "sdf") for best in netlists.values() for mapped in best], kind, 1)
+        finalists = {
+            mapped.netlist_sha256: mapped
+            for best in filter(None, netlists.values())
+            for mapped in (_best(best), _frugal(best, done))
+            if mapped
+        }
+        case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
+        case.measurements += measure([(m, source_of(m), "sdf") for m in finalists.values()], kind, effort.samples)
+        others = [
+            (mapped, source, activity)
+            for mapped in finalists.values()
+            for source in ("opt", "uniform")
+            for activity in ("sdf", "zero-delay")
+            if (source, activity) != (source_of(mapped), "sdf")
+            if source == "uniform" or source_of(mapped) == "opt"
         ]
-        done = measure_all(first, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance)
-        more = []
-        for best in filter(None, netlists.values()):
-            finalists = {mapped.netlist_sha256: mapped for mapped in (_best(best), _frugal(best, done)) if mapped}
-            more += [
-                (mapped, source, activity)
-                for mapped in finalists.values()
-                for source in ("opt", "uniform")
-                for activity in ("sdf", "zero-delay")
-                if source == "uniform" or mapped.config.weight_format.name in operands
-            ]
-        case.measurements += done
-        rest = [task for task in more if task not in first]
-        case.measurements += measure_all(rest, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance)
+        case.measurements += measure(others, kind, 1)
 
 
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
@@ -255,6 +267,16 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         )
         entry["kept_below"] = effort.keep
     baseline, candidate = case.tightest_ns[BASELINE], case.tightest_ns[CANDIDATE]
+    results["clocks"].append(
+        {
+            "pdk": pdk.name,
+            "lanes": lanes,
+            "period_ns": case.period_ns,
+            "tightest_ns": dict(case.tightest_ns),
+            "margin": effort.margin,
+            "set_by": CANDIDATE if candidate > (1 + effort.margin) * baseline else BASELINE,
+        }
+    )
     if candidate > (1 + effort.margin) * baseline:
         results["not_measured"].append(
             f"{pdk.name}, {_lanes(lanes)}: INT8 closes at {baseline:.3f} ns, dINT4 only at {candidate:.3f} ns; "
@@ -276,6 +298,8 @@ def _design(case: _Case, mapped: Mapped, kind: str, split: bool) -> dict[str, An
     entry["objective"] = "speed" if kind == EQUAL_CLOCK else "area"
     entry["target_period_ns"] = case.period_ns if kind == EQUAL_CLOCK else None
     entry["area_by_part_um2"] = None
+    entry["accumulator_bits"], entry["depth"] = mapped.config.accumulator_bits, mapped.config.depth
+    entry["slack_ns"] = case.period_ns - mapped.delay_ns if kind == EQUAL_CLOCK else None
     if split:
         entry["area_by_part_um2"], whole = area_by_part(mapped, case.workshop.pdk, case.workshop.cache)
         entry["options"]["area_with_parts_kept_um2"] = whole
@@ -293,13 +317,14 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
     for source, activity in conditions:
         by_netlist = {m.mapped.netlist_sha256: m for m in measured if (m.source, m.activity) == (source, activity)}
         for objective in ("area", "energy"):
-            sides = []
+            sides, samples = [], []
             for name in (reference, CANDIDATE):
                 best = _best(netlists[name]) if objective == "area" else _frugal(netlists[name], by_netlist.values())
                 measurement = by_netlist.get(best.netlist_sha256) if best else None
                 if best is None or measurement is None:
                     break
                 sides.append(_side(best, measurement))
+                samples.append(measurement.samples_j)
             if len(sides) < 2:
                 continue
             baseline, candidate = sides
@@ -315,6 +340,8 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
                     "candidate": candidate,
                     "area_ratio": baseline["area_um2"] / candidate["area_um2"],
                     "energy_ratio": baseline["energy_per_mac_j"] / candidate["energy_per_mac_j"],
+                    # Sample by sample, since both sides' operands come from the same places of the model.
+                    "energy_ratio_standard_error": standard_error([a / b for a, b in zip(*samples, strict=False)]),
                     "operands": source,
                     "dataflow": STREAMING,
                     "activity": activity,
@@ -330,6 +357,7 @@ def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
         "area_um2": mapped.area_um2,
         "delay_ns": mapped.delay_ns,
         "energy_per_mac_j": measurement.energy_per_mac_j,
+        "energy_per_mac_standard_error_j": measurement.standard_error_j,
         "power_w": measurement.power_w,
         "leakage_w": measurement.leakage_w,
     }
@@ -372,6 +400,9 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands]) -> list[st
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
         "Weights held over many cycles: operands stream, a new weight and activation for every product.",
+        "INT8 as sign and magnitude (+-127): it cannot hold -128, which the unit's interface allows.",
+        "Every final adder with every architecture: at minimum area ripple and Brent-Kung, at the clock Sklansky for all and "
+        "Kogge-Stone for the two fastest architectures of each format.",
         "Uniform operands and zero-delay activity were measured for the finalists only: the smallest netlist of each format, "
         "and the one that is most frugal with the model's operands and with delays.",
     ]

@@ -86,7 +86,12 @@ def _names(path: Path) -> tuple[str, frozenset[str]]:
 def unpacked(files: Sequence[Path], cache: Path) -> tuple[Path, ...]:
     """Plain copies of the Liberty `files` in `cache`, named by content; made once."""
     folder = cache / "liberty"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cache folder {folder}: cannot be written ({error.strerror}); make it writable, or work where there is space"
+        ) from error
     copies = []
     for path in files:
         copy = folder / f"{_digest(path)[:16]}.lib"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from golden import MacConfig
-from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from golden.artifacts import canonical_json, disk_failures, sha256_file, sha256_of, write_file
 from golden.errors import InputError
 
 from . import liberty, liberty_text, sta, yosys
@@ -228,28 +229,20 @@ def _read(entry: Path) -> dict[str, Any] | None:
     return None
 
 
-class _new_entry:
+@contextmanager
+def _new_entry(entry: Path) -> Iterator[Path]:
     """A folder that becomes the cache entry when the block ends well, and vanishes otherwise."""
-
-    def __init__(self, entry: Path) -> None:
-        self._entry = entry
-        self._folder = entry
-
-    def __enter__(self) -> Path:
-        try:
-            self._entry.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._entry.parent))
-        except OSError as error:
-            raise InputError(
-                f"cache {self._entry.parent}: cannot be written ({error.strerror}); name another --cache"
-            ) from None
-        return self._folder
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._folder.replace(self._entry)
-            except OSError:  # another process was first with the same result
-                shutil.rmtree(self._folder, ignore_errors=True)
-        else:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
+    except OSError as error:
+        raise InputError(
+            f"cache folder {entry.parent}: cannot be written ({error.strerror}); make it writable, or work where there is space"
+        ) from error
+    try:
+        with disk_failures(f"cache folder {entry.parent}", "work in a folder where there is more"):
+            yield folder
+        with suppress(OSError):  # another process was first with the same result
+            folder.replace(entry)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from golden import MacConfig, Operands
 from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
@@ -16,7 +19,7 @@ from . import sta
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
-__all__ = ["Measurement", "measure_all", "stimulus_for"]
+__all__ = ["Measurement", "measure_all", "standard_error", "stimulus_for"]
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe", "yosys", "yosys_child", "bench", "runner"}
@@ -30,7 +33,8 @@ class Measurement:
     kind: str  # which comparison it belongs to
     source: str  # "opt" or "uniform"
     activity: str  # "sdf" or "zero-delay"
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any]  # means over the samples
+    samples_j: tuple[float, ...]  # energy per MAC of each sample
 
     @property
     def energy_per_mac_j(self) -> float:
@@ -47,11 +51,24 @@ class Measurement:
         """Leakage power in W."""
         return float(self.facts["leakage_w"])
 
+    @property
+    def standard_error_j(self) -> float | None:
+        """Standard error of the energy per MAC over the samples of operands, in J; None for a single sample."""
+        return standard_error(self.samples_j)
+
     def describe(self, dataflow: str) -> dict[str, Any]:
         """Plain data."""
         design = self.mapped.describe()
         names = ("design", "pdk", "format", "architecture", "lanes", "netlist_sha256")
-        return {name: design[name] for name in names} | dict(self.facts) | {"operands": self.source, "dataflow": dataflow}
+        spread = {"samples": len(self.samples_j), "energy_per_mac_standard_error_j": self.standard_error_j}
+        return (
+            {name: design[name] for name in names} | dict(self.facts) | spread | {"operands": self.source, "dataflow": dataflow}
+        )
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Standard error of the mean of independent `values`; None for fewer than two."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def stimulus_for(config: MacConfig, operands: Operands | None, cycles: int, seed: int) -> Any:
@@ -60,7 +77,7 @@ def stimulus_for(config: MacConfig, operands: Operands | None, cycles: int, seed
 
     if operands is None:
         return Stimulus.uniform(config, cycles, seed)
-    return Stimulus.from_operands(operands, config, cycles, seed)
+    return Stimulus.excerpts(operands, config, cycles, seed)
 
 
 def measure_all(
@@ -74,8 +91,12 @@ def measure_all(
     cache: Path,
     jobs: int,
     advance: Callable[[str], None] | None = None,
+    samples: int = 1,
 ) -> list[Measurement]:
     """Measure every task (netlist, "opt" or "uniform", "sdf" or "zero-delay") at `period_ns`, in order.
+
+    Each of the `samples` has operands and a simulation of its own; sample i of every netlist has operands from the same
+    places of the model.
 
     Raises
     ------
@@ -88,28 +109,44 @@ def measure_all(
     for mapped, source, activity in tasks:
         sdf = delays(mapped, pdk) if activity == "sdf" else None
         given = operands[mapped.config.weight_format.name] if source == "opt" else None
-        stimulus = stimulus_for(mapped.config, given, cycles, seed)
-        key = sha256_of(
-            {
-                "netlist": mapped.netlist_sha256,
-                "pdk": pdk.describe(),
-                "period_ns": period_ns,
-                "stimulus": stimulus.sha256,
-                "activity": activity,
-                "opensta": sta.version(),
-                "sources": _sources_sha256(),
-            }
-        )
-        path = cache / "energies" / key[:2] / f"{key}.json"
-        calls.append((path, mapped, pdk, period_ns, stimulus, sdf))
-    results: list[Measurement] = []
+        for sample in range(samples):
+            stimulus = stimulus_for(mapped.config, given, cycles, 1000 * seed + sample)
+            key = sha256_of(
+                {
+                    "netlist": mapped.netlist_sha256,
+                    "pdk": pdk.describe(),
+                    "period_ns": period_ns,
+                    "stimulus": stimulus.sha256,
+                    "activity": activity,
+                    "opensta": sta.version(),
+                    "sources": _sources_sha256(),
+                }
+            )
+            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf))
     # Processes, since reading waveforms is work for Python.
-    parallel = Parallel(jobs if len(calls) > 1 else 1, return_as="generator")
-    for (mapped, source, activity), facts in zip(tasks, parallel(delayed(_measure)(*call) for call in calls), strict=True):
-        results.append(Measurement(mapped, kind, source, activity, facts))
+    measured = iter(Parallel(jobs if len(calls) > 1 else 1, return_as="generator")(delayed(_measure)(*call) for call in calls))
+    results: list[Measurement] = []
+    for mapped, source, activity in tasks:
+        found = [next(measured) for _ in range(samples)]
+        energies = tuple(float(facts["energy_per_mac_j"]) for facts in found)
+        results.append(Measurement(mapped, kind, source, activity, _mean(found), energies))
         if advance is not None:
             advance(f"{pdk.name} {mapped.design}: {source}, {activity}")
     return results
+
+
+def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over samples of equal length; cycles and sums are totals, the annotated fraction the least."""
+    parts = found[0]["by_part_j"]
+    means = {name: float(np.mean([facts[name] for facts in found])) for name in found[0] if name.endswith(("_w", "_mac_j"))}
+    return {
+        **found[0],
+        **means,
+        "by_part_j": {part: float(np.mean([facts["by_part_j"][part] for facts in found])) for part in parts},
+        "annotated_fraction": min(facts["annotated_fraction"] for facts in found),
+        "cycles": sum(facts["cycles"] for facts in found),
+        "sums_compared": sum(facts["sums_compared"] for facts in found),
+    }
 
 
 def _measure(path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Any, sdf: Path | None) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def test_unknown_and_missing_kits(tmp_path: Path) -> None:
 
 
 def test_liberty_by_hand_is_recognized_by_its_name(tmp_path: Path) -> None:
-    known = find(DEFAULT_PDK, [QFLOW / "osu035/osu035_stdcells.lib"])
-    assert (known.name, known.origin) == ("osu035", "--liberty")
+    known = find("asap7", [QFLOW / "osu018/osu018_stdcells.lib"])
+    assert (known.name, known.origin) == ("osu018", "--liberty")
     assert known.full_adder is not None
     assert known.full_adder.cell == "FAX1"
     unknown = find(DEFAULT_PDK, [library(tmp_path / "own.lib", "own_library")])
