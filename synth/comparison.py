@@ -315,7 +315,10 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
     measured = [m for m in case.measurements if m.kind == kind]
     conditions = sorted({(m.source, m.activity) for m in measured if m.mapped.config.weight_format.name == CANDIDATE})
     for source, activity in conditions:
-        by_netlist = {m.mapped.netlist_sha256: m for m in measured if (m.source, m.activity) == (source, activity)}
+        alike = [m for m in measured if (m.source, m.activity) == (source, activity)]
+        # Finalists only: a single sample of another netlist must not win by luck.
+        most = max(len(m.samples_j) for m in alike)
+        by_netlist = {m.mapped.netlist_sha256: m for m in alike if len(m.samples_j) == most}
         for objective in ("area", "energy"):
             sides, samples = [], []
             for name in (reference, CANDIDATE):
