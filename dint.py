@@ -8,6 +8,7 @@ directories that `dint quantize` writes.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -284,15 +285,24 @@ def pdks(liberty: Liberty = None, platforms: Platforms = None) -> None:
     run(liberty=tuple(liberty or ()), platforms=platforms)
 
 
+_INTERRUPTED = 128 + signal.SIGINT
+
+
 def main() -> None:
-    """Entry point of the command line: errors in one line, exit code 1; 130 when interrupted."""
+    """Entry point of the command line: errors in one line, exit code 1; 130 when interrupted by Ctrl-C or SIGTERM."""
     try:
-        app(prog_name="dint", standalone_mode=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        app(prog_name="dint")
     except (DintError, OSError) as error:
         if _debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt
+            raise
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +15,21 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["canonical_json", "output_directory", "sha256_file", "sha256_of", "write_file"]
+__all__ = ["canonical_json", "disk_failures", "output_directory", "sha256_file", "sha256_of", "write_file"]
+
+# What writing ends with on a disk that is full, over its quota or its largest file, failing, or mounted read-only.
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+@contextmanager
+def disk_failures(where: str, way_out: str = "name another directory") -> Iterator[None]:
+    """Around writing: a disk that is full or fails becomes an `InputError` of one line that begins with `where`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FAILURES:
+            raise
+        raise InputError(f"{where}: cannot be written ({error.strerror}); free some space or {way_out}") from error
 
 
 @contextmanager
@@ -22,7 +37,7 @@ def output_directory(out: Path) -> Iterator[Path]:
     """A temporary directory whose contents move into `out` when the block ends well, and vanish when it does not.
 
     Files of `out` with other names stay as they are. Use it as the first thing a command does: an `out` that cannot be
-    written is refused here, before any work.
+    written is refused here, before any work, and a disk that becomes full later is an `InputError` too.
     """
     existed = out.exists()
     try:
@@ -31,27 +46,31 @@ def output_directory(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another directory") from None
     try:
-        yield scratch
-        for source in sorted(scratch.iterdir()):
-            target = out / source.name
-            if source.is_dir() and target.is_dir():
-                shutil.rmtree(target)
-            source.replace(target)
-    except BaseException:
+        with disk_failures(f"--out {out}"):
+            yield scratch
+            for source in sorted(scratch.iterdir()):
+                target = out / source.name
+                if source.is_dir() and target.is_dir():
+                    shutil.rmtree(target)
+                source.replace(target)
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
         if not existed:
             _remove_if_empty(out)
+        if isinstance(error, InputError) and str(scratch) in str(error):  # the user knows no such directory
+            raise InputError(str(error).replace(str(scratch), f"--out {out}")) from error
         raise
     scratch.rmdir()
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write one file under a temporary name and rename it."""
+    """Write one file under a temporary name and rename it. `InputError` if the disk is full or fails."""
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with disk_failures(str(path)):
+            temporary.write_bytes(data)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

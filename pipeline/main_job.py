@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from golden import Operands
+from golden import InputError, MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
 from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
@@ -57,7 +57,8 @@ def main_job(
     Raises
     ------
     InputError, ToolError
-        From the stage that could not do its work; earlier stages stay and are reused.
+        Before anything is written, if an option, a file or a tool cannot be used; later from the stage that could not do
+        its work: earlier stages stay and are reused.
     """
     from report.page import write
     from report.summary import lines
@@ -70,6 +71,7 @@ def main_job(
         kits = [find(name, platforms=platforms) for name in pdks]
     else:
         kits = discover(platforms) or [find()]
+    _check(lanes, kits, model, text)
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
@@ -80,6 +82,47 @@ def main_job(
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index
+
+
+def _check(lanes: tuple[int, ...], kits: list[Pdk], model: str | None, text: Path | None) -> None:
+    """Refuse at once what a stage would refuse after minutes."""
+    from sim.simulators import find_simulator
+    from synth import liberty, sta, yosys
+
+    for count in lanes:
+        for name in FORMATS:
+            MacConfig(format_by_name(name), lanes=count)
+    if text is not None:
+        _check_text(text)
+    _check_model(model)
+    find_simulator()
+    sta.version()
+    yosys.version()
+    for kit in kits:
+        liberty.load(kit.liberty).require_power()  # refuses a library without flip-flops, too
+
+
+def _check_model(model: str | None) -> None:
+    """What can be said of a model directory without loading torch; a name of a hub is left to the first stage."""
+    source = Path(model) if model is not None else ROOT / "quant" / "checkpoint"
+    if source.is_dir():
+        if not (source / "config.json").is_file():
+            raise InputError(f"model {source}: no config.json in it; it is not a Hugging Face model directory")
+    elif source.exists():
+        raise InputError(f"model {source}: is a file; name the directory with config.json in it")
+    elif model is None or model.startswith((".", "/")) or model.count("/") > 1:
+        raise InputError(f"model {source}: no such directory")
+
+
+def _check_text(text: Path) -> None:
+    try:
+        content = text.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"--text {text}: is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"--text {text}: cannot be read ({error.strerror})") from None
+    if not content.strip():
+        raise InputError(f"--text {text}: the text is empty")
 
 
 def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int) -> Stage:

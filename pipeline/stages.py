@@ -13,20 +13,25 @@ import json
 import multiprocessing
 import platform
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from golden.artifacts import canonical_json, disk_failures, sha256_file, sha256_of, write_file
 from golden.errors import InputError, ToolError
 
 __all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
+
+# Seconds that a child process has to end in order.
+_LAST_S = 5.0
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,7 +97,8 @@ def _fresh(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{directory}: cannot be written ({error.strerror}); name another directory with --out") from None
     try:
-        yield
+        with disk_failures(str(directory), "name another directory with --out"):
+            yield
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         with suppress(OSError):  # folders that hold other things stay
@@ -102,16 +108,40 @@ def _fresh(directory: Path) -> Iterator[None]:
 
 
 def in_child(function: Callable[..., Any], **arguments: Any) -> Any:
-    """Call `function` in a process of its own, which gives its memory back; its errors are raised here."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    """Call `function` in a process of its own, which gives its memory back; its errors are raised here.
+
+    An interrupt of this process ends the other one before it goes on.
+    """
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_in_order) as pool:
+        resource_tracker.ensure_running()  # it would unblock the signal
+        # Ctrl-C goes to both processes. This one alone answers: the other inherits that SIGINT is blocked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return pool.submit(function, **arguments).result()
+            answer = pool.submit(function, **arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            return answer.result()
         except KeyboardInterrupt:
-            for child in multiprocessing.active_children():
+            children = multiprocessing.active_children()
+            for child in children:
                 child.terminate()
+            if wait([answer], timeout=_LAST_S).not_done:
+                for child in children:
+                    child.kill()
             raise
         except BrokenExecutor:
             raise ToolError(f"{function.__name__}: its process ended without an answer; is there enough memory?") from None
+
+
+def _end_in_order() -> None:
+    """In the child: SIGTERM unwinds what it is doing, so that nothing half-written or unreleased stays."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def source_hash(folders: Iterable[str]) -> str:

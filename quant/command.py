@@ -305,14 +305,14 @@ def _progress(console: Console) -> Iterator[Progress]:
 
 @contextmanager
 def _written(out: Path) -> Iterator[Path]:
-    """`output_directory`, with a disk that is full or fails reported in one line."""
+    """`output_directory`, with what safetensors raises when the disk is full reported in one line too."""
     from safetensors import SafetensorError
 
     with output_directory(out) as scratch:
         try:
             yield scratch
-        except (OSError, SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        except SafetensorError as error:
+            reason = str(error).splitlines()[0]
             raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
 
 

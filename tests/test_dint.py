@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +17,9 @@ COMMANDS = ["quantize", "operands", "generate", "simulate", "synthesize", "repor
 HEAVY = ["torch", "transformers", "amaranth", "matplotlib", "cocotb", "pyosys"]
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dint", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120)
+def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dint", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, env=os.environ | environment)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -62,6 +68,13 @@ def test_formats_lists_every_value() -> None:
         (["quantize", "missing"], "missing"),
         (["operands", "missing"], "missing"),
         (["report", "--model", "missing"], "missing"),
+        (["report", "--model", "./missing"], "model missing: no such directory"),
+        (["report", "--model", "."], "no config.json"),
+        (["report", "--text", "missing.txt"], "--text missing.txt: cannot be read"),
+        (["report", "--lane", "65"], "lanes is 65"),
+        (["report", "--lane", "1", "--lane", "0"], "lanes is 0"),
+        (["report", "--pdk", "osu18"], "osu018"),
+        (["report", "--liberty", "missing.lib"], "missing.lib"),
     ],
     ids=" ".join,
 )
@@ -73,6 +86,129 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], part: st
     assert lines[0].startswith("error: ")
     assert part in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], part: str, *places: Path) -> None:
+    """One line with `part`, and nothing in `places`; nor did a stage begin, which would print its name."""
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert part in result.stderr
+    assert result.stdout == ""
+    for place in places:
+        assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(("tool", "part"), [("iverilog", "iverilog"), ("sta", "install the apt package opensta")])
+def test_report_asks_for_its_tools_first(tool: str, part: str, tmp_path: Path) -> None:
+    programs, work = tmp_path / "bin", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    for other in {"iverilog", "vvp", "sta"} - {tool}:
+        place = shutil.which(other)
+        if place is None:
+            pytest.skip(f"{other} is not installed")
+        (programs / other).symlink_to(place)
+    result = run("report", "--out", "out", "--lane", "1", cwd=work, PATH=str(programs))
+    assert_refused(result, part, work)
+
+
+def test_report_reads_the_library_first(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    whole = (Path(__file__).parent / "synth" / "tiny.lib").read_text()
+    library = tmp_path / "cut.lib"
+    library.write_text(whole[: len(whole) // 2])
+    assert_refused(run("report", "--out", "out", "--liberty", str(library), cwd=work), "truncated", work)
+    library.write_text(whole.replace("internal_power", "external_power"))
+    assert_refused(run("report", "--out", "out", "--liberty", str(library), cwd=work), "internal_power", work)
+
+
+def children(process: int) -> set[int]:
+    """All descendants of a process."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found |= {child} | children(child)
+    return found
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see the child processes")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("command", "to_all"), [("quantize", True), ("report", True), ("report", False)])
+def test_an_interrupt_is_one_line_and_leaves_nothing(command: str, to_all: bool, sent: signal.Signals, tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to all processes of a command, `kill` to the first alone."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dint", command, "--out", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        # A while after the scratch directory is there: torch is loaded, or just being loaded, and work goes on.
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out/**/.new-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(1)
+        started = children(process.pid)
+        assert command == "quantize" or started
+        if to_all:
+            os.killpg(process.pid, sent)
+        else:
+            process.send_signal(sent)
+        _, errors = process.communicate(timeout=60)
+    assert errors == "interrupted; run the same command again to go on\n"
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    deadline = time.monotonic() + 5
+    while left := [child for child in started if alive(child)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "--lanes", "64"],
+        ["quantize", "--no-table", "--scaling", "none", "--quiet"],
+        ["synthesize", "--quiet"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(arguments: list[str], small_disk: Path) -> None:
+    """The cache of `synthesize` is on the disk too, and the first to find it full."""
+    (small_disk / "big").write_bytes(bytes(60 * 1024))
+    result = run(*arguments, "--out", "out", cwd=small_disk)
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert "o space left on device" in result.stderr
+    assert "free some space" in result.stderr
+    assert not (small_disk / "out").exists()
+    assert [file.name for file in small_disk.rglob("*") if file.is_file()] == ["big"]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

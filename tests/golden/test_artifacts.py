@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
@@ -94,10 +95,31 @@ def test_write_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("golden.artifacts.os.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match=rf"^{path}: cannot be written \(No space left on device\); free some space"):
         write_file(path, "more")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert path.read_bytes() == b"bytes"
+
+
+@pytest.mark.parametrize("writer", [write_file, lambda path, text: path.write_text(text)], ids=["write_file", "write_text"])
+def test_a_full_disk_is_one_line_that_names_out(tmp_path, monkeypatch, writer):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("golden.artifacts.Path.write_bytes", full)
+    monkeypatch.setattr("golden.artifacts.Path.write_text", full)
+    out = tmp_path / "out"
+    with pytest.raises(InputError) as raised, output_directory(out) as scratch:
+        writer(scratch / "x", "text")
+    name = "/x" if writer is write_file else ""
+    reason = "cannot be written (No space left on device); free some space or name another directory"
+    assert str(raised.value) == f"--out {out}{name}: {reason}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError), output_directory(tmp_path / "out"):
+        (tmp_path / "missing").read_bytes()
 
 
 def test_hashes(tmp_path):

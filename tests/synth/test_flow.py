@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -95,6 +96,25 @@ def test_same_inputs_same_bytes(kit: Pdk, tmp_path: Path) -> None:
     first, second = files(tmp_path / "a"), files(tmp_path / "b")
     assert first == second
     assert set(first) == {"netlist.v", "facts.json", "delays.sdf"}
+
+
+@pytest.mark.parametrize("file", ["netlist.v", "facts.json"])
+def test_a_full_disk_leaves_no_entry(kit: Pdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    write = Path.write_text
+
+    def full(path: Path, text: str, *arguments: Any, **options: Any) -> int:
+        if path.name == file and path.is_relative_to(tmp_path):
+            write(path, text[: len(text) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(InputError, match=rf"^cache folder {tmp_path}/.*No space left on device.*free some space") as raised:
+            map_design(CONFIG, kit, Recipe(), tmp_path)
+    assert "--cache" not in str(raised.value)
+    assert [path for path in (tmp_path / "netlists").rglob("*") if path.name.startswith(".new") or path.is_file()] == []
+    assert not map_design(CONFIG, kit, Recipe(), tmp_path).cached
 
 
 def test_area_by_part_adds_up(kit: Pdk, cache: Path) -> None:
