@@ -79,16 +79,18 @@ def _ratios(results: Mapping[str, Any]) -> Chart | None:
             name = f"{row['pdk']}, {display.lanes(row['lanes'])}"
             label = f"{name}, {display.format_name(row['candidate']['format'])}" if several else name
             equal, ratio = row["kind"] == "equal-clock", row[f"{metric}_ratio"]
+            error = summary.ratio_error(row) if metric == "energy" else None
+            mark = " (set by candidate)" if summary.set_by(row, results) == row["candidate"]["format"] else ""
             filled = metric == "area" or row["activity"] == "sdf"
             dot = Dot(ratio, "o" if equal else "s", "c1" if equal else "c2", filled)
             condition = display.condition(row["operands"], row["dataflow"], row["activity"]) if metric == "energy" else ""
             line = (
                 metric,
                 label,
-                display.period(row["period_ns"]),
+                display.period(row["period_ns"]) + mark,
                 summary.KINDS[row["kind"]],
                 condition,
-                display.ratio(ratio),
+                display.ratio(ratio, error),
             )
             if line not in table:
                 places.setdefault(label, {})[line] = dot
@@ -116,12 +118,15 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
     rows = summary.for_metric(results["comparisons"], "area")
     panels, table = [], []
     seen: list[str] = []
+    kept: list[float] = []
     for pdk, groups in selection.by_pdk(rows).items():
         drawn = []
         for label, group in groups.items():
             group_bars = []
             for name, (row, side) in selection.sides(group).items():
                 design = selection.find(results["designs"], row, side, "area_um2")
+                if share := selection.with_parts_kept(design):
+                    kept.append(share)
                 parts = selection.parts_of(design and design["area_by_part_um2"], side["area_um2"], row["lanes"])
                 text = display.significant(side["area_um2"] / row["lanes"], 3)
                 group_bars.append(_bar(display.format_name(name), parts, text, seen))
@@ -134,12 +139,22 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
     return _chart(
         "area",
         "Area by part",
-        note,
+        f"{note} {_shares(kept)}",
         panels,
         _legend(seen),
         "PDK|at|format|architecture|µm² per lane|parts, µm² per lane",
         table,
     )
+
+
+def _shares(kept: Sequence[float]) -> str:
+    """Where the shares of the parts come from, and how far that run was from the one shown."""
+    source = "The shares of the parts come from a run that keeps the hierarchy, scaled to the area of the flat design"
+    if not kept:
+        return f"{source}; how much larger that run was: {display.NOT_MEASURED}."
+    low, high = (f"{100 * (share - 1):+.0f} %" for share in (min(kept), max(kept)))
+    span = low if low == high else f"{low} to {high}"
+    return f"{source}; that run's area differed by {span}, so shares are approximate."
 
 
 def _energy(results: Mapping[str, Any]) -> Chart | None:

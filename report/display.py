@@ -33,14 +33,21 @@ def significant(value: float | None, digits: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def femtojoules(joules: float | None) -> str:
-    """An energy in J, written in fJ without the unit."""
-    return NOT_MEASURED if joules is None else significant(joules * 1e15)
+def femtojoules(joules: float | None, error: float | None = None) -> str:
+    """An energy in J and its standard error, written in fJ without the unit: '56,695 ± 410'."""
+    if joules is None:
+        return NOT_MEASURED
+    return significant(joules * 1e15) + ("" if error is None else f" ± {significant(error * 1e15, 2)}")
 
 
-def ratio(value: float | None) -> str:
-    """1.934 -> '1.93×'."""
-    return NOT_MEASURED if value is None else f"{value:.2f}×"
+def ratio(value: float | None, error: float | None = None) -> str:
+    """1.934 -> '1.93×'; with a standard error of 0.04 '1.93 ± 0.04×', with as many digits as show the error."""
+    if value is None:
+        return NOT_MEASURED
+    if error is None:
+        return f"{value:.2f}×"
+    decimals = min(4, max(2, -math.floor(math.log10(error)))) if error > 0 else 2
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}×"
 
 
 def count(value: int | None) -> str:

@@ -20,9 +20,9 @@ class Entry:
     answer: Sequence[str]
 
 
-_CLOCK = (
-    "Equal clock: both sides meet the same period, the tightest one found at which an INT8 baseline still closes. "
-    "Minimum area: no clock target; each side is mapped for area alone, and its own delay is given."
+_MINIMUM = (
+    "Minimum area: no clock target; each side is mapped for area alone, its own delay is given, and energy is measured at one "
+    "period that both sides meet."
 )
 _AREA = (
     "Sum of the Liberty cell areas of the mapped netlist: weight decoder, partial products, compressor, final adder, "
@@ -39,9 +39,10 @@ _ACCUMULATOR = (
     "so the narrower format gets the narrower one."
 )
 _CHOICE = (
-    "Every architecture that can compute a format is synthesized for it, with the same recipes for all formats; for each PDK, "
-    "lane count and clock the best design of each side for the metric being compared is taken: the smallest for area, "
-    "the most frugal for energy."
+    "Every architecture that can compute a format is synthesized for it by the same list of recipes, except `multiply`: the "
+    "behavioural product, left to the synthesizer, is mapped by recipes of its own. Architectures far larger than the "
+    "smallest of their format are dropped early, on either side. For each PDK, lane count and clock the best design of each "
+    "side for the metric being compared is taken: the smallest for area, the most frugal for energy."
 )
 _LIBRARIES = (
     "Typical corner of openly available libraries, at the voltage and temperature that each library states. "
@@ -53,13 +54,24 @@ _OUTSIDE = (
 )
 
 
+_DRAWN = (
+    "Operands are drawn as short runs of products of many (layer, token, output channel) triples, every exported layer in "
+    "proportion to its products; uniform operands are random. Both sides' samples come from the same places of the model."
+)
+_OPERANDS = (
+    "Each format's own quantized model gives its operands: the same tokens, layers and output channels, but not the same "
+    "activations. What scales weights also scales the activations they meet, so a part of an energy ratio can come from there."
+)
+
+
 def ledger(results: Mapping[str, Any]) -> list[Entry]:
     """The ledger's entries: fixed sentences describe the method, every figure is from the results."""
     return [
         Entry("What an area includes", [_AREA]),
         Entry("What an energy includes", _energy(results)),
+        Entry("Operands", _operands(results)),
         Entry("Accumulator", _accumulator(results)),
-        Entry("Clock", [_CLOCK]),
+        Entry("Clock", _clock(results)),
         Entry("How both sides were chosen", _choice(results)),
         Entry("Search effort per side", _effort(results)),
         Entry("Cost of the denormal codes alone", _denormals(results)),
@@ -71,10 +83,106 @@ def ledger(results: Mapping[str, Any]) -> list[Entry]:
 def _energy(results: Mapping[str, Any]) -> list[str]:
     energies = results["energies"]
     fractions = [energy["annotated_fraction"] for energy in energies if energy["annotated_fraction"] is not None]
-    if not fractions:
-        return [_ENERGY, f"Nets with activity: {display.NOT_MEASURED}."]
-    least = math.floor(1000 * min(fractions)) / 10
-    return [_ENERGY, f"Nets with activity: at least {least:.1f} % in each of {display.plural(len(fractions), 'run')}."]
+    text = [_ENERGY]
+    if fractions:
+        least = math.floor(1000 * min(fractions)) / 10
+        text.append(f"Nets with activity: at least {least:.1f} % in each of {display.plural(len(fractions), 'run')}.")
+    else:
+        text.append(f"Nets with activity: {display.NOT_MEASURED}.")
+    if not energies:
+        return text
+    sampled = any("samples" in energy for energy in energies)
+    text.append(_DRAWN if sampled else "How the operands of a measurement were drawn: not recorded.")
+    for lanes in sorted({energy["lanes"] for energy in energies}):
+        runs = [energy for energy in energies if energy["lanes"] == lanes]
+        sizes = [
+            f"{_span([run[key] for run in runs if key in run])} {what}"
+            for key, what in (("samples", "samples"), ("cycles", "cycles in all"), ("sums_compared", "sums compared"))
+            if any(key in run for run in runs)
+        ]
+        text.append(f"Each measurement at {display.lanes(lanes)}: {', '.join(sizes)}.")
+    errors = [
+        error / energy["energy_per_mac_j"]
+        for energy in energies
+        if (error := energy.get("energy_per_mac_standard_error_j")) is not None and energy["energy_per_mac_j"]
+    ]
+    if not errors:
+        return [*text, f"Standard error over samples of operands: {display.NOT_MEASURED}."]
+    low, high = (f"{100 * error:.2g} %" for error in (min(errors), max(errors)))
+    span = low if low == high else f"{low} to {high}"
+    return [
+        *text,
+        f"Standard error of an energy, over independent samples of operands: {span} of it, "
+        f"known for {len(errors)} of {display.plural(len(energies), 'measurement')}. A ratio's stands beside it after ±.",
+    ]
+
+
+def _operands(results: Mapping[str, Any]) -> list[str]:
+    if not results.get("operands"):
+        return [f"Operands of a quantized model: {display.NOT_MEASURED}."]
+    text = [_OPERANDS]
+    for name, facts in sorted(results["operands"].items()):
+        recipe = facts.get("recipe") or {}
+        scaling = recipe.get("scaling")
+        method = "recipe not recorded"
+        if scaling is not None:
+            words = [
+                "no scaling" if scaling == "none" else f"scaling {scaling.upper()}",
+                recipe.get("rounding"),
+                recipe.get("form"),
+            ]
+            method = ", ".join(word for word in words if word and word != "none")
+        figures = (
+            ("activations RMS", facts.get("activation_rms"), ""),
+            ("zeros among activations", facts.get("activation_zero_fraction"), "%"),
+            ("weights RMS in steps", facts.get("weight_rms_steps"), ""),
+            ("zeros among weights", facts.get("weight_zero_fraction"), "%"),
+        )
+        said = "; ".join(f"{what} {_figure(value, unit)}" for what, value, unit in figures)
+        text.append(f"{display.format_name(name)} ({method}): {said}.")
+    return text
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return display.NOT_MEASURED
+    return f"{100 * value:.1f} %" if unit == "%" else display.significant(value, 3)
+
+
+def _clock(results: Mapping[str, Any]) -> list[str]:
+    clocks = results.get("clocks")
+    if not clocks:
+        return ["Equal clock: both sides meet the same period; see period. Which side set it was not recorded.", _MINIMUM]
+    shares = sorted({clock["margin"] for clock in clocks if clock["margin"] is not None})
+    margins = " or ".join(f"{100 * margin:g} %" for margin in shares) or "a share that was not recorded"
+    text = [
+        f"Equal clock: both sides meet the same period, the shortest found at which an INT8 baseline closes plus {margins} "
+        "(the resolution of the search), or the shortest at which dINT4 closes where that is longer."
+    ]
+    for clock in clocks:
+        closes = ", ".join(
+            f"{display.format_name(name)} {'closes ' if index == 0 else ''}at {_nanoseconds(clock['tightest_ns'][name])}"
+            for index, name in enumerate(sorted(clock["tightest_ns"], key=_format_order))
+        )
+        text.append(
+            f"{clock['pdk']}, {display.lanes(clock['lanes'])}: {closes}; compared at {_nanoseconds(clock['period_ns'])}, "
+            f"set by {display.format_name(clock['set_by'])}."
+        )
+    return [*text, _MINIMUM]
+
+
+def _format_order(name: str) -> tuple[int, str]:
+    order = ("int8", "dint4", "int4")
+    return order.index(name) if name in order else len(order), name
+
+
+def _nanoseconds(value: float | None) -> str:
+    return display.NOT_MEASURED if value is None else f"{value:.3f} ns"
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = display.count(min(values)), display.count(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _accumulator(results: Mapping[str, Any]) -> list[str]:
@@ -112,14 +220,21 @@ def _effort(results: Mapping[str, Any]) -> list[str]:
         return [f"Search effort: {display.NOT_MEASURED}."]
     text = [
         f"{display.format_name(name)}: {display.plural(spent['syntheses'], 'synthesis', 'syntheses')} "
-        f"over {display.plural(len(spent['architectures']), 'architecture')} ({', '.join(spent['architectures'])})."
+        f"over {display.plural(len(spent['architectures']), 'architecture')} ({', '.join(spent['architectures'])})"
+        + (f", {spent['syntheses'] / len(spent['architectures']):.1f} per architecture." if spent["architectures"] else ".")
         for name, spent in sorted(effort.items())
     ]
     counts = {name: effort[name]["syntheses"] for name in ("int8", "dint4") if name in effort}
     if len(counts) == 2:
-        same = counts["int8"] == counts["dint4"]
-        text.append(f"Baseline and candidate {'had' if same else 'did NOT have'} the same number of syntheses.")
+        text.append(_balance(**counts))
     return text
+
+
+def _balance(int8: int, dint4: int) -> str:
+    if int8 == dint4:
+        return f"Baseline and candidate had the same number of syntheses, {display.count(int8)}."
+    more, most, least = ("INT8", int8, dint4) if int8 > dint4 else ("dINT4", dint4, int8)
+    return f"The search effort was not the same: {more} had more: {display.count(most)} to {display.count(least)}."
 
 
 def _denormals(results: Mapping[str, Any]) -> list[str]:

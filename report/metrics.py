@@ -13,6 +13,7 @@ __all__ = ["metrics"]
 
 _DESIGN_NAMES = {
     "area_um2": "design__instance__area",  # um2
+    "area_by_part_um2": "design__instance__area__by_part",
     "cells": "design__instance__count",
     "target_period_ns": "clock__period",  # ns
     "delay_ns": "timing__critical_path__delay",  # ns
@@ -25,8 +26,12 @@ _ENERGY_NAMES = {
     "switching_w": "power__switching__total",
     "leakage_w": "power__leakage__total",
     "energy_per_mac_j": "energy__per_mac",  # J
+    "energy_per_mac_standard_error_j": "energy__per_mac__standard_error",
     "by_part_j": "energy__per_mac__by_part",
     "annotated_fraction": "activity__annotated",  # fraction of nets
+    "cycles": "activity__cycles",
+    "sums_compared": "activity__sums_compared",
+    "operands": "activity__operands",
 }
 
 
@@ -38,6 +43,7 @@ def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
         "versions": results["versions"],
         "results_sha256": sha256_of(results),
         "comparisons": results["comparisons"],
+        "clocks": results.get("clocks"),
         "headline": [entry.as_data() for entry in summary.headline(results)],
         "designs": [_renamed(design, _DESIGN_NAMES) for design in results["designs"]],
         "energies": [_renamed(energy, _ENERGY_NAMES) for energy in results["energies"]],
@@ -56,8 +62,4 @@ def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    renamed = {names.get(name, name): value for name, value in entry.items()}
-    if "area_by_part_um2" in renamed:
-        parts = renamed.pop("area_by_part_um2") or {}
-        renamed |= {f"design__instance__area__part:{name.replace(' ', '_')}": value for name, value in parts.items()}
-    return renamed
+    return {names.get(name, name): value for name, value in entry.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, sha256_of, write_file
 
-from . import display, ledger, schema, summary
+from . import accuracy, display, ledger, schema, summary, verification
 
 __all__ = ["render", "write"]
 
@@ -43,6 +43,7 @@ def render(results: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "capitalize_first": lambda words: words[:1].upper() + words[1:],
         "count": display.count,
         "fj": display.femtojoules,
         "figure": display.significant,
@@ -60,7 +61,9 @@ def render(results: Mapping[str, Any]) -> str:
         charts=charts(results),
         tables=_comparison_tables(results),
         layers=_layers(results),
-        verification=_verification(results),
+        verification=verification.verification(results),
+        accuracy_pairs=accuracy.pairs(results["accuracy"]),
+        set_by=lambda row: summary.set_by(row, results),
         ledger=ledger.ledger(results),
         artefacts={entry["artefact"] for entry in results["provenance"]},
         results_sha256=sha256_of(results),
@@ -106,19 +109,3 @@ def _layers(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     for entry in results["accuracy"]["layers"]:
         layers.setdefault(entry["row"], []).append(entry)
     return layers
-
-
-def _verification(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts per level, and those of the gate-level runs behind the energies."""
-    levels = {}
-    for level, words in (("rtl", "RTL"), ("gate", "Gate level")):
-        runs = [run for run in results["simulations"] if run["level"] == level]
-        if not runs:
-            continue
-        levels[words] = {
-            "runs": len(runs),
-            "macs": sum(run["macs_compared"] for run in runs),
-            "sums": sum(run["sums_compared"] for run in runs),
-        }
-    energies = results["energies"]
-    return {"levels": levels, "energy_runs": len(energies), "energy_sums": sum(energy["sums_compared"] for energy in energies)}

@@ -1,7 +1,8 @@
 """The shape of `results.json`, checked before anything is drawn: a missing key is refused, a missing figure is null.
 
 The shape is data: a dict is an object whose listed keys must be there (others are allowed and ignored), a one-element list
-is a list of such values, `Each(value)` an object with free names. `FIGURE` is a measured number or null; the page shows null as
+is a list of such values, `Each(value)` an object with free names, `IfThere(value)`
+a key that may be missing. `FIGURE` is a measured number or null; the page shows null as
 "not measured".
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 from golden.artifacts import canonical_json
 from golden.errors import InputError
 
-__all__ = ["FIGURE", "RESULTS", "Each", "check"]
+__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check"]
 
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
@@ -52,6 +53,13 @@ class Maybe:
     value: Any
 
 
+@dataclass(frozen=True)
+class IfThere:
+    """A key that may be missing: results of earlier runs do not have it."""
+
+    value: Any
+
+
 TEXT = Scalar("text", (str,))
 TEXT_OR_NULL = Scalar("text", (str,), null=True)
 COUNT = Scalar("an integer", (int,))
@@ -67,6 +75,7 @@ _SIDE = {
     "energy_per_mac_j": FIGURE,
     "power_w": FIGURE,
     "leakage_w": FIGURE,
+    "energy_per_mac_standard_error_j": IfThere(FIGURE),
 }
 
 RESULTS: dict[str, Any] = {
@@ -107,7 +116,18 @@ RESULTS: dict[str, Any] = {
             }
         ],
     },
-    "operands": Each({"sha256": TEXT, "layers": [TEXT], "tokens": COUNT}),
+    "operands": Each(
+        {
+            "sha256": TEXT,
+            "layers": [TEXT],
+            "tokens": COUNT,
+            "recipe": IfThere(Maybe(Each(TEXT_OR_NULL))),
+            "activation_rms": IfThere(FIGURE),
+            "activation_zero_fraction": IfThere(FIGURE),
+            "weight_rms_steps": IfThere(FIGURE),
+            "weight_zero_fraction": IfThere(FIGURE),
+        }
+    ),
     "simulations": [
         {
             "design": TEXT,
@@ -137,6 +157,9 @@ RESULTS: dict[str, Any] = {
             "options": ANY,
             "netlist_sha256": TEXT,
             "verilog_sha256": TEXT,
+            "accumulator_bits": IfThere(COUNT),
+            "depth": IfThere(COUNT),
+            "slack_ns": IfThere(FIGURE),
         }
     ],
     "energies": [
@@ -160,6 +183,8 @@ RESULTS: dict[str, Any] = {
             "annotated_fraction": FIGURE,
             "cycles": COUNT,
             "sums_compared": COUNT,
+            "samples": IfThere(COUNT),
+            "energy_per_mac_standard_error_j": IfThere(FIGURE),
         }
     ],
     "comparisons": [
@@ -174,11 +199,24 @@ RESULTS: dict[str, Any] = {
             "candidate": _SIDE,
             "area_ratio": FIGURE,
             "energy_ratio": FIGURE,
+            "energy_ratio_standard_error": IfThere(FIGURE),
             "operands": TEXT_OR_NULL,
             "dataflow": TEXT_OR_NULL,
             "activity": OneOf(("sdf", "zero-delay"), null=True),
         }
     ],
+    "clocks": IfThere(
+        [
+            {
+                "pdk": TEXT,
+                "lanes": COUNT,
+                "period_ns": FIGURE,
+                "tightest_ns": Each(FIGURE),
+                "margin": FIGURE,
+                "set_by": OneOf(("int8", "dint4")),
+            }
+        ]
+    ),
     "effort": Each({"syntheses": COUNT, "architectures": [TEXT]}),
     "not_measured": [TEXT],
     "stages": [{"name": TEXT, "seconds": FIGURE, "reused": TRUTH}],
@@ -212,6 +250,10 @@ def _check(value: Any, shape: Any, path: str, source: str) -> None:
     elif isinstance(shape, dict):
         _expect(isinstance(value, Mapping), value, "an object", path, source)
         for name, inner in shape.items():
+            if isinstance(inner, IfThere):
+                if name in value:
+                    _check(value[name], inner.value, _join(path, name), source)
+                continue
             if name not in value:
                 raise _fault(source, _join(path, name), "is missing")
             _check(value[name], inner, _join(path, name), source)

@@ -20,6 +20,8 @@ __all__ = [
     "parts_of",
     "place",
     "sides",
+    "winners",
+    "with_parts_kept",
 ]
 
 PART_ORDER = (
@@ -94,6 +96,23 @@ def find(
         if where and what and entry[figure] is not None and math.isclose(entry[figure], side[figure], rel_tol=1e-6):
             return entry
     return None
+
+
+def winners(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The designs that represent a side of a comparison, each once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in results["comparisons"]:
+        for side in (row["baseline"], row["candidate"]):
+            if side["area_um2"] is not None and (design := find(results["designs"], row, side, "area_um2")) is not None:
+                found.setdefault(design["netlist_sha256"], design)
+    return list(found.values())
+
+
+def with_parts_kept(design: Mapping[str, Any] | None) -> float:
+    """Area of the run that kept the hierarchy over the design's; 0 where there was none."""
+    options = design["options"] if design is not None else None
+    whole = options.get("area_with_parts_kept_um2") if isinstance(options, Mapping) else None
+    return whole / design["area_um2"] if design is not None and whole and design["area_um2"] else 0.0
 
 
 def parts_of(parts: Mapping[str, float | None] | None, total: float, divisor: float) -> dict[str, float]:

@@ -6,6 +6,7 @@ count: an INT8 baseline chosen for its energy is no fair measure of area.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from . import display
 
-__all__ = ["KINDS", "PAPER", "Range", "energy_condition", "for_metric", "headline", "leading", "lines"]
+__all__ = ["KINDS", "PAPER", "Range", "energy_condition", "for_metric", "headline", "leading", "lines", "ratio_error", "set_by"]
 
 PAPER = {"area": 1.93, "energy": 2.56}
 """Table 2 of arXiv 2311.05161, dINT4 x INT8 against INT8 x INT8, commercial 7 nm: area, and power at one clock (1 GHz)."""
@@ -44,13 +45,26 @@ class Range:
     lanes: tuple[int, ...]
     comparisons: int
     leading: bool = True  # False: another condition of the same energy leads
+    low_error: float | None = None  # standard error of `low`, over samples of operands
+    high_error: float | None = None
+    clock_set_by_candidate: tuple[str, ...] = ()  # where the candidate's delay decided the common clock
     lower_elsewhere: str = ""  # the least favourable ratio under another condition, where it is lower than `low`
 
     @property
     def text(self) -> str:
         """'1.62× to 1.88×', or one figure when both round to the same."""
-        low, high = display.ratio(self.low), display.ratio(self.high)
+        low, high = self.low_text, self.high_text
         return low if low == high else f"{low} to {high}"
+
+    @property
+    def low_text(self) -> str:
+        """The least favourable ratio, with its standard error where there is one: '1.35 ± 0.04×'."""
+        return display.ratio(self.low, self.low_error)
+
+    @property
+    def high_text(self) -> str:
+        """The most favourable ratio, in the same way."""
+        return display.ratio(self.high, self.high_error)
 
     @property
     def condition(self) -> str:
@@ -71,6 +85,13 @@ class Range:
         return "" if self.chosen_for == self.metric else f"both sides chosen for {self.chosen_for}, not for {self.metric}"
 
     @property
+    def clock_note(self) -> str:
+        """Says so when the clock is not the tightest at which the baseline closes."""
+        if not self.clock_set_by_candidate:
+            return ""
+        return f"clock set by {display.format_name(self.candidate)} on {'; '.join(self.clock_set_by_candidate)}"
+
+    @property
     def paper(self) -> float | None:
         """The paper's ratio, where it makes the same comparison."""
         return PAPER[self.metric] if (self.reference, self.candidate) == ("int8", "dint4") else None
@@ -82,7 +103,8 @@ class Range:
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for metrics.json."""
-        return asdict(self) | {"pdks": list(self.pdks), "lanes": list(self.lanes)}
+        lists = ("pdks", "lanes", "clock_set_by_candidate")
+        return asdict(self) | {name: list(getattr(self, name)) for name in lists}
 
 
 def headline(results: Mapping[str, Any]) -> list[Range]:
@@ -93,7 +115,7 @@ def headline(results: Mapping[str, Any]) -> list[Range]:
             condition = (row["operands"], row["dataflow"], row["activity"]) if metric == "energy" else (None, None, None)
             key = (metric, row["kind"], row["reference"], row["candidate"]["format"], row["objective"], *condition)
             groups.setdefault(key, []).append(row)
-    ranges = sorted((_range(key, rows) for key, rows in groups.items()), key=_order)
+    ranges = sorted((_range(key, rows, results) for key, rows in groups.items()), key=_order)
     return [_placed(entry, [other for other in ranges if other.same_question(entry)]) for entry in ranges]
 
 
@@ -120,6 +142,23 @@ def energy_condition(comparisons: Iterable[Mapping[str, Any]]) -> tuple[str | No
     return first["operands"], first["dataflow"], first["activity"]
 
 
+def ratio_error(row: Mapping[str, Any]) -> float | None:
+    """Standard error of a comparison's energy ratio; None where there is none."""
+    error: float | None = row.get("energy_ratio_standard_error")
+    return error
+
+
+def set_by(row: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """Format whose delay decided the common clock of a comparison; empty at minimum area, or where that was not recorded."""
+    if row["kind"] != "equal-clock" or row["period_ns"] is None:
+        return ""
+    for clock in results.get("clocks") or ():
+        same = clock["pdk"] == row["pdk"] and clock["lanes"] == row["lanes"] and clock["period_ns"] is not None
+        if same and math.isclose(clock["period_ns"], row["period_ns"], rel_tol=1e-6):
+            return str(clock["set_by"])
+    return ""
+
+
 def leading(comparisons: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """One row a PDK, lane count, clock, objective and pair of formats: the one under the condition that leads."""
     first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
@@ -140,7 +179,8 @@ def lines(results: Mapping[str, Any], page: Path | None = None) -> list[str]:
             if entry.leading and (entry.reference, entry.candidate) == pair:
                 what = f"{entry.metric}, {KINDS[entry.kind]}"
                 lower = entry.lower_elsewhere and f"lower elsewhere: {entry.lower_elsewhere}"
-                details = "; ".join(part for part in (entry.condition, f"least at {entry.low_at}", lower, entry.note) if part)
+                parts = (entry.condition, f"least at {entry.low_at}", entry.clock_note, lower, entry.note)
+                details = "; ".join(part for part in parts if part)
                 text.append(f"  {what:<22} {entry.text:<16} {details}")
     if not ranges:
         text.append("No ratio: no comparison was measured")
@@ -159,7 +199,7 @@ def _placed(entry: Range, alike: Sequence[Range]) -> Range:
     return replace(entry, lower_elsewhere=f"{display.ratio(lowest.low)} with {lowest.condition}")
 
 
-def _range(key: tuple[Any, ...], rows: list[Mapping[str, Any]]) -> Range:
+def _range(key: tuple[Any, ...], rows: list[Mapping[str, Any]], results: Mapping[str, Any]) -> Range:
     metric, kind, reference, candidate, chosen_for, operands, dataflow, activity = key
     ordered = sorted(rows, key=lambda row: (row[f"{metric}_ratio"], row["pdk"], row["lanes"], row["period_ns"] or 0))
     low, high = ordered[0], ordered[-1]
@@ -179,6 +219,15 @@ def _range(key: tuple[Any, ...], rows: list[Mapping[str, Any]]) -> Range:
         pdks=tuple(sorted({row["pdk"] for row in rows})),
         lanes=tuple(sorted({row["lanes"] for row in rows})),
         comparisons=len(rows),
+        low_error=ratio_error(low) if metric == "energy" else None,
+        high_error=ratio_error(high) if metric == "energy" else None,
+        clock_set_by_candidate=tuple(
+            dict.fromkeys(
+                f"{row['pdk']}, {display.lanes(row['lanes'])}"
+                for row in sorted(rows, key=lambda row: (row["pdk"], row["lanes"]))
+                if set_by(row, results) == row["candidate"]["format"]
+            )
+        ),
     )
 
 

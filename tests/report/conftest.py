@@ -26,6 +26,26 @@ def results() -> dict[str, Any]:
     return synthetic_results()
 
 
+@pytest.fixture(scope="session")
+def as_earlier() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Takes from results what earlier runs did not record."""
+    return without_later_facts
+
+
+LATER_FACTS = {
+    "accumulator_bits", "depth", "slack_ns", "energy_per_mac_standard_error_j", "energy_ratio_standard_error", "samples",
+    "clocks", "recipe", "activation_rms", "activation_zero_fraction", "weight_rms_steps", "weight_zero_fraction",
+    "area_with_parts_kept_um2",
+}  # fmt: skip
+
+
+def without_later_facts(value: Any) -> Any:
+    """The same data without those keys, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_later_facts(inner) for key, inner in value.items() if key not in LATER_FACTS}
+    return [without_later_facts(inner) for inner in value] if isinstance(value, list) else value
+
+
 def sha(*words: Any) -> str:
     return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()
 
@@ -59,6 +79,11 @@ def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[in
                 "format": name,
                 "layers": ["decoder.layers.0.fc1", "decoder.layers.3.fc2"],
                 "tokens": 64,
+                "recipe": {"scaling": "none" if name == "int8" else "aqas", "rounding": "rtn", "form": "symmetric"},
+                "activation_rms": 31.5,
+                "activation_zero_fraction": 0.02,
+                "weight_rms_steps": 2.75,
+                "weight_zero_fraction": 0.1,
             }
             for name in FORMATS
         },
@@ -81,6 +106,18 @@ def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[in
         "designs": designs,
         "energies": energies,
         "comparisons": comparisons,
+        "clocks": [
+            {
+                "pdk": pdk,
+                "lanes": lanes,
+                "period_ns": PDKS[pdk][1] * lanes**0.1,
+                "tightest_ns": {"int8": 0.95 * PDKS[pdk][1] * lanes**0.1, "dint4": 0.9 * PDKS[pdk][1] * lanes**0.1},
+                "margin": 0.03,
+                "set_by": "dint4" if (pdk, lanes) == ("osu018", 1) else "int8",
+            }
+            for pdk in pdks
+            for lanes in lane_counts
+        ],
         "effort": {name: {"syntheses": 24, "architectures": ["booth-fused", "baugh-wooley", "digit-grid"]} for name in FORMATS},
         "not_measured": ["Weights held in place: only streaming operands were simulated.", "Slow and fast corners."],
         "stages": [
@@ -121,6 +158,9 @@ def _design(pdk: str, name: str, lanes: int, kind: str, index: int) -> dict[str,
         "cells": int(total / area * 210),
         "area_by_part_um2": {part: share * total for part, share in shares.items()},
         "options": {"full adders": True},
+        "accumulator_bits": {"int8": 32, "int4": 28, "dint4": 29}[name],
+        "depth": 65536,
+        "slack_ns": 0.0 if fast else None,
         "netlist_sha256": sha(pdk, name, lanes, kind),
         "verilog_sha256": sha(name, lanes),
     }
@@ -156,6 +196,8 @@ def _energy(design: dict[str, Any], period: float, operands: str, activity: str)
         "annotated_fraction": 0.998,
         "cycles": 2048,
         "sums_compared": 120,
+        "samples": 3 if activity == "sdf" else 1,
+        "energy_per_mac_standard_error_j": 0.01 * energy if activity == "sdf" else None,
     }
 
 
@@ -171,6 +213,7 @@ def _comparisons(
                     energy = measured[name, operands, activity]
                     sides[side] = {key: made[name][key] for key in ("format", "architecture", "area_um2", "delay_ns")}
                     sides[side] |= {key: energy[key] for key in ("energy_per_mac_j", "power_w", "leakage_w")}
+                    sides[side]["energy_per_mac_standard_error_j"] = energy["energy_per_mac_standard_error_j"]
                 ratios = {
                     f"{quantity}_ratio": sides["baseline"][figure] / sides["candidate"][figure]
                     for quantity, figure in (("area", "area_um2"), ("energy", "energy_per_mac_j"))
@@ -186,6 +229,7 @@ def _comparisons(
                         "reference": reference,
                         **sides,
                         **ratios,
+                        "energy_ratio_standard_error": 0.03 if activity == "sdf" else None,
                         "operands": operands,
                         "dataflow": "streaming",
                         "activity": activity,

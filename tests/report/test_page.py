@@ -14,7 +14,7 @@ import pytest
 
 from golden.artifacts import canonical_json
 from golden.errors import InputError
-from report import command, display, page
+from report import accuracy, command, display, metrics, page, summary, verification
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path", "rect", "circle"}
 
@@ -86,11 +86,12 @@ def test_shows_every_comparison_and_every_figure_of_accuracy(results: dict[str, 
     for row in results["comparisons"]:
         sides = []
         for side in (row["baseline"], row["candidate"]):
-            energy = display.femtojoules(side["energy_per_mac_j"])
+            energy = display.femtojoules(side["energy_per_mac_j"], side["energy_per_mac_standard_error_j"])
             figures = display.significant(side["area_um2"]), display.significant(side["delay_ns"], 3), energy
             sides += [side["architecture"], *figures]
-        ratios = display.ratio(row["area_ratio"]), display.ratio(row["energy_ratio"])
-        where = row["pdk"], str(row["lanes"]), display.period(row["period_ns"]), row["objective"]
+        ratios = display.ratio(row["area_ratio"]), display.ratio(row["energy_ratio"], row["energy_ratio_standard_error"])
+        marked = " set by dINT4" if summary.set_by(row, results) == "dint4" == row["candidate"]["format"] else ""
+        where = row["pdk"], str(row["lanes"]), display.period(row["period_ns"]) + marked, row["objective"]
         condition = f"{row['operands']}, {row['dataflow']}, {row['activity']}"
         assert (*where, *ratios, *sides, condition) in rows
     for method in results["accuracy"]["rows"]:
@@ -185,20 +186,94 @@ def test_same_results_same_bytes(make_results: Callable[..., dict[str, Any]], tm
 
 def test_metrics_have_the_published_keys(results: dict[str, Any], tmp_path: Path) -> None:
     page.write(results, tmp_path)
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["comparisons"] == results["comparisons"]
-    for row in metrics["comparisons"]:
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["comparisons"] == results["comparisons"]
+    for row in written["comparisons"]:
         assert row["area_ratio"] == pytest.approx(row["baseline"]["area_um2"] / row["candidate"]["area_um2"])
         assert row["energy_ratio"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / row["candidate"]["energy_per_mac_j"])
-    design, energy = metrics["designs"][0], metrics["energies"][0]
+    design, energy = written["designs"][0], written["energies"][0]
     assert design["design__instance__area"] == results["designs"][0]["area_um2"]
-    assert design["design__instance__area__part:final_adder"] == results["designs"][0]["area_by_part_um2"]["final adder"]
+    assert design["design__instance__area__by_part"] == results["designs"][0]["area_by_part_um2"]
     assert energy["power__total"] == pytest.approx(
         sum(energy[f"power__{part}__total"] for part in ("internal", "switching", "leakage"))
     )
-    assert {"clock__period", "energy__per_mac", "activity__annotated"} <= set(energy)
-    assert metrics["verification"]["sums_compared"] == sum(run["sums_compared"] for run in results["simulations"])
-    assert metrics["headline"][0]["low"] <= metrics["headline"][0]["high"]
+    assert {"clock__period", "energy__per_mac", "energy__per_mac__by_part", "activity__annotated"} <= set(energy)
+    assert written["verification"]["sums_compared"] == sum(run["sums_compared"] for run in results["simulations"])
+    assert written["headline"][0]["low"] <= written["headline"][0]["high"]
+
+
+def test_metrics_and_synthesis_name_the_same_figures_alike(results: dict[str, Any]) -> None:
+    synthesis = (Path(page.__file__).parent.parent / "synth" / "command.py").read_text()
+    written = set(re.findall(r'"((?:design|timing|clock|power|energy|activity)__\w+)"', synthesis))
+    made = metrics.metrics(results)
+    for key in {*made["designs"][0], *made["energies"][0]} - {"energy__per_mac__standard_error"}:
+        assert "__" not in key or key in written, key
+    names = {"timing__critical_path__delay", "energy__per_mac__by_part", "design__instance__area__by_part", "timing__setup__ws"}
+    assert names <= {*made["designs"][0], *made["energies"][0]} & written
+
+
+def test_earlier_results_are_shown_without_what_they_lack(
+    results: dict[str, Any], as_earlier: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    read = Page(page.render(as_earlier(results)))
+    assert "Which side set it was not recorded." in read.text
+    assert "set by dINT4" not in read.text
+    assert "Standard error over samples of operands: not measured." in read.text
+    assert "dINT4 (recipe not recorded): activations RMS not measured" in read.text
+    assert "how much larger that run was: not measured" in read.text
+    assert "short runs of products" not in read.text
+
+
+def test_a_clock_set_by_the_candidate_is_marked(results: dict[str, Any]) -> None:
+    read = Page(page.render(results))
+    assert "Clock set by dINT4 on osu018, 1 lane" in read.text
+    marked = [row for row in read.rows if any("set by dINT4" in cell for cell in row)]
+    assert marked
+    assert all("osu018" in " ".join(row) for row in marked)
+    for row in results["clocks"]:
+        row["set_by"] = "int8"
+    assert "set by dINT4" not in page.render(results)
+
+
+def test_area_by_part_says_where_its_shares_come_from(results: dict[str, Any]) -> None:
+    for index, design in enumerate(results["designs"]):
+        design["options"]["area_with_parts_kept_um2"] = design["area_um2"] * (1.24 if index else 0.9)
+    text = Page(page.render(results)).text
+    assert "come from a run that keeps the hierarchy" in text
+    assert "that run's area differed by -10 % to +24 %" in text
+
+
+def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
+    (text, _), rows = results["accuracy"]["protocols"], {row["name"]: row for row in results["accuracy"]["rows"]}
+    for name, kl, error in (("W4A8 INT4, AQAS", 0.0440, 0.0007), ("W4A8 dINT4, AQAS", 0.0446, 0.0007)):
+        rows[name]["kl"][text], rows[name]["kl_standard_error"][text] = kl, error
+    found = {(pair["int4"], pair["text"]): pair for pair in accuracy.pairs(results["accuracy"])}
+    assert len(found) == 4
+    assert "within noise (combined standard error 0.00099)" in found["W4A8 INT4, AQAS", text]["kl"]
+    assert "dINT4 lower by 10.8 combined standard errors" in found["W4A8 INT4", text]["kl"]
+    assert found["W4A8 INT4", text]["underflow"] == "0.0168 and 0.0104"
+    rows["W4A8 dINT4, AQAS"]["kl"][text] = 0.05
+    (changed,) = (
+        pair for pair in accuracy.pairs(results["accuracy"]) if (pair["int4"], pair["text"]) == ("W4A8 INT4, AQAS", text)
+    )
+    assert ": INT4 lower by 6.1 combined" in changed["kl"]
+    rows["W4A8 dINT4, AQAS"]["kl_standard_error"] = None
+    assert "so neither is lower" in [pair["kl"] for pair in accuracy.pairs(results["accuracy"]) if pair["text"] == text][1]
+    page_text = Page(page.render(results)).text
+    assert "A difference in perplexity below its standard error says nothing." in page_text
+    assert changed["kl"].split(":")[0] in page_text
+
+
+def test_compared_designs_without_an_rtl_bench_are_named(results: dict[str, Any]) -> None:
+    assert verification.verification(results)["gate_only_winners"] == []
+    assert "Every compared design was also in the RTL benches" in page.render(results)
+    results["simulations"] = [run for run in results["simulations"] if (run["format"], run["lanes"]) != ("dint4", 16)]
+    found = verification.verification(results)
+    sums = sum(run["sums_compared"] for run in results["energies"] if (run["format"], run["lanes"]) == ("dint4", 16))
+    assert found["gate_only_winners"] == [f"dINT4 digit-grid, 16 lanes: {sums:,} sums at gate level"]
+    assert found["gate_only_winners"][0] in page.render(results)
+    (entry,) = (entry for entry in found["coverage"] if (entry["format"], entry["lanes"]) == ("dint4", 16))
+    assert entry == {"format": "dint4", "architecture": "digit-grid", "lanes": 16, "rtl": None, "gate": sums, "winner": True}
 
 
 def test_rendered_again_from_its_own_results(
@@ -234,7 +309,7 @@ def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: 
         path.write_text(content)
 
     monkeypatch.setattr(page, "write_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises((OSError, InputError), match="No space"):
         page.write(changed, tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert index.read_text().count("2026-01-02") >= 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from golden.errors import InputError
-from report.schema import RESULTS, Each, Maybe, check
+from report.schema import RESULTS, Each, IfThere, Maybe, check
 
 
 def paths(shape: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -21,6 +21,8 @@ def paths(shape: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from paths(shape[0], (*prefix, 0))
     elif isinstance(shape, dict):
         for name, inner in shape.items():
+            if isinstance(inner, IfThere):
+                continue
             yield (*prefix, name)
             yield from paths(inner, (*prefix, name))
 
@@ -44,6 +46,10 @@ ALL = list(paths(RESULTS))
 
 def test_the_synthetic_results_pass(results: dict[str, Any]) -> None:
     check(results)
+
+
+def test_results_of_earlier_runs_pass(results: dict[str, Any], as_earlier: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    check(as_earlier(results))
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: ".".join("*" if step is ... else str(step) for step in path))
@@ -77,6 +83,14 @@ WRONG: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     ),
     (lambda r: r["comparisons"][2]["candidate"].update(area_um2=0), "expected a ratio of positive figures"),
     (lambda r: r["comparisons"][0].update(activity="vcd"), "activity is 'vcd', expected one of sdf, zero-delay"),
+    (lambda r: r["clocks"][0].update(set_by="int4"), r"clocks\[0\]\.set_by is 'int4', expected one of int8, dint4"),
+    (lambda r: r["clocks"][0].pop("tightest_ns"), r"clocks\[0\]\.tightest_ns is missing"),
+    (lambda r: r["energies"][0].update(samples="three"), r"energies\[0\]\.samples is 'three', expected an integer"),
+    (
+        lambda r: r["comparisons"][0].update(energy_ratio_standard_error=float("nan")),
+        r"comparisons\[0\]\.energy_ratio_standard_error is nan",
+    ),
+    (lambda r: r["operands"]["int8"].update(recipe=["none"]), r"operands\.int8\.recipe is \['none'\], expected an object"),
     (lambda r: r.update(provenance={}), "provenance is {}, expected a list"),
     (lambda r: r.update(accuracy=[]), r"accuracy is \[\], expected an object"),
 ]

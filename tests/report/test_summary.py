@@ -108,7 +108,58 @@ def test_ledger_gives_the_cost_of_the_denormal_codes() -> None:
     entries = {entry.question: " ".join(entry.answer) for entry in ledger.ledger(results)}
     assert "0.80×, that is +25.0 % area for dINT4" in entries["Cost of the denormal codes alone"]
     assert "dINT4 28 bits; products before overflow: 65,536" in entries["Accumulator"]
-    assert "did NOT have the same number" in entries["Search effort per side"]
+    assert "dINT4 had more: 9 to 5." in entries["Search effort per side"]
+    assert "INT8: 5 syntheses over 1 architecture (a), 5.0 per architecture." in entries["Search effort per side"]
+    results["effort"]["int8"]["syntheses"] = 82
+    assert "INT8 had more: 82 to 9." in answers(results)["Search effort per side"]
+
+
+def answers(results: dict[str, Any]) -> dict[str, str]:
+    return {entry.question: " ".join(entry.answer) for entry in ledger.ledger(results)}
+
+
+def test_ledger_says_which_side_set_the_clock(results: dict[str, Any]) -> None:
+    results["clocks"] = [
+        {"pdk": "osu018", "lanes": 1, "period_ns": 3.27, "tightest_ns": {"dint4": 3.27, "int8": 3.155}, "margin": 0.03}
+        | {"set_by": "dint4"},
+        {"pdk": "osu018", "lanes": 16, "period_ns": 5.115, "tightest_ns": {"int8": 4.966, "dint4": 4.5}, "margin": 0.03}
+        | {"set_by": "int8"},
+    ]
+    text = answers(results)["Clock"]
+    assert "osu018, 1 lane: INT8 closes at 3.155 ns, dINT4 at 3.270 ns; compared at 3.270 ns, set by dINT4." in text
+    assert "osu018, 16 lanes: INT8 closes at 4.966 ns, dINT4 at 4.500 ns; compared at 5.115 ns, set by INT8." in text
+    assert "closes plus 3 %" in text
+    del results["clocks"]
+    text = answers(results)["Clock"]
+    assert "see period" in text
+    assert "tightest" not in text
+    assert "shortest" not in text
+
+
+def test_ledger_says_how_energies_and_operands_came_about(results: dict[str, Any]) -> None:
+    found = answers(results)
+    energy = found["What an energy includes"]
+    assert "short runs of products of many (layer, token, output channel) triples, every exported layer in proportion" in energy
+    assert "at 16 lanes: 1 to 3 samples, 2,048 cycles in all, 120 sums compared." in energy
+    assert "1 % of it, known for 72 of 144 measurements" in energy
+    assert "INT8 (no scaling, rtn, symmetric): activations RMS 31.5; zeros among activations 2.0 %" in found["Operands"]
+    assert "dINT4 (scaling AQAS, rtn, symmetric)" in found["Operands"]
+    assert "`multiply`" in found["How both sides were chosen"]
+    assert "same recipes for all formats" not in " ".join(found.values())
+
+
+def test_ratios_carry_their_standard_error() -> None:
+    assert [display.ratio(1.352, error) for error in (None, 0.04, 0.004, 0.0)] == [
+        "1.35×",
+        "1.35 ± 0.04×",
+        "1.352 ± 0.004×",
+        "1.35 ± 0.00×",
+    ]
+    rows = [row(1.35, objective="energy", energy_ratio_standard_error=0.04), row(1.6, objective="energy", lanes=4)]
+    (found,) = ranges(*rows, metric="energy")
+    assert found.text == "1.35 ± 0.04× to 1.60×"
+    assert "1.35 ± 0.04× to 1.60×" in " ".join(summary.lines({"comparisons": rows}))
+    assert ranges(*rows)[0].text.count("±") == 0
 
 
 @pytest.mark.parametrize(
