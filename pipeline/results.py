@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from golden import Operands
-from golden.artifacts import sha256_file
+from golden.artifacts import sha256_file, sha256_of
+from report.selection import winners
 
 from .stages import Stage, Stages, package_versions
 
@@ -32,7 +37,7 @@ def collect(
     comparisons = [stage.json("comparison.json") for stage in compared]
     merged = {
         key: [entry for comparison in comparisons for entry in comparison[key]]
-        for key in ("designs", "energies", "comparisons", "not_measured")
+        for key in ("designs", "energies", "comparisons", "clocks", "not_measured")
     }
     operands = {name: Operands.load(stage.path("operands.npz")) for name, stage in quantized.items()}
     return {
@@ -46,7 +51,7 @@ def collect(
         "effort": _total_effort(comparison["effort"] for comparison in comparisons),
         "pdks": {kit.name: {"corner": kit.corner, "liberty_sha256": list(kit.liberty_sha256)} for kit in kits},
         "stages": [{"name": stage.name, "seconds": stage.seconds, "reused": stage.reused} for stage in stages.done],
-        "provenance": _provenance(quantized, units, simulated, compared),
+        "provenance": _provenance(kits, quantized, units, simulated, compared, comparisons),
     }
 
 
@@ -69,7 +74,43 @@ def _operand_facts(stage: Stage, operands: Operands) -> dict[str, Any]:
         "format": operands.number_format.name,
         "layers": [layer.name for layer in operands.layers],
         "tokens": operands.layers[0].activations.shape[0],
+        "recipe": operands.provenance.get("recipe"),
+        **_statistics(operands),
     }
+
+
+def _statistics(operands: Operands) -> dict[str, float]:
+    """RMS and share of zeros of what the hardware multiplies: activations as INT8, weights in steps of the format.
+
+    A layer counts as often as the unit meets it: its activations once an output channel, its weights once a token.
+    """
+    products, activations, weights = 0, np.zeros(2), np.zeros(2)
+    for layer in operands.layers:
+        (outputs, inputs), tokens = layer.weights.shape, layer.activations.shape[0]
+        products += outputs * inputs * tokens
+        activations += outputs * _sums(layer.activations.astype(np.float64))
+        if layer.zero_points is None:
+            values = operands.number_format.decode(layer.weights)
+        else:
+            values = np.stack(
+                [
+                    operands.number_format.with_zero_point(int(zero_point)).decode(codes)
+                    for codes, zero_point in zip(layer.weights, layer.zero_points, strict=True)
+                ]
+            )
+        weights += tokens * _sums(values * float(operands.number_format.unit))
+    (activation_square, activation_zeros), (weight_square, weight_zeros) = activations / products, weights / products
+    return {
+        "activation_rms": float(np.sqrt(activation_square)),
+        "activation_zero_fraction": float(activation_zeros),
+        "weight_rms_steps": float(np.sqrt(weight_square)),
+        "weight_zero_fraction": float(weight_zeros),
+    }
+
+
+def _sums(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Sum of squares, and number of zeros."""
+    return np.array([np.square(values).sum(), (values == 0).sum()], dtype=np.float64)
 
 
 def _total_effort(efforts: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -84,22 +125,57 @@ def _total_effort(efforts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _provenance(
-    quantized: dict[str, Stage], units: Stage, simulated: list[Stage], compared: list[Stage]
+    kits: list[Pdk],
+    quantized: dict[str, Stage],
+    units: Stage,
+    simulated: list[Stage],
+    compared: list[Stage],
+    comparisons: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """The chain of hashes from the checkpoint to the netlists' figures: each artefact and what it was made from."""
     model = quantized["dint4"].json("metrics.json")["model"]["sha256"]
-    chain = [{"artefact": "checkpoint", "sha256": model, "made_from": []}]
+    chain = [_link("checkpoint", model)]
     for name, stage in quantized.items():
         for file in ("model.safetensors", "operands.npz"):
             made_from = ["checkpoint"] if file == "model.safetensors" else [f"{name}/model.safetensors"]
-            chain.append({"artefact": f"{name}/{file}", "sha256": sha256_file(stage.path(file)), "made_from": made_from})
-    for verilog in sorted(units.directory.glob("*.v")):
-        chain.append({"artefact": verilog.name, "sha256": sha256_file(verilog), "made_from": []})
+            chain.append(_link(f"{name}/{file}", sha256_file(stage.path(file)), made_from))
+    texts = {verilog.name: verilog.read_bytes() for verilog in sorted(units.directory.glob("*.v"))}
+    chain += [_link(name, sha256(text).hexdigest()) for name, text in texts.items()]
     for stage in simulated:
         _, number_format, count = stage.name.split()
         made_from = [f"{number_format}/operands.npz", f"mac_{number_format}_{count}.v"]
-        chain.append({"artefact": stage.name, "sha256": sha256_file(stage.path("simulation.json")), "made_from": made_from})
-    for stage in compared:
-        made_from = [f"{name}/operands.npz" for name in quantized]
-        chain.append({"artefact": stage.name, "sha256": sha256_file(stage.path("comparison.json")), "made_from": made_from})
+        chain.append(_link(stage.name, sha256_file(stage.path("simulation.json")), made_from))
+    libraries = {
+        kit.name: [_link(f"{kit.name} Liberty {number}", digest) for number, digest in enumerate(kit.liberty_sha256, 1)]
+        for kit in kits
+    }
+    chain += [link for links in libraries.values() for link in links]
+    known = {link["artefact"] for link in chain}
+    for stage, comparison in zip(compared, comparisons, strict=True):
+        netlists = []
+        for design in winners(comparison):
+            verilog = _verilog_name(design, texts)
+            if verilog not in known:
+                known.add(verilog)
+                chain.append(_link(verilog, design["verilog_sha256"]))
+            made_from = [verilog, *(link["artefact"] for link in libraries[design["pdk"]])]
+            netlist = f"{design['pdk']} {design['design']} netlist {design['netlist_sha256'][:8]}, for {design['objective']}"
+            netlists.append(netlist)
+            chain.append(_link(netlist, design["netlist_sha256"], made_from))
+        made_from = [f"{name}/operands.npz" for name in quantized] + netlists
+        chain.append(_link(stage.name, sha256_file(stage.path("comparison.json")), made_from))
     return chain
+
+
+def _verilog_name(design: Mapping[str, Any], generated: dict[str, bytes]) -> str:
+    """The generated file behind a netlist, where its text is the same; else a name that tells the two texts apart."""
+    name = f"{design['design']}.v"
+    if name not in generated:
+        return name
+    # Netlists carry the hash of the text as JSON.
+    same = {sha256(generated[name]).hexdigest(), sha256_of(generated[name].decode())}
+    return name if design["verilog_sha256"] in same else f"{name} as synthesized"
+
+
+def _link(artefact: str, digest: str, made_from: list[str] | None = None) -> dict[str, Any]:
+    return {"artefact": artefact, "sha256": digest, "made_from": made_from or []}
