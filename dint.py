@@ -239,7 +239,9 @@ def report(
     out: Out = Path("build/report"),
     model: Annotated[str | None, typer.Option(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
     lane: Annotated[list[int] | None, typer.Option(help="Lane count to compare; repeat for several; default 1 and 16.")] = None,
-    pdk: Annotated[list[str] | None, typer.Option(help="PDK to compare on; repeat for several; default: all found.")] = None,
+    pdk: Annotated[
+        list[str] | None, typer.Option(help="PDK to compare on; repeat for several; default: osu018 and --platforms.")
+    ] = None,
     liberty: Liberty = None,
     platforms: Platforms = None,
     text: Text = None,

@@ -15,6 +15,7 @@ from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
 from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
 
 if TYPE_CHECKING:
+    from synth.comparison import Effort
     from synth.pdk import Pdk
 
 __all__ = ["main_job"]
@@ -34,6 +35,7 @@ def main_job(
     platforms: Path | None = None,
     text: Path | None = None,
     seed: int = 0,
+    effort: Effort | None = None,
 ) -> Path:
     """Quantize, generate, simulate, synthesize, compare and report; returns the path of `index.html`.
 
@@ -46,13 +48,15 @@ def main_job(
     lanes
         Lane counts to compare.
     pdks
-        Names of the PDKs to compare on; empty: all that are found.
+        Names of the PDKs to compare on; empty: the default and those of `platforms`, $FLOW_HOME and $PDK_ROOT.
     liberty, platforms
         Where PDKs are, besides the usual places (see `synth.pdk`).
     text
         A further text to measure accuracy on.
     seed
         Of everything random.
+    effort
+        How much the comparison tries; default `synth.comparison.Effort()`.
 
     Raises
     ------
@@ -70,13 +74,14 @@ def main_job(
     elif pdks:
         kits = [find(name, platforms=platforms) for name in pdks]
     else:
-        kits = discover(platforms) or [find()]
+        # Of the packaged libraries the default alone; the others are a matter of --pdk.
+        kits = [find(), *(kit for kit in discover(platforms) if kit.origin != "qflow")]
     _check(lanes, kits, model, text)
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
     simulated = [_simulate(stages, name, count, quantized[name], seed) for name in FORMATS for count in lanes]
-    compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache") for kit in kits]
+    compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache", effort) for kit in kits]
     results = collect(stages, kits, quantized, units, simulated, compared)
     index = write(results, out)
     for line in lines(results, index):
@@ -202,7 +207,15 @@ def _simulate(stages: Stages, number_format: str, lanes: int, quantized: Stage, 
     return stages.run(f"simulate {number_format} x{lanes}", inputs, work)
 
 
-def _compare(stages: Stages, kit: Pdk, lanes: tuple[int, ...], quantized: dict[str, Stage], seed: int, cache: Path) -> Stage:
+def _compare(
+    stages: Stages,
+    kit: Pdk,
+    lanes: tuple[int, ...],
+    quantized: dict[str, Stage],
+    seed: int,
+    cache: Path,
+    effort: Effort | None,
+) -> Stage:
     """Area, delay and energy of both sides on one PDK, by the rule of fair comparison."""
     from synth.comparison import compare
     from synth.sta import version as opensta_version
@@ -213,6 +226,7 @@ def _compare(stages: Stages, kit: Pdk, lanes: tuple[int, ...], quantized: dict[s
         "lanes": lanes,
         "operands": {name: sha256_file(file) for name, file in files.items()},
         "seed": seed,
+        "effort": str(effort),
         "opensta": opensta_version(),
         "sources": source_hash(["golden", "hdl", "sim", "synth"]),
         "versions": package_versions(HARDWARE_PACKAGES),
@@ -227,7 +241,7 @@ def _compare(stages: Stages, kit: Pdk, lanes: tuple[int, ...], quantized: dict[s
             def advance(what: str) -> None:
                 progress.update(bar, advance=1, description=what)
 
-            compared = compare([kit], lanes=lanes, operands=operands, seed=seed, cache=cache, advance=advance)
+            compared = compare([kit], lanes=lanes, operands=operands, effort=effort, seed=seed, cache=cache, advance=advance)
         write_file(directory / "comparison.json", canonical_json(compared))
 
     return stages.run(f"compare {kit.name}", inputs, work)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import canonical_json, output_directory, sha256_of, write_file
+from golden.artifacts import canonical_json, output_directory, write_file
 
 from . import accuracy, display, ledger, schema, summary, verification
 
@@ -37,6 +37,7 @@ def render(results: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     from .charts import charts
+    from .metrics import identity
 
     results = json.loads(canonical_json(results))
     environment = Environment(
@@ -66,7 +67,7 @@ def render(results: Mapping[str, Any]) -> str:
         set_by=lambda row: summary.set_by(row, results),
         ledger=ledger.ledger(results),
         artefacts={entry["artefact"] for entry in results["provenance"]},
-        results_sha256=sha256_of(results),
+        results_sha256=identity(results),
         not_measured=display.NOT_MEASURED,
     )
 
