@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import Operands
-from golden.artifacts import sha256_file, sha256_of
+from golden.artifacts import sha256_file
 from report.selection import winners
 
 from .stages import Stage, Stages, package_versions
@@ -172,9 +172,8 @@ def _verilog_name(design: Mapping[str, Any], generated: dict[str, bytes]) -> str
     name = f"{design['design']}.v"
     if name not in generated:
         return name
-    # Netlists carry the hash of the text as JSON.
-    same = {sha256(generated[name]).hexdigest(), sha256_of(generated[name].decode())}
-    return name if design["verilog_sha256"] in same else f"{name} as synthesized"
+    same = design["verilog_sha256"] == sha256(generated[name]).hexdigest()
+    return name if same else f"{name} as synthesized"
 
 
 def _link(artefact: str, digest: str, made_from: list[str] | None = None) -> dict[str, Any]:

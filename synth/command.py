@@ -231,7 +231,9 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     slack, period = metrics["timing__setup__ws"], metrics["clock__period"]
     color = "green" if slack >= 0 else "red"
     table.add_row(
-        "critical path", f"{metrics['timing__critical_path__delay']:.4g} ns", f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]"
+        "critical path",
+        f"{metrics['timing__critical_path__delay']:.4g} ns",
+        f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]",
     )
     if "energy__per_mac" in metrics:
         energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]

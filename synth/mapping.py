@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -117,7 +118,7 @@ def map_design(config: MacConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAUL
         delay_ns=facts["delay_ns"],
         cells=sum(facts["cell_counts"].values()),
         cell_counts=facts["cell_counts"],
-        verilog_sha256=sha256_of(verilog),
+        verilog_sha256=hashlib.sha256(verilog.encode()).hexdigest(),
         netlist_sha256=facts["netlist_sha256"],
         liberty=plain,
         cached=cached,
