@@ -23,6 +23,8 @@ __all__ = ["main_job"]
 FORMATS = ("int8", "int4", "dint4")
 # INT8 weights need no scaling; both 4-bit formats get the same one.
 SCALING = {"int8": "none", "int4": "aqas", "dint4": "aqas"}
+# Of random and of the model's operands each; the corner cases run whole.
+SIMULATED_CYCLES = 2000
 
 
 def main_job(
@@ -189,6 +191,7 @@ def _simulate(stages: Stages, number_format: str, lanes: int, quantized: Stage, 
         "lanes": lanes,
         "operands": sha256_file(quantized.path("operands.npz")),
         "seed": seed,
+        "cycles": SIMULATED_CYCLES,
         "simulator": [simulator.name, simulator.version],
         "sources": source_hash(["golden", "hdl", "sim"]),
         "versions": package_versions(HARDWARE_PACKAGES),
@@ -199,6 +202,7 @@ def _simulate(stages: Stages, number_format: str, lanes: int, quantized: Stage, 
             format=number_format,
             lanes=lanes,
             simulator=simulator.name,
+            cycles=SIMULATED_CYCLES,
             operands=quantized.path("operands.npz"),
             seed=seed,
             out=directory,
