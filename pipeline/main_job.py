@@ -93,6 +93,7 @@ def main_job(
 
 def _check(lanes: tuple[int, ...], kits: list[Pdk], model: str | None, text: Path | None) -> None:
     """Refuse at once what a stage would refuse after minutes."""
+    from quant.corpus import read_text
     from sim.simulators import find_simulator
     from synth import liberty, sta, yosys
 
@@ -100,7 +101,7 @@ def _check(lanes: tuple[int, ...], kits: list[Pdk], model: str | None, text: Pat
         for name in FORMATS:
             MacConfig(format_by_name(name), lanes=count)
     if text is not None:
-        _check_text(text)
+        read_text(text, "--text")
     _check_model(model)
     find_simulator()
     sta.version()
@@ -111,7 +112,7 @@ def _check(lanes: tuple[int, ...], kits: list[Pdk], model: str | None, text: Pat
 
 def _check_model(model: str | None) -> None:
     """What can be said of a model directory without loading torch; a name of a hub is left to the first stage."""
-    source = Path(model) if model is not None else ROOT / "quant" / "checkpoint"
+    source = _directory(model)
     if source.is_dir():
         if not (source / "config.json").is_file():
             raise InputError(f"model {source}: no config.json in it; it is not a Hugging Face model directory")
@@ -121,26 +122,20 @@ def _check_model(model: str | None) -> None:
         raise InputError(f"model {source}: no such directory")
 
 
-def _check_text(text: Path) -> None:
-    try:
-        content = text.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"--text {text}: is not UTF-8 text") from None
-    except OSError as error:
-        raise InputError(f"--text {text}: cannot be read ({error.strerror})") from None
-    if not content.strip():
-        raise InputError(f"--text {text}: the text is empty")
+def _directory(model: str | None) -> Path:
+    """Where `model` is, if it is a directory; the shipped checkpoint by default."""
+    return Path(model) if model is not None else ROOT / "quant" / "checkpoint"
 
 
 def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int) -> Stage:
     """The quantized model and its operands; with dINT4 comes the accuracy table of all methods."""
     from quant.command import quantize
 
-    source = Path(model) if model is not None else ROOT / "quant" / "checkpoint"
+    source = _directory(model)
     inputs = {
         "format": number_format,
         "model": file_hashes(source) if source.is_dir() else model,
-        "text": sha256_file(text) if text is not None and text.is_file() else str(text),
+        "text": sha256_file(text) if text is not None else None,
         "seed": seed,
         "sources": source_hash(["golden", "quant"]),
         "versions": package_versions(QUANTIZATION_PACKAGES),

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from golden.errors import InputError
 
-from .corpus import text_sha256, training_topics
+from .corpus import read_text, text_sha256, training_topics
 
-__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "read_text", "tokenize"]
+__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "tokenize"]
 
 #: Tokens of all calibration windows together: windows x length, at least one window.
 CALIBRATION_TOKENS = 1024
@@ -90,19 +90,6 @@ def calibration_windows(
     starts = torch.randint(len(tokens) - length + 1, (count,), generator=generator)
     windows = torch.stack([tokens[start : start + length] for start in starts.tolist()])
     return Calibration(windows, name, text_sha256(content), seed)
-
-
-def read_text(path: Path, option: str) -> str:
-    """The text in a UTF-8 file; `option` is what the user calls it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{option} {path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise InputError(f"{option} {path}: cannot be read ({error.strerror})") from None
-    if not text.strip():
-        raise InputError(f"{option} {path}: the text is empty")
-    return text
 
 
 def tokenize(tokenizer: Any, text: str) -> Tensor:

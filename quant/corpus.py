@@ -14,7 +14,9 @@ import sysconfig
 from pathlib import Path
 from pydoc_data.topics import topics as _TOPICS
 
-__all__ = ["documentation_test", "documentation_train", "held_out_topics", "text_sha256", "training_topics"]
+from golden.errors import InputError
+
+__all__ = ["documentation_test", "documentation_train", "held_out_topics", "read_text", "text_sha256", "training_topics"]
 
 #: One topic in five is test text.
 HELD_OUT_ONE_IN = 5
@@ -50,6 +52,19 @@ def training_topics() -> list[str]:
 def documentation_train() -> list[str]:
     """The training topics and the standard library's docstrings, one string per topic or module."""
     return training_topics() + _standard_library_docstrings()
+
+
+def read_text(path: Path, option: str) -> str:
+    """The text in a UTF-8 file; `option` is what the user calls it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{option} {path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be read ({error.strerror})") from None
+    if not text.strip():
+        raise InputError(f"{option} {path}: the text is empty")
+    return text
 
 
 def text_sha256(text: str) -> str:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from golden.errors import InputError
 
-from .calibration import read_text, tokenize
-from .corpus import documentation_test, text_sha256
+from .calibration import tokenize
+from .corpus import documentation_test, read_text, text_sha256
 from .models import LoadedModel
 
 __all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "file_protocol"]

@@ -90,10 +90,7 @@ class Stimulus:
             If the file has another format than `config`, zero-points, codes that are none, or sums longer than the depth.
         """
         _check_cycles(cycles)
-        for layer in operands.layers:
-            _check_layer(layer, operands, config)
-        if not (sums := np.array([layer.accumulators.size for layer in operands.layers])).any():
-            raise InputError("the operand file holds no sums: export it again with 'dint operands'")
+        sums = _checked_sums(operands, config)
         result = _Builder(config)
         random = np.random.default_rng([seed, 1])
         while result.cycles < cycles:
@@ -118,11 +115,7 @@ class Stimulus:
             As `from_operands`.
         """
         _check_cycles(cycles)
-        for layer in operands.layers:
-            _check_layer(layer, operands, config)
-        products = np.array([layer.accumulators.size * layer.weights.shape[1] for layer in operands.layers], dtype=np.float64)
-        if not products.any():
-            raise InputError("the operand file holds no sums: export it again with 'dint operands'")
+        products = _checked_sums(operands, config) * [layer.weights.shape[1] for layer in operands.layers]
         random = np.random.default_rng([seed, 3])
         runs = -(-cycles // RUN_CYCLES)
         marks = (np.arange(runs) + random.random()) / runs
@@ -333,6 +326,16 @@ def _de_bruijn(symbols: int, length: int) -> list[int]:
         if word:
             word[-1] += 1
     return result + result[: length - 1]
+
+
+def _checked_sums(operands: Operands, config: MacConfig) -> NDArray[np.int64]:
+    """Number of sums of each layer, all fit for `config`; there is at least one."""
+    for layer in operands.layers:
+        _check_layer(layer, operands, config)
+    sums = np.array([layer.accumulators.size for layer in operands.layers], dtype=np.int64)
+    if not sums.any():
+        raise InputError("the operand file holds no sums: export it again with 'dint operands'")
+    return sums
 
 
 def _check_layer(layer: LayerOperands, operands: Operands, config: MacConfig) -> None:
