@@ -1,9 +1,13 @@
-"""The ways to multiply, by name: which formats each can do, and the bit heap that it makes of a weight and an activation."""
+"""The ways to build a unit, by name: which formats each can do, and the bit heap that it makes of a weight and an activation.
+
+Every way to multiply comes in two structures. The plain name is the small one; `<name>-fast` spends gates where they shorten
+the critical path (`hdl.mac`, `hdl.compressor`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from amaranth.hdl import Value
@@ -33,12 +37,18 @@ class Architecture:
     partial_products
         Gives the bit heap of number format, weight (code) and activation; None for the behavioural description, which leaves
         the multiplication to synthesis.
+    for_speed
+        Whether gates are spent for speed around the partial products.
+    fast
+        Name of the architecture to take instead where speed counts; empty: none is better.
     """
 
     name: str
     summary: str
     can_do: Callable[[NumberFormat], bool]
     partial_products: Callable[[NumberFormat, Value, Value], BitHeap] | None
+    for_speed: bool = False
+    fast: str = ""
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -55,18 +65,31 @@ def _pairs(number_format: NumberFormat) -> bool:
     return number_format.bits % 2 == 0 and _twos_complement(number_format)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    architecture.name: architecture
-    for architecture in (
-        Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
-        Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
-        Architecture("booth-carry-inverted", "the same rows, built of and-or-invert cells", _pairs, booth_carry_inverted),
-        Architecture("baugh-wooley", "an array of and gates", _twos_complement, baugh_wooley),
-        Architecture("digit-grid", "two digits a code, the low one with a shared sign", has_grid, digit_grid),
-        Architecture("direct-grid", "two digits a code, every multiple selected for itself", has_grid, direct_grid),
-        Architecture("multiply", "decode, then * and +, left to synthesis: the careless baseline", lambda _: True, None),
-    )
-}
+_IN_TWO_STRUCTURES = (
+    Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
+    Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
+    Architecture("baugh-wooley", "an array of and gates", _twos_complement, baugh_wooley),
+    Architecture("digit-grid", "two digits a code, the low one with a shared sign", has_grid, digit_grid),
+    Architecture("direct-grid", "two digits a code, every multiple selected for itself", has_grid, direct_grid),
+)
+_SMALL = tuple(replace(one, fast=f"{one.name}-fast") for one in _IN_TWO_STRUCTURES)
+_FAST = tuple(
+    replace(one, name=f"{one.name}-fast", summary=f"{one.summary}; built for speed", for_speed=True)
+    for one in _IN_TWO_STRUCTURES
+)
+_OTHERS = (
+    # Which cells rows are made of does not matter where full adders become gates.
+    Architecture(
+        "booth-carry-inverted",
+        "the rows of booth-carry, built of and-or-invert cells",
+        _pairs,
+        booth_carry_inverted,
+        fast="booth-carry-fast",
+    ),
+    Architecture("multiply", "decode, then * and +, left to synthesis: the careless baseline", lambda _: True, None),
+)
+
+ARCHITECTURES: dict[str, Architecture] = {one.name: one for one in (*_SMALL, *_FAST, *_OTHERS)}
 
 
 def architecture_of(config: MacConfig) -> Architecture:

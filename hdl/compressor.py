@@ -7,7 +7,8 @@ Ones of the constant are spent where they cost least:
 
 * beside a single bit they are the other row;
 * where nothing but one bit a column (the accumulator) and ones are left above, a carry c into ones in all places is c - 1, so
-  that ~c is subtracted from the accumulator's upper part: half the gates of a second row there;
+  that ~c is subtracted from the accumulator's upper part: half the gates of a second row there, but one more carry chain in
+  series (`borrow`);
 * elsewhere a full adder with a constant 1 is two gates, the sum ~(a ^ b) and the carry a | b.
 """
 
@@ -23,7 +24,10 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["FULL_ADDER", "Compressor"]
 
 FULL_ADDER = "dint_full_adder"
-_FULL_ADDER_DELAY = 2
+
+# Gate delays of a full adder, an exclusive or being two: the sum is a ^ b ^ c, the carry a & b | c & (a | b), and c, which
+# comes last, meets one gate only.
+_SUM, _CARRY, _LAST = 4, 3, 2
 
 _Entry = tuple[int, int, Value]  # arrival, order of creation (makes the choice deterministic), bit
 
@@ -43,19 +47,29 @@ class Compressor(wiring.Component):
         When each of them is stable, in gate delays.
     constant
         Added as well, modulo 2^`width`.
+    borrow
+        Whether a borrow is subtracted from the upper part where that can be.
     cells
         Whether a full adder is an instance of the module `dint_full_adder`, which synthesis can map to a library's cell, or
         logic.
     """
 
     def __init__(
-        self, width: int, columns: Sequence[int], arrivals: Sequence[int], constant: int, *, cells: bool = False
+        self,
+        width: int,
+        columns: Sequence[int],
+        arrivals: Sequence[int],
+        constant: int,
+        *,
+        borrow: bool = True,
+        cells: bool = False,
     ) -> None:
         super().__init__({"bits": In(len(columns)), "row_0": Out(width), "row_1": Out(width)})
         self._width = width
         self._columns = tuple(columns)
         self._arrivals = tuple(arrivals)
         self._constant = constant % (1 << width)
+        self._borrow = borrow
         self._cells = cells
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -73,23 +87,23 @@ class Compressor(wiring.Component):
             heapq.heapify(entries)
             while len(entries) > 2:
                 taken = [heapq.heappop(entries) for _ in range(3)]
-                arrival = max(entry[0] for entry in taken) + _FULL_ADDER_DELAY
+                second, last = taken[1][0], taken[2][0]
                 total, carry = self._full_adder(m, f"{column}_{order}", *(entry[2] for entry in taken))
-                heapq.heappush(entries, (arrival, order, total))
-                heaps[column + 1].append((arrival, order, carry))
+                heapq.heappush(entries, (max(second + _SUM, last + _LAST), order, total))
+                heaps[column + 1].append((max(second + _CARRY, last + _LAST), order, carry))
                 order += 1
             if ones[column] and len(entries) == 2:
-                if all(ones[column:]) and all(len(above) <= 1 for above in heaps[column + 1 : self._width]):
-                    # The earlier bit is the accumulator's.
-                    kept, borrow = heapq.heappop(entries)[2], ~heapq.heappop(entries)[2]
+                alone = all(len(above) <= 1 for above in heaps[column + 1 : self._width])
+                if self._borrow and all(ones[column:]) and alone:
+                    kept, borrow = (entry[2] for entry in sorted(entries, key=lambda entry: entry[1]))
                     upper = Cat(kept, *(above[0][2] if above else C(0, 1) for above in heaps[column + 1 : self._width]))
                     lowered = Signal(len(upper), name="lowered")
-                    m.d.comb += lowered.eq(upper - borrow)
+                    m.d.comb += lowered.eq(upper - ~borrow)
                     rows[0].append(lowered)
                     rows[1].append(C(0, len(upper)))
                     break
                 taken = [heapq.heappop(entries) for _ in range(2)]
-                arrival = max(entry[0] for entry in taken) + _FULL_ADDER_DELAY
+                arrival = max(entry[0] for entry in taken) + _LAST
                 total, carry = self._incremented(m, f"{column}_{order}", taken[0][2], taken[1][2])
                 heapq.heappush(entries, (arrival, order, total))
                 heaps[column + 1].append((arrival, order, carry))

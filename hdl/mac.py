@@ -6,8 +6,9 @@
                               └──────────────────────────────────────────────────────────────────────────┘
 
 The accumulator is one more row of the compressor, so that only one addition in the loop propagates a carry. Reset and the start
-of a new sum share the gates that clear this row. A cycle without `valid`, or in reset, adds nothing, in the cheaper of two
-ways: its weights are replaced by zeros (a gate per weight bit), or the sum is not stored (a multiplexer per accumulator bit).
+of a new sum share the gates that clear this row. A cycle without `valid`, or in reset, adds nothing, in one of two ways: its
+weights are replaced by zeros (a gate per weight bit), or the sum is not stored (a multiplexer per accumulator bit). The second
+costs more where lanes are few, and less time where they are many, since `valid` then drives few gates, and late ones.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ __all__ = ["PARTS", "Mac"]
 
 PARTS = ("partial_products", "compressor", "final_adder")
 
-# What a multiplexer costs, in gates per weight bit: the two ways break even between 2.3 and 4 on the libraries measured.
-_MULTIPLEXER = 2.5
+# What a multiplexer costs, in gates per weight bit: the two ways break even between 2.3 and 4 on the libraries measured. Where
+# speed counts, the gates in front of the weights must be few, so that `valid` reaches them soon.
+_MULTIPLEXER, _MULTIPLEXER_FAST = 2.5, 0.5
+
+# When the accumulator is there, in gate delays: clock to output, and the gate that clears it. Operands at the ports are there
+# at once, registered ones as late as the accumulator.
+_REGISTER, _CLEAR = 4, 2
 
 
 class Mac(wiring.Component):
@@ -71,7 +77,9 @@ class Mac(wiring.Component):
 
     def __init__(self, config: MacConfig, *, parts: Mapping[str, str] | None = None) -> None:
         self.config = config
-        self._build = architecture_of(config).partial_products
+        architecture = architecture_of(config)
+        self._build = architecture.partial_products
+        self._for_speed = architecture.for_speed
         self._modules = parts
         self.parts: dict[str, wiring.Component] = {}
         super().__init__(
@@ -110,7 +118,7 @@ class Mac(wiring.Component):
 
     @property
     def _gates_weights(self) -> bool:
-        return len(self.weights) <= _MULTIPLEXER * len(self.accumulator)
+        return len(self.weights) <= (_MULTIPLEXER_FAST if self._for_speed else _MULTIPLEXER) * len(self.accumulator)
 
     def _registered(self, m: Module, *inputs: Signal) -> list[Signal]:
         stage = list(inputs)
@@ -145,10 +153,11 @@ class Mac(wiring.Component):
             return total
 
         def compressor() -> wiring.Component:
-            # The accumulator's bits come first: but for one gate they are there from the start.
             columns = (*range(width), *sample.columns * config.lanes)
-            arrivals = (*[1] * width, *sample.arrivals * config.lanes)
-            return Compressor(width, columns, arrivals, sample.constant * config.lanes, cells=self._modules is not None)
+            accumulator = _CLEAR + (0 if config.pipeline else _REGISTER)
+            arrivals = (*[accumulator] * width, *sample.arrivals * config.lanes)
+            constant, cells = sample.constant * config.lanes, self._modules is not None
+            return Compressor(width, columns, arrivals, constant, borrow=not self._for_speed, cells=cells)
 
         row_0, row_1 = self._place(m, "compressor", "compressor", compressor, {"bits": Cat(kept, *lanes)})
         inputs = {"row_0": row_0, "row_1": row_1}

@@ -15,8 +15,8 @@ from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
 from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
 
 if TYPE_CHECKING:
-    from synth.comparison import Effort
     from synth.pdk import Pdk
+    from synth.search import Effort
 
 __all__ = ["main_job"]
 
@@ -58,7 +58,7 @@ def main_job(
     seed
         Of everything random.
     effort
-        How much the comparison tries; default `synth.comparison.Effort()`.
+        How much the comparison tries; default `synth.search.Effort()`.
 
     Raises
     ------

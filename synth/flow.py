@@ -55,7 +55,7 @@ def fast_recipes(config: MacConfig, adders: Iterable[str]) -> list[Recipe]:
     return [
         Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth)
         for adder in adders
-        for script in ("speed", "delay")
+        for script in ("balanced", "speed", "delay")
     ]
 
 

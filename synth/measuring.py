@@ -22,7 +22,19 @@ from .pdk import Pdk
 __all__ = ["Measurement", "measure_all", "standard_error", "stimulus_for"]
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
-_INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe", "yosys", "yosys_child", "bench", "runner"}
+_INDIFFERENT = {
+    "command",
+    "comparison",
+    "flow",
+    "mapping",
+    "polarity",
+    "recipe",
+    "search",
+    "yosys",
+    "yosys_child",
+    "bench",
+    "runner",
+}
 
 
 @dataclass(frozen=True)

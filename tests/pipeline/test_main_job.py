@@ -11,7 +11,7 @@ import torch
 from transformers import OPTConfig, OPTForCausalLM
 
 from pipeline.main_job import ROOT, main_job
-from synth.comparison import Effort
+from synth.search import Effort
 
 LITTLE = Effort(keep=1.05, fast=1, adders=(), recover=1, cycles=((64, 64),), samples=2)
 

@@ -11,14 +11,15 @@ import pytest
 
 from golden import DINT4, INT8, MacConfig
 from golden.errors import InputError
-from synth import comparison
-from synth.comparison import EQUAL_CLOCK, MINIMUM_AREA, Effort, compare
+from hdl.architectures import ARCHITECTURES
+from synth import comparison, search
+from synth.comparison import EQUAL_CLOCK, MINIMUM_AREA, compare
 from synth.flow import FIRST_ADDER
 from synth.mapping import Mapped
 from synth.pdk import Pdk, find
 from synth.recipe import Recipe
+from synth.search import Effort, small_architectures
 
-CONFIGURATIONS = comparison._configurations
 EFFORT = Effort(fast=1, adders=(), cycles=((64, 48),))
 
 
@@ -26,11 +27,10 @@ EFFORT = Effort(fast=1, adders=(), cycles=((64, 48),))
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One lane on the default kit, with as few recipes as make sense."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(
-        comparison, "area_recipes", lambda config, _: [Recipe("logic" if config.architecture == "multiply" else "cells")]
-    )
-    patch.setattr(comparison, "fast_recipes", _one_fast_recipe)
-    patch.setattr(comparison, "_configurations", _few_architectures)
+    few = {"baugh-wooley", "digit-grid", "direct-grid", "multiply"}
+    patch.setattr(search, "area_recipes", lambda config, _: [Recipe("logic" if config.architecture == "multiply" else "cells")])
+    patch.setattr(search, "fast_recipes", _one_fast_recipe)
+    patch.setattr(search, "small_architectures", lambda name: [one for one in small_architectures(name) if one in few])
     done: list[str] = []
     try:
         found = compare([find("osu018")], (1,), effort=EFFORT, cache=tmp_path_factory.mktemp("cache"), advance=done.append)
@@ -38,12 +38,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.undo()
     assert done
     return found
-
-
-def _few_architectures(lanes: int, depth: int, pipeline: int) -> dict[str, list[MacConfig]]:
-    few = {"baugh-wooley", "digit-grid", "direct-grid", "multiply"}
-    found = CONFIGURATIONS(lanes, depth, pipeline)
-    return {name: [config for config in configs if config.architecture in few] for name, configs in found.items()}
 
 
 def _one_fast_recipe(_: MacConfig, adders: tuple[str, ...]) -> list[Recipe]:
@@ -117,7 +111,7 @@ def test_effort_and_energies(results: dict[str, Any]) -> None:
     assert "multiply" in effort["int8"]["architectures"]
     for name, entry in effort.items():
         # One recipe for area, one for speed, and three that size every architecture; INT4 stays at minimum area.
-        count = len(entry["architectures"])
+        count = len({"baugh-wooley", "digit-grid", "direct-grid", "multiply"} & set(entry["architectures"]))
         assert entry["syntheses"] == count if name == "int4" else count < entry["syntheses"] <= 5 * count
     for energy in results["energies"]:
         assert energy["annotated_fraction"] >= 0.99
@@ -185,37 +179,35 @@ class FakeShop:
         return self.done.get(config, [])
 
 
-def search(delays: dict[str, float]) -> tuple[Any, FakeShop]:
+def found(delays: dict[str, float]) -> tuple[search.Found, FakeShop]:
     shop = FakeShop(find("osu018"), delays)
-    case = comparison._Case(shop, comparison._configurations(1, 65536, 0), 1)  # type: ignore[arg-type]
-    comparison._search(case, Effort(clock_reference=True))
-    return case, shop
+    return search.search(shop, 1, 65536, 0, Effort(clock_reference=True)), shop  # type: ignore[arg-type]
 
 
 def test_the_baseline_sets_the_clock() -> None:
-    case, _ = search({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
-    assert case.tightest_ns["int8"] == 3.0
-    assert case.period_ns == pytest.approx(3.09)
+    best, _ = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    assert best.tightest_ns["int8"] == 3.0
+    assert best.period_ns == pytest.approx(3.09)
 
 
 def test_a_slower_candidate_sets_it_and_that_is_said() -> None:
-    case, shop = search({"int8": 3.0, "dint4": 3.5, "int4": 4.0})
-    assert case.period_ns == 3.5
-    assert case.clocked["int4"] == []
+    best, shop = found({"int8": 3.0, "dint4": 3.5, "int4": 4.0})
+    assert best.period_ns == 3.5
+    assert best.clocked["int4"] == []
     results: dict[str, Any] = {"designs": [], "energies": [], "comparisons": [], "clocks": [], "effort": {}, "not_measured": []}
-    case.clocked = {name: [] for name in case.clocked}
-    case.minimum = {name: [] for name in case.minimum}
+    best.clocked = {name: [] for name in best.clocked}
+    best.minimum = {name: [] for name in best.minimum}
     shop.count = lambda *_: 1  # type: ignore[attr-defined]
-    comparison._report(case, results, Effort(clock_reference=True))
+    comparison._report(comparison._Case(shop, 1, best), results, Effort(clock_reference=True))  # type: ignore[arg-type]
     assert results["clocks"][0]["set_by"] == "dint4"
     assert "INT8 closes at 3.000 ns, dINT4 only at 3.500 ns" in results["not_measured"][0]
     assert "no INT4 unit closes at 3.500 ns" in results["not_measured"][1]
 
 
 def test_pruning_is_alike_on_both_sides() -> None:
-    case, shop = search({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
     for name in ("int8", "dint4", "int4"):
-        assert "multiply" not in {found.config.architecture for found in case.minimum[name]}
+        assert "multiply" not in {mapped.config.architecture for mapped in best.minimum[name]}
         assert "multiply" in {architecture for known, architecture, _ in shop.tried if known == name}
     # What was tried of an architecture that was followed to the end does not depend on the format.
     recipes = {
@@ -223,6 +215,13 @@ def test_pruning_is_alike_on_both_sides() -> None:
         for name in ("int8", "dint4")
     }
     assert recipes["int8"] == recipes["dint4"]
+
+
+def test_small_structures_for_area_and_fast_ones_at_the_clock() -> None:
+    best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    for name, architecture, recipe in shop.tried:
+        assert ARCHITECTURES[architecture].for_speed == (recipe.script != "area"), (name, architecture)
+    assert {mapped.config.architecture for mapped in best.clocked["dint4"]} == {"digit-grid-fast", "direct-grid-fast"}
 
 
 def test_no_kit_is_refused() -> None:
@@ -233,4 +232,4 @@ def test_no_kit_is_refused() -> None:
 def test_cycles_by_lanes() -> None:
     effort = Effort(cycles=((1, 1000), (64, 100)))
     assert [effort.cycles_for(lanes) for lanes in (1, 2, 64)] == [1000, 100, 100]
-    assert (INT8.name, DINT4.name) == (comparison.BASELINE, comparison.CANDIDATE)
+    assert (INT8.name, DINT4.name) == (search.BASELINE, search.CANDIDATE)
