@@ -176,7 +176,6 @@ class Design:
                     lambda: on_progress and on_progress(_progress(folder)),
                     cwd=folder,
                     env=inherited,
-                    stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=(alive,),
