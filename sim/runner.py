@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 
 import golden
 from golden import DintError, InputError, MacConfig, ToolError
+from golden.artifacts import replacing
 
 from .processes import run_group
 from .simulators import Simulator
@@ -235,11 +236,8 @@ def _last_words(log: Path) -> str:
 
 def _move(source: Path, target: Path) -> None:
     """Move across file systems, whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
     except OSError as error:
         raise InputError(f"--waves {target}: cannot be written ({error.strerror}); name another file") from None
-    finally:
-        temporary.unlink(missing_ok=True)
