@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["canonical_json", "disk_failures", "output_directory", "sha256_file", "sha256_of", "write_file"]
+__all__ = ["canonical_json", "disk_failures", "output_directory", "replacing", "sha256_file", "sha256_of", "write_file"]
 
 # What writing ends with on a disk that is full, over its quota or its largest file, failing, or mounted read-only.
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -63,16 +63,25 @@ def output_directory(out: Path) -> Iterator[Path]:
     scratch.rmdir()
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which becomes `path` when the block ends well, and vanishes when it does not.
+
+    Threads, processes and machines that make the same file at the same time do not meet: the last one stays.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write one file under a temporary name and rename it. `InputError` if the disk is full or fails."""
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with disk_failures(str(path)):
-            temporary.write_bytes(data)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk_failures(str(path)), replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def canonical_json(data: Any) -> str:

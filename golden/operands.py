@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .artifacts import replacing
 from .catalogue import format_by_name
 from .errors import InputError
 from .mac import MacConfig
@@ -84,12 +85,8 @@ class Operands:
             "sha256": _digest(arrays),
         }
         encoded = np.frombuffer(json.dumps(manifest, sort_keys=True).encode(), dtype=np.uint8)
-        temporary = path.with_name(path.name + ".new.npz")
-        try:
-            np.savez_compressed(temporary, allow_pickle=False, manifest=encoded, **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:  # given a name, numpy would add a suffix to it
+            np.savez_compressed(file, allow_pickle=False, manifest=encoded, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Operands:

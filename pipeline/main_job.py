@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from golden import InputError, MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
+from .compared import simulate_compared
 from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
 from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
 
@@ -84,6 +85,8 @@ def main_job(
     units = _generate(stages, lanes)
     simulated = [_simulate(stages, name, count, quantized[name], seed) for name in FORMATS for count in lanes]
     compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache", effort) for kit in kits]
+    if (of_the_compared := simulate_compared(stages, compared, simulated, quantized, seed)) is not None:
+        simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
     index = write(results, out)
     for line in lines(results, index):

@@ -141,24 +141,29 @@ def _provenance(
             chain.append(_link(f"{name}/{file}", sha256_file(stage.path(file)), made_from))
     texts = {verilog.name: verilog.read_bytes() for verilog in sorted(units.directory.glob("*.v"))}
     chain += [_link(name, sha256(text).hexdigest()) for name, text in texts.items()]
-    for stage in simulated:
-        _, number_format, count = stage.name.split()
-        made_from = [f"{number_format}/operands.npz", f"mac_{number_format}_{count}.v"]
-        chain.append(_link(stage.name, sha256_file(stage.path("simulation.json")), made_from))
     libraries = {
         kit.name: [_link(f"{kit.name} Liberty {number}", digest) for number, digest in enumerate(kit.liberty_sha256, 1)]
         for kit in kits
     }
     chain += [link for links in libraries.values() for link in links]
     known = {link["artefact"] for link in chain}
+
+    def verilog_of(entry: Mapping[str, Any]) -> str:
+        """Name of the link of a design's Verilog, which is added where it is met first."""
+        name = _verilog_name(entry, texts)
+        if name not in known:
+            known.add(name)
+            chain.append(_link(name, entry["verilog_sha256"]))
+        return name
+
+    for stage in simulated:
+        runs = stage.json("simulation.json")
+        made_from = sorted({f"{run['format']}/operands.npz" for run in runs}) + sorted({verilog_of(run) for run in runs})
+        chain.append(_link(stage.name, sha256_file(stage.path("simulation.json")), made_from))
     for stage, comparison in zip(compared, comparisons, strict=True):
         netlists = []
         for design in winners(comparison):
-            verilog = _verilog_name(design, texts)
-            if verilog not in known:
-                known.add(verilog)
-                chain.append(_link(verilog, design["verilog_sha256"]))
-            made_from = [verilog, *(link["artefact"] for link in libraries[design["pdk"]])]
+            made_from = [verilog_of(design), *(link["artefact"] for link in libraries[design["pdk"]])]
             netlist = f"{design['pdk']} {design['design']} netlist {design['netlist_sha256'][:8]}, for {design['objective']}"
             netlists.append(netlist)
             chain.append(_link(netlist, design["netlist_sha256"], made_from))

@@ -1,15 +1,13 @@
-"""Which designs were simulated at which level, and which compared winners were simulated at gate level only."""
+"""Which designs were simulated at which level, and which compared ones were not simulated at both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import display, selection
 
 __all__ = ["verification"]
-
-Place = tuple[str, str, int]  # format, architecture, lanes
 
 
 def verification(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,56 +19,60 @@ def verification(results: Mapping[str, Any]) -> dict[str, Any]:
             continue
         levels[words] = {
             "runs": len(runs),
+            "designs": len({run["design"] for run in runs}),
             "macs": sum(run["macs_compared"] for run in runs),
             "sums": sum(run["sums_compared"] for run in runs),
         }
-    energies = results["energies"]
+    energies, coverage = results["energies"], _coverage(results)
     return {
         "levels": levels,
         "energy_runs": len(energies),
+        "energy_designs": len({energy["design"] for energy in energies}),
         "energy_sums": sum(energy["sums_compared"] for energy in energies),
-        "coverage": _coverage(results),
-        "gate_only_winners": _gate_only_winners(results),
+        "coverage": coverage,
+        "incomplete": [_missing(entry) for entry in coverage if entry["winner"] and None in (entry["rtl"], entry["gate"])],
     }
 
 
 def _coverage(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry a format, architecture and lane count: sums compared at RTL (None: not simulated there) and at gate level."""
-    rtl, gate = _sums(results, "rtl"), _sums(results, "gate")
-    winners = {_place(design) for design in selection.winners(results)}
-    places = rtl.keys() | gate.keys() | {_place(design) for design in results["designs"]}
-    return [
-        {
-            "format": place[0],
-            "architecture": place[1],
-            "lanes": place[2],
-            "rtl": rtl.get(place),
-            "gate": gate.get(place),
-            "winner": place in winners,
+    """One entry a design: sums compared at RTL and at gate level (None: not simulated there), and whether it is a winner.
+
+    A design is a name of generated Verilog; what is mapped from it for several libraries and clocks counts as one.
+    """
+    runs = results["simulations"]
+    rtl = _sums(run for run in runs if run["level"] == "rtl")
+    gate = _sums([*(run for run in runs if run["level"] == "gate"), *results["energies"]])
+    winners = {design["design"] for design in selection.winners(results)}
+    entries = {
+        entry["design"]: {
+            "design": entry["design"],
+            "format": entry["format"],
+            "architecture": entry["architecture"],
+            "lanes": entry["lanes"],
+            "rtl": rtl.get(entry["design"]),
+            "gate": gate.get(entry["design"]),
+            "winner": entry["design"] in winners,
         }
-        for place in sorted(places, key=lambda place: (place not in rtl, place))
+        for entry in (*runs, *results["designs"], *results["energies"])
+    }
+    return sorted(
+        entries.values(),
+        key=lambda entry: (not entry["winner"], entry["format"], entry["lanes"], entry["architecture"], entry["design"]),
+    )
+
+
+def _missing(entry: Mapping[str, Any]) -> str:
+    """What was simulated of a compared design, and what was not."""
+    levels = [
+        f"not simulated at {words}" if entry[level] is None else f"{display.count(entry[level])} sums at {words}"
+        for level, words in (("rtl", "RTL"), ("gate", "gate level"))
     ]
+    return f"{entry['design']} ({entry['architecture']}): {', '.join(levels)}"
 
 
-def _gate_only_winners(results: Mapping[str, Any]) -> list[str]:
-    """Designs that represent a side of a comparison, but whose Verilog no RTL bench simulated."""
-    rtl, gate = _sums(results, "rtl"), _sums(results, "gate")
-    places = sorted({_place(design) for design in selection.winners(results)} - rtl.keys())
-    return [
-        f"{display.format_name(name)} {architecture}, {display.lanes(lanes)}: "
-        + (f"{display.count(gate[name, architecture, lanes])} sums at gate level" if (name, architecture, lanes) in gate
-           else "not simulated at all")
-        for name, architecture, lanes in places
-    ]  # fmt: skip
-
-
-def _sums(results: Mapping[str, Any], level: str) -> dict[Place, int]:
-    sums: dict[Place, int] = {}
-    runs = [run for run in results["simulations"] if run["level"] == level]
-    for run in [*runs, *(results["energies"] if level == "gate" else ())]:
-        sums[_place(run)] = sums.get(_place(run), 0) + run["sums_compared"]
+def _sums(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Sums compared, by design."""
+    sums: dict[str, int] = {}
+    for run in runs:
+        sums[run["design"]] = sums.get(run["design"], 0) + run["sums_compared"]
     return sums
-
-
-def _place(entry: Mapping[str, Any]) -> Place:
-    return entry["format"], entry["architecture"], entry["lanes"]

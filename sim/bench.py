@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +169,8 @@ def _number(bits: str) -> str:
 
 def config_as_data(config: MacConfig) -> dict[str, Any]:
     """`config` as plain data, for another process."""
-    return {
-        "format": config.weight_format.name,
-        "lanes": config.lanes,
-        "depth": config.depth,
-        "pipeline": config.pipeline,
-        "architecture": config.architecture,
-    }
+    rest = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "weight_format"}
+    return {"format": config.weight_format.name, **rest}
 
 
 def config_from_data(data: dict[str, Any]) -> MacConfig:

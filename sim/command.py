@@ -20,7 +20,7 @@ from .runner import WAVE_SUFFIXES, build
 from .simulators import Simulator, find_simulator
 from .stimulus import Stimulus
 
-__all__ = ["simulate", "simulate_verilog"]
+__all__ = ["simulate", "simulate_verilog", "stimuli_for"]
 
 _CYCLES = 4000  # some seconds for 16 lanes in Icarus
 
@@ -49,7 +49,8 @@ def simulate(
     operands
         An operand file (`operands.npz`) of a quantized model, replayed beside uniform and corner operands.
     cycles
-        Clock cycles of each random stimulus, by default 4000; the corner cases have a number of their own.
+        Clock cycles of each random stimulus, by default 4000, and at least those of the file's longest sum; the corner cases
+        have a number of their own.
     waves
         Record waves in `<name>-<stimulus><suffix>`: `.vcd`, or with Icarus `.fst` too. Existing files are refused.
     out
@@ -71,10 +72,7 @@ def simulate(
         If the simulator is missing, fails, or takes longer than the time limit.
     """
     config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
-    cycles = _CYCLES if cycles is None else cycles
-    stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
-    if operands is not None:
-        stimuli.insert(0, _from_file(operands, config, cycles, seed))
+    stimuli = stimuli_for(config, operands, _CYCLES if cycles is None else cycles, seed)
     if time_limit <= 0:
         raise InputError(f"time_limit is {time_limit:g}: it is a number of seconds above 0")
     found = find_simulator(simulator)
@@ -87,6 +85,17 @@ def simulate(
         if scratch is not None:
             write_file(scratch / "simulation.json", canonical_json(results))
     return results
+
+
+def stimuli_for(config: MacConfig, operands: Path | None, cycles: int, seed: int) -> list[Stimulus]:
+    """What a unit is simulated with: operands of the file, if there is one, then uniform operands, then the corner cases.
+
+    Each of the first two is `cycles` long; operands of the file take the cycles of its longest sum, if those are more.
+    """
+    stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
+    if operands is not None:
+        stimuli.insert(0, _from_file(operands, config, cycles, seed))
+    return stimuli
 
 
 def simulate_verilog(
@@ -142,14 +151,8 @@ def simulate_verilog(
 
 def _from_file(path: Path, config: MacConfig, cycles: int, seed: int) -> Stimulus:
     operands = Operands.load(path)
-    stimulus = Stimulus.from_operands(operands, config, cycles, seed)
-    if not stimulus.completed.any():
-        longest = max(layer.weights.shape[1] for layer in operands.layers)
-        raise InputError(
-            f"--cycles {cycles}: no sum of {path} ends in them; give {-(-longest // config.lanes)} or more, "
-            f"the cycles of {longest} products in {config.lanes} lanes"
-        )
-    return stimulus
+    longest = max((layer.weights.shape[1] for layer in operands.layers), default=0)
+    return Stimulus.from_operands(operands, config, max(cycles, -(-longest // config.lanes)), seed)
 
 
 def _check_waves(waves: Path, stimuli: Sequence[Stimulus], simulator: Simulator) -> None:

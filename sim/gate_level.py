@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from golden import InputError, MacConfig, ToolError
 
-from .processes import run_group
+from .processes import last_error, run
 from .stimulus import Stimulus
 
 __all__ = ["RESET_CYCLES", "SCOPE", "TICKS_PER_NS", "GateLevelRun", "run_gate_level"]
@@ -31,6 +30,7 @@ __all__ = ["RESET_CYCLES", "SCOPE", "TICKS_PER_NS", "GateLevelRun", "run_gate_le
 TICKS_PER_NS = 10_000  # resolution of the simulation: 100 fs
 SCOPE = "bench.dut"  # where the netlist is in the waveforms
 RESET_CYCLES = 3  # clears the registers before the first operands
+_INSTALL = "install it (apt install iverilog)"
 _TAIL = 1 << 22  # bytes at the end of the waveforms; after the last time they name every net once more
 
 
@@ -90,7 +90,7 @@ def run_gate_level(
         raise InputError(f"period is {period_ns} ns: a clock has a period of more than 0.0001 ns")
     for program in ("iverilog", "vvp"):
         if shutil.which(program) is None:
-            raise ToolError(f"icarus: {program} is not on PATH; install it (apt install iverilog)")
+            raise ToolError(f"icarus: {program} is not on PATH; {_INSTALL}")
     first_recorded = RESET_CYCLES + warm_up
     # Recording starts one tick before the edge that sends out the first recorded operands, and ends one before the last's end.
     start = (2 * first_recorded + 1) * half_period - 1
@@ -225,7 +225,7 @@ def _judge(output: str, config: MacConfig, stimulus: Stimulus, period_ns: float,
         raise ToolError(f"icarus: the delays were not applied as given: {complaint[0].strip()}")
     compared = re.search(r"^COMPARED (\d+)$", output, re.MULTILINE)
     if compared is None or int(compared[1]) != len(stimulus.valid):
-        raise ToolError(f"icarus: the simulation ended early: {_last_line(output)}")
+        raise ToolError(f"icarus: the simulation ended early: {last_error(output)}")
     return int(compared[1])
 
 
@@ -234,30 +234,6 @@ def _signed(bits: str) -> int:
 
 
 def _run(command: list[str], folder: Path, time_limit_s: float) -> str:
-    """Output of a program of Icarus, run in `folder`; ToolError if it fails or takes too long."""
-    log = folder / f"{command[0]}.log"
-    with log.open("wb") as file:
-        try:
-            code = run_group(
-                command,
-                time_limit_s,
-                lambda: None,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        except TimeoutError:
-            raise ToolError(f"icarus: {command[0]} did not end within {time_limit_s:g} s; simulate fewer cycles") from None
-        except OSError as error:
-            raise ToolError(f"icarus: {command[0]} cannot be run ({error.strerror}); install it again") from None
-    output = log.read_text(errors="replace")
-    if code:
-        raise ToolError(f"icarus: {command[0]} ended with {code}: {_last_line(output)}")
-    return output
-
-
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it printed nothing"])[-1][:300]
+    """Output of a program of Icarus, run in `folder`."""
+    tool = f"icarus: {command[0]}"
+    return run(command, tool=tool, install=_INSTALL, time_limit_s=time_limit_s, if_too_long="simulate fewer cycles", cwd=folder)

@@ -1,4 +1,4 @@
-"""One step of cocotb's runner in a process of its own: `python -m sim.launch JOB`.
+"""One step of cocotb's runner in a process of its own: `python sim/launch.py JOB`.
 
 A separate process, because cocotb's runner reads and ends its surroundings (the environment, `sys.exit`) and knows no time
 limit; its parent, `sim.runner`, has one, and ends the whole group of processes. Should the parent die first, in whatever way,

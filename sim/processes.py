@@ -1,4 +1,8 @@
-"""Programs in process groups of their own, with a time limit; none outlives the call that started it."""
+"""External programs as child processes: a time limit, one clear line when they fail, and none left behind.
+
+Every child leads a process group of its own, so that what it started itself (Yosys starts ABC) ends with it, be it by the
+time limit, by an error, or by an interrupt of this process.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,41 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from golden import ToolError
 
-__all__ = ["ask", "run_group"]
+__all__ = ["children_end_with_us", "last_error", "run", "run_group"]
 
 _POLL_S = 0.05
+_running: set[subprocess.Popen[bytes]] = set()
+_lock = threading.Lock()
 
 
-def run_group(command: list[str], limit_s: float, each_poll: Callable[[], Any], **options: Any) -> int:
+def run_group(
+    command: Sequence[str], time_limit_s: float, each_poll: Callable[[], object] = lambda: None, **options: Any
+) -> int:
     """Exit code of `command`; `each_poll` is called while it runs, `options` go to `subprocess.Popen`.
 
-    After `limit_s` seconds, and on any exception (Ctrl-C among them), the whole group is killed.
+    After `time_limit_s` seconds, and on any exception (Ctrl-C among them), the whole group is killed.
 
     Raises
     ------
+    OSError
+        If the command cannot be started.
     TimeoutError
-        If the command took longer than `limit_s`.
+        If it took longer than `time_limit_s`.
     """
-    deadline = time.monotonic() + limit_s
-    child = subprocess.Popen(command, start_new_session=True, **options)
+    deadline = time.monotonic() + time_limit_s
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
     try:
+        with _lock:
+            _running.add(child)
         while True:
             try:
                 return child.wait(_POLL_S)
@@ -39,23 +53,77 @@ def run_group(command: list[str], limit_s: float, each_poll: Callable[[], Any], 
                 if time.monotonic() > deadline:
                     raise TimeoutError from None
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        with _lock:
+            _running.discard(child)
+        _kill(child)
         child.wait()
 
 
-def ask(command: list[str], environment: Mapping[str, str], limit_s: float) -> str:
-    """The first line that `command` prints, its `environment` added to this process's; ToolError if it gives none."""
-    with tempfile.TemporaryFile() as output:
-        options = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+def run(
+    command: Sequence[str],
+    *,
+    tool: str,
+    install: str,
+    time_limit_s: float,
+    if_too_long: str,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run `command`, `environment` added to that of this process; returns what it printed (stdout and stderr together).
+
+    Raises
+    ------
+    ToolError
+        One line that begins with `tool`: if the program cannot be started (it ends with `install`, the way out), if it takes
+        longer than the time limit (it ends with `if_too_long`), or if it fails, with the last error line that it printed.
+    """
+    with tempfile.TemporaryFile() as printed:
         try:
-            code = run_group(command, limit_s, lambda: None, env=os.environ | dict(environment), **options)
+            code = run_group(
+                command,
+                time_limit_s,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env=os.environ | dict(environment or {}),
+            )
         except TimeoutError:
-            raise ToolError(f"{command[0]} did not answer within {limit_s:g} s; check it with '{' '.join(command)}'") from None
+            raise ToolError(f"{tool}: no result within {time_limit_s:g} s, ended; {if_too_long}") from None
+        except FileNotFoundError:
+            raise ToolError(f"{tool}: {command[0]!r} not found; {install}") from None
         except OSError as error:
-            raise ToolError(f"{command[0]} cannot be run ({error.strerror}); install it again") from None
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
-    if code or not lines:
-        raise ToolError(f"{command[0]} does not work ('{' '.join(command)}' ends with {code}); install it again")
-    return lines[0].strip()
+            raise ToolError(f"{tool}: {command[0]!r} cannot be started ({error.strerror}); {install}") from None
+        printed.seek(0)
+        output = printed.read().decode(errors="replace")
+    if code:
+        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise ToolError(f"{tool}: failed ({ended}): {last_error(output) or f'it printed nothing; {install}'}")
+    return output
+
+
+@contextmanager
+def children_end_with_us() -> Iterator[None]:
+    """Around work in threads: when the block is left by an exception, Ctrl-C included, every child is ended at once.
+
+    An interrupt reaches the main thread only, while the children are awaited in others.
+    """
+    try:
+        yield
+    except BaseException:
+        with _lock:
+            for child in _running:
+                _kill(child)
+        raise
+
+
+def last_error(output: str) -> str:
+    """The line of a program's output that says most about a failure: the last with "error" in it, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or [""])[-1][:300]
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the child's group."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

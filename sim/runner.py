@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 
 import golden
 from golden import DintError, InputError, MacConfig, ToolError
+from golden.artifacts import replacing
 
 from .processes import run_group
 from .simulators import Simulator
@@ -32,6 +33,8 @@ from .stimulus import Stimulus
 __all__ = ["WAVE_SUFFIXES", "Counts", "Design", "SimulationMismatch", "build"]
 
 WAVE_SUFFIXES = {"icarus": (".vcd", ".fst"), "verilator": (".vcd",)}
+# Run as a file: as a module of this package it would import numpy first, which takes longer than a short simulation.
+_LAUNCH = Path(__file__).with_name("launch.py")
 # What cocotb or a simulator would take from the surroundings, and what would make a run depend on them.
 _NOT_INHERITED = ("COCOTB_", "GPI_", "PYGPI_", "PYTEST_", "SIM_CMD_", "WAVES", "GUI", "PYTHONPATH", "VERILATOR_", "IVERILOG_")
 
@@ -159,7 +162,7 @@ class Design:
         environment: Mapping[str, str] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Run `sim.launch` in a process group of its own; whatever ends this function ends the group."""
+        """Run `launch.py` in a process group of its own; whatever ends this function ends the group."""
         log, job = folder / f"{step}.log", folder / f"{step}.json"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         # Where this package is, and where the interpreter that runs it looks, whatever the current directory.
@@ -171,12 +174,11 @@ class Design:
         with (folder / f"{step}.launch.log").open("wb") as output:
             try:
                 code = run_group(
-                    [sys.executable, "-m", "sim.launch", str(job)],
+                    [sys.executable, "-P", str(_LAUNCH), str(job)],
                     self.time_limit_s,
                     lambda: on_progress and on_progress(_progress(folder)),
                     cwd=folder,
                     env=inherited,
-                    stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=(alive,),
@@ -236,11 +238,8 @@ def _last_words(log: Path) -> str:
 
 def _move(source: Path, target: Path) -> None:
     """Move across file systems, whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
     except OSError as error:
         raise InputError(f"--waves {target}: cannot be written ({error.strerror}); name another file") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from golden import InputError, ToolError
 
-from .processes import ask
+from .processes import run
 
 __all__ = ["SIMULATORS", "Simulator", "find_simulator"]
 
@@ -58,7 +58,7 @@ def _find_icarus(time_limit_s: float) -> Simulator:
     for program in ("iverilog", "vvp"):
         if shutil.which(program) is None:
             raise ToolError(f"icarus: {program} is not on PATH; install it (apt install iverilog) or use --simulator verilator")
-    first_line = ask(["iverilog", "-V"], {}, time_limit_s)
+    first_line = _first_line(["iverilog", "-V"], {}, time_limit_s)
     return Simulator("icarus", first_line.partition(" (")[0])
 
 
@@ -84,7 +84,18 @@ def _find_verilator(time_limit_s: float) -> Simulator:
     for program in ("perl", "make", "g++"):
         if shutil.which(program) is None:
             raise ToolError(f"verilator: it needs {program}, which is not on PATH; apt install {program}, or use icarus")
-    told = ask(["verilator", "--version"], environment, time_limit_s)
+    told = _first_line(["verilator", "--version"], environment, time_limit_s)
     # The wheel's own answer names a build date, not a version.
     version = f"Verilator {metadata.version('verilator')}" if environment else told.partition(" rev ")[0]
     return Simulator("verilator", version, environment)
+
+
+def _first_line(command: list[str], environment: Mapping[str, str], time_limit_s: float) -> str:
+    """What a program says of itself, its `environment` added to this process's."""
+    tool, again = " ".join(command), "install it again"
+    printed = run(
+        command, tool=tool, install=again, time_limit_s=time_limit_s, if_too_long=again, environment=environment
+    ).strip()
+    if not printed:
+        raise ToolError(f"{tool}: it printed nothing; {again}")
+    return printed.splitlines()[0].strip()

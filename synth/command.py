@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,8 @@ def synthesize(
     InputError
         If an option, the kit, a Liberty file or the operand file cannot be used.
     ToolError
-        If a tool is missing or fails; and, after the files are written, if the netlist does not close at `period_ns`.
+        If a tool is missing or fails; and if no netlist closes at `period_ns`, with the slack of the best: then nothing is
+        written, and an earlier result stays.
     """
     config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
     if period_ns is not None and not 0 < period_ns < float("inf"):
@@ -93,15 +95,16 @@ def synthesize(
             from .flow import synthesize as search
 
             mapped = search(config, kit, period_ns, cache, jobs, advance)
+            if period_ns is not None and not mapped.closes(period_ns):
+                raise ToolError(
+                    f"--period {period_ns:g} ns is not met by {config.name} on {kit.name}: the best slack found is "
+                    f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more "
+                    f"(nothing was written to {out})"
+                )
             metrics = _files(scratch, config, kit, mapped, period_ns, given, cycles, seed, cache, advance)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")
-    if metrics["timing__setup__ws"] < 0:
-        raise ToolError(
-            f"{config.name} does not close at --period {period_ns:g} ns on {kit.name}: the best found needs "
-            f"{mapped.delay_ns:.4g} ns; the files in {out} are of that netlist, without energy"
-        )
     return metrics
 
 
@@ -202,8 +205,6 @@ def _files(
             "delays": sha256_file(sdf),
         },
     }
-    if not mapped.closes(period):
-        return metrics
     name = config.weight_format.name
     source = "opt" if operands is not None else "uniform"
     tasks = [(mapped, source, "sdf"), (mapped, source, "zero-delay")]
@@ -229,22 +230,20 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     table = Table(title=f"{metrics['design']} on {kit.name} ({kit.corner})", show_header=False, box=None, title_justify="left")
     table.add_row("area", f"{metrics['design__instance__area']:.6g} um2", f"{metrics['design__instance__count']} cells")
     slack, period = metrics["timing__setup__ws"], metrics["clock__period"]
-    color = "green" if slack >= 0 else "red"
     table.add_row(
         "critical path",
         f"{metrics['timing__critical_path__delay']:.4g} ns",
-        f"[{color}]slack {slack:.4g} ns at {period:.4g} ns[/]",
+        f"[green]slack {slack:.4g} ns at {period:.4g} ns[/]",
     )
-    if "energy__per_mac" in metrics:
-        energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]
-        table.add_row(
-            "energy per MAC",
-            f"{_femto(energy)}",
-            f"{_femto(still)} without glitches; operands: {metrics['activity__operands']}",
-        )
-        table.add_row(
-            "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
-        )
+    energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]
+    table.add_row(
+        "energy per MAC",
+        f"{_femto(energy)}",
+        f"{_femto(still)} without glitches; operands: {metrics['activity__operands']}",
+    )
+    table.add_row(
+        "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
+    )
     for part, area in metrics["design__instance__area__by_part"].items():
         table.add_row(f"  {part}", f"{area:.6g} um2", "")
     return table

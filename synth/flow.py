@@ -13,10 +13,10 @@ from pathlib import Path
 
 from golden import MacConfig
 from golden.errors import InputError
+from sim.processes import children_end_with_us
 
 from .mapping import DEFAULT_CACHE, Mapped, map_design, verilog_of
 from .pdk import Pdk
-from .process import children_end_with_us
 from .recipe import Recipe
 
 __all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "recovery_recipes", "smallest", "synthesize"]

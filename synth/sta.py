@@ -16,8 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from golden.errors import InputError, ToolError
-
-from . import process
+from sim.processes import run
 
 __all__ = ["CLOCK", "TIMEOUT_S", "Timing", "analyze", "version", "write_sdf"]
 
@@ -41,7 +40,7 @@ class Timing:
 @lru_cache(maxsize=1)
 def version() -> str:
     """Version of OpenSTA. `ToolError` if it is missing."""
-    return process.run(["sta", "-version"], tool="OpenSTA", hint=_HINT, timeout_s=20).strip().split()[0]
+    return _sta(["-version"], 20).strip().split()[0]
 
 
 def available() -> bool:
@@ -120,12 +119,22 @@ def _run(commands: list[str]) -> str:
         script = Path(name) / "run.tcl"
         # OpenSTA prints some errors and goes on; Tcl errors end the script, and the last line shows that it was reached.
         script.write_text("\n".join([*commands, 'puts "dint: done"', "exit"]) + "\n")
-        command = ["sta", "-no_splash", "-exit", str(script)]
-        log = process.run(command, tool="OpenSTA", hint=_HINT, timeout_s=TIMEOUT_S, cwd=Path(name))
+        log = _sta(["-no_splash", "-exit", str(script)], TIMEOUT_S, Path(name))
     problems = [line.strip() for line in log.splitlines() if re.match(r"\s*Error:|.*(module|cell) \S+ not found", line)]
     if problems or "dint: done" not in log:
         raise ToolError(f"OpenSTA: {(problems[:1] or log.strip().splitlines() or ['it printed nothing'])[-1][:300]}")
     return log
+
+
+def _sta(arguments: list[str], time_limit_s: float, cwd: Path | None = None) -> str:
+    return run(
+        ["sta", *arguments],
+        tool="OpenSTA",
+        install=_HINT,
+        time_limit_s=time_limit_s,
+        if_too_long="the design may be too large for this limit",
+        cwd=cwd,
+    )
 
 
 def _number(log: str, pattern: str) -> float | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.errors import ToolError
+from sim.processes import run
 
-from . import process
 from .pdk import Pdk
 from .recipe import Recipe, after_full_adders, before_full_adders, map_files
 
@@ -120,7 +120,16 @@ def equivalent(verilog: str, netlist: str, top: str, liberty: Sequence[Path], ti
 
 
 def _run(arguments: list[str], work: Path, timeout_s: float) -> str:
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PROJECT), environment.get("PYTHONPATH", ""))))
-    environment["TMPDIR"] = str(work)  # what an ended ABC leaves behind goes with it
-    return process.run([sys.executable, *arguments], tool="Yosys", hint=_HINT, timeout_s=timeout_s, cwd=work, env=environment)
+    environment = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH", "")))),
+        "TMPDIR": str(work),  # what an ended ABC leaves behind goes with it
+    }
+    return run(
+        [sys.executable, *arguments],
+        tool="Yosys",
+        install=_HINT,
+        time_limit_s=timeout_s,
+        if_too_long="the design may be too large for this limit",
+        cwd=work,
+        environment=environment,
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -94,11 +97,32 @@ def test_write_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("golden.artifacts.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(InputError, match=rf"^{path}: cannot be written \(No space left on device\); free some space"):
         write_file(path, "more")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert path.read_bytes() == b"bytes"
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path, monkeypatch):
+    path, both, write = tmp_path / "x", threading.Barrier(2), Path.write_bytes
+
+    def slowly(temporary, data):
+        write(temporary, data[:1000])
+        both.wait(10)  # both files are half written now
+        written = write(temporary, data)
+        both.wait(10)  # both are whole, and neither is renamed
+        return written
+
+    monkeypatch.setattr("golden.artifacts.Path.write_bytes", slowly)
+    texts = ["a" * 5000, "b" * 9000]
+    with ThreadPoolExecutor(2) as pool:
+        for writing in [pool.submit(write_file, path, text) for text in texts]:
+            writing.result()
+    assert path.read_text() in texts
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # what the umask gives
 
 
 @pytest.mark.parametrize("writer", [write_file, lambda path, text: path.write_text(text)], ids=["write_file", "write_text"])

@@ -11,6 +11,7 @@ import torch
 from transformers import OPTConfig, OPTForCausalLM
 
 from pipeline.main_job import ROOT, main_job
+from report.verification import verification
 from synth.search import Effort
 
 LITTLE = Effort(keep=1.05, fast=1, adders=(), recover=1, cycles=((64, 64),), samples=2)
@@ -60,6 +61,8 @@ def test_from_the_model_to_the_page_and_again(model: Path, tmp_path: Path, capsy
     page = index.read_text()
     assert "Widths: INT8 32 bits" in page or "INT8 32 bits" in page
     results = json.loads((out / "results.json").read_text())
+    assert verification(results)["incomplete"] == []  # every winner was simulated at RTL and at gate level
+    assert {run["level"] for run in results["simulations"]} == {"rtl"}
     known = {entry["artefact"] for entry in results["provenance"]}
     assert all(source in known for entry in results["provenance"] for source in entry["made_from"])
     assert f"Page: {index}" in capsys.readouterr().out.replace("\n", "")

@@ -48,6 +48,7 @@ def stage(folder: Path, name: str, **files: bytes) -> Stage:
 def chain(tmp_path: Path) -> list[dict[str, Any]]:
     """Provenance of two formats on one PDK: INT8 wins with a netlist of the generated Verilog, dINT4 with another text."""
     verilog = b"module mac; endmodule\n"
+    same = hashlib.sha256(verilog).hexdigest()
     quantized = {}
     for number_format in (INT8, DINT4):
         name = number_format.name
@@ -57,7 +58,12 @@ def chain(tmp_path: Path) -> list[dict[str, Any]]:
         )
         made_operands(number_format).save(tmp_path / f"q-{name}" / "operands.npz")
     units = stage(tmp_path / "units", "generate", mac_int8_x1__v=verilog, mac_dint4_x1__v=verilog)
-    simulated = [stage(tmp_path / f"s-{name}", f"simulate {name} x1", simulation__json=b"[]") for name in quantized]
+    runs = {name: {"design": f"mac_{name}_x1", "format": name, "verilog_sha256": same} for name in quantized}
+    runs["compared designs"] = runs["dint4"] | {"verilog_sha256": "other"}
+    simulated = [
+        stage(tmp_path / f"s-{name}", f"simulate {name}", simulation__json=json.dumps([run]).encode())
+        for name, run in runs.items()
+    ]
     designs = [
         {
             "design": f"mac_{name}_x1",
@@ -68,7 +74,7 @@ def chain(tmp_path: Path) -> list[dict[str, Any]]:
             "area_um2": area,
             "objective": "area",
             "netlist_sha256": f"{name}{area}",
-            "verilog_sha256": hashlib.sha256(verilog).hexdigest() if name == "int8" else "other",
+            "verilog_sha256": same if name == "int8" else "other",
         }
         for name, best in AREA.items()
         for area in (best, best + 50)
@@ -104,6 +110,8 @@ def test_winners_are_linked_to_their_verilog_and_library(chain: list[dict[str, A
     assert links["mac_int8_x1.v"]["sha256"] == hashlib.sha256(b"module mac; endmodule\n").hexdigest()
     assert dint4["made_from"] == ["mac_dint4_x1.v as synthesized", "osu018 Liberty 1"]
     assert links["mac_dint4_x1.v as synthesized"]["sha256"] == "other"
+    assert links["simulate int8"]["made_from"] == ["int8/operands.npz", "mac_int8_x1.v"]
+    assert links["simulate compared designs"]["made_from"] == ["dint4/operands.npz", "mac_dint4_x1.v as synthesized"]
     assert links["osu018 Liberty 1"]["sha256"] == "11be"
     assert set(netlists) < set(links["compare osu018"]["made_from"])
 

@@ -264,16 +264,29 @@ def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     assert changed["kl"].split(":")[0] in page_text
 
 
-def test_compared_designs_without_an_rtl_bench_are_named(results: dict[str, Any]) -> None:
-    assert verification.verification(results)["gate_only_winners"] == []
-    assert "Every compared design was also in the RTL benches" in page.render(results)
-    results["simulations"] = [run for run in results["simulations"] if (run["format"], run["lanes"]) != ("dint4", 16)]
+def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(results: dict[str, Any]) -> None:
+    assert verification.verification(results)["incomplete"] == []
+    assert "Every design that stands for a side of a comparison was simulated at both levels" in page.render(results)
+    results["simulations"] = [run for run in results["simulations"] if run["design"] != "mac_dint4_x16"]
     found = verification.verification(results)
-    sums = sum(run["sums_compared"] for run in results["energies"] if (run["format"], run["lanes"]) == ("dint4", 16))
-    assert found["gate_only_winners"] == [f"dINT4 digit-grid, 16 lanes: {sums:,} sums at gate level"]
-    assert found["gate_only_winners"][0] in page.render(results)
-    (entry,) = (entry for entry in found["coverage"] if (entry["format"], entry["lanes"]) == ("dint4", 16))
-    assert entry == {"format": "dint4", "architecture": "digit-grid", "lanes": 16, "rtl": None, "gate": sums, "winner": True}
+    sums = sum(run["sums_compared"] for run in results["energies"] if run["design"] == "mac_dint4_x16")
+    assert found["incomplete"] == [f"mac_dint4_x16 (digit-grid): not simulated at RTL, {sums:,} sums at gate level"]
+    assert found["incomplete"][0] in page.render(results)
+    (entry,) = (entry for entry in found["coverage"] if entry["design"] == "mac_dint4_x16")
+    assert (entry["format"], entry["architecture"], entry["lanes"]) == ("dint4", "digit-grid", 16)
+    assert (entry["rtl"], entry["gate"], entry["winner"]) == (None, sums, True)
+
+
+def test_two_designs_of_one_architecture_are_told_apart(results: dict[str, Any]) -> None:
+    """A simulation of one says nothing about the other."""
+    for entry in (*results["designs"], *results["energies"]):
+        if entry["design"] == "mac_dint4_x16":
+            entry["design"] = "mac_dint4_x16_other"
+    found = {entry["design"]: entry for entry in verification.verification(results)["coverage"]}
+    assert found["mac_dint4_x16_other"]["rtl"] is None
+    assert found["mac_dint4_x16"]["gate"] is None
+    assert found["mac_dint4_x16"]["rtl"]
+    assert [found[name]["winner"] for name in ("mac_dint4_x16", "mac_dint4_x16_other")] == [False, True]
 
 
 def test_rendered_again_from_its_own_results(

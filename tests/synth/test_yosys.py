@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from golden import DINT4, MacConfig
 from golden.errors import ToolError
 from hdl.verilog import generate
-from synth import liberty, liberty_text, process, yosys
+from synth import liberty, liberty_text, yosys
 from synth.pdk import Pdk, find
 from synth.recipe import ADDERS, Recipe
 
@@ -121,41 +120,6 @@ def test_an_error_is_one_line(text: str, kit: Pdk, plain: tuple[Path, ...]) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_time_limit_ends_the_whole_group(kit: Pdk, plain: tuple[Path, ...]) -> None:
+def test_time_limit(kit: Pdk, plain: tuple[Path, ...]) -> None:
     with pytest.raises(ToolError, match=r"no result within 0\.05 s"):
         yosys.map_verilog(ADDER, "top", kit, plain, Recipe(), timeout_s=0.05)
-    with pytest.raises(ToolError, match="no result within"):
-        process.run(["sh", "-c", "sleep 987.25 & wait"], tool="sh", hint="", timeout_s=0.2)
-    assert "sleep 987.25" not in subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
-
-
-def test_missing_program_names_the_way_out() -> None:
-    with pytest.raises(ToolError, match=r"tool: 'no-such-program' not found; install it"):
-        process.run(["no-such-program"], tool="tool", hint="install it", timeout_s=1)
-
-
-def test_an_exception_ends_children_in_other_threads() -> None:
-    import threading
-    import time
-
-    outcome: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            process.run(["sleep", "986.5"], tool="sleep", hint="", timeout_s=60)
-        except ToolError as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-
-    def interrupted() -> None:
-        with process.children_end_with_us():
-            thread.start()
-            time.sleep(0.3)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert "signal 9" in str(outcome[0])
