@@ -206,7 +206,7 @@ def _files(
         return metrics
     name = config.weight_format.name
     source = "opt" if operands is not None else "uniform"
-    tasks = [(mapped, source, "sdf"), (mapped, source, "zero-delay")]
+    tasks = [(mapped, source, "streaming", "sdf"), (mapped, source, "streaming", "zero-delay")]
     available = {name: operands} if operands is not None else {}
     glitching, quiet = measure_all(tasks, kit, period, "", available, cycles, seed, cache, 1, advance)
     facts = glitching.facts

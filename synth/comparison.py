@@ -34,7 +34,7 @@ from .flow import (
     smallest,
 )
 from .mapping import DEFAULT_CACHE, Mapped, area_by_part
-from .measuring import Measurement, measure_all, standard_error
+from .measuring import Measurement, Task, measure_all, standard_error
 from .pdk import Pdk
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "Effort", "compare"]
@@ -216,7 +216,7 @@ def _measure(
     """Step 4: every architecture by one sample; the best two of each format by more, without delays, and uniform."""
     cycles = effort.cycles_for(case.lanes)
 
-    def measure(tasks: list[tuple[Mapped, str, str]], kind: str, samples: int) -> list[Measurement]:
+    def measure(tasks: list[Task], kind: str, samples: int) -> list[Measurement]:
         period_ns = _period(case, kind)
         return measure_all(tasks, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
 
@@ -225,7 +225,9 @@ def _measure(
 
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
         netlists = _netlists(case, kind)
-        done = measure([(mapped, source_of(mapped), "sdf") for best in netlists.values() for mapped in best], kind, 1)
+        done = measure(
+            [(mapped, source_of(mapped), STREAMING, "sdf") for best in netlists.values() for mapped in best], kind, 1
+        )
         finalists = {
             mapped.netlist_sha256: mapped
             for best in filter(None, netlists.values())
@@ -233,9 +235,9 @@ def _measure(
             if mapped
         }
         case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
-        case.measurements += measure([(m, source_of(m), "sdf") for m in finalists.values()], kind, effort.samples)
-        others = [(mapped, source_of(mapped), "zero-delay") for mapped in finalists.values()]
-        others += [(mapped, "uniform", "sdf") for mapped in finalists.values() if source_of(mapped) == "opt"]
+        case.measurements += measure([(m, source_of(m), STREAMING, "sdf") for m in finalists.values()], kind, effort.samples)
+        others = [(mapped, source_of(mapped), STREAMING, "zero-delay") for mapped in finalists.values()]
+        others += [(mapped, "uniform", STREAMING, "sdf") for mapped in finalists.values() if source_of(mapped) == "opt"]
         case.measurements += measure(others, kind, 1)
 
 
@@ -249,7 +251,7 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
                 if mapped.netlist_sha256 not in listed:
                     listed.add(mapped.netlist_sha256)
                     results["designs"].append(_design(case, mapped, kind, split=mapped == _best(best)))
-    results["energies"] += [measurement.describe(STREAMING) for measurement in case.measurements]
+    results["energies"] += [measurement.describe() for measurement in case.measurements]
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
         for reference in (BASELINE, REFERENCE):
             results["comparisons"] += _comparisons(case, kind, reference)

@@ -12,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from golden import MacConfig, Operands
+from golden import Operands
 from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from sim.workload import UNIFORM, workload
 
 from . import sta
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
-__all__ = ["Measurement", "measure_all", "standard_error", "stimulus_for"]
+__all__ = ["Measurement", "Task", "measure_all", "standard_error"]
+
+Task = tuple[Mapped, str, str, str]
+"""A netlist, source and dataflow of its operands (`sim.workload`), and "sdf" or "zero-delay"."""
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe", "yosys", "yosys_child", "bench", "runner"}
@@ -27,11 +31,12 @@ _INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe"
 
 @dataclass(frozen=True)
 class Measurement:
-    """Energy of one netlist with one kind of operands and activity."""
+    """Energy of one netlist with one workload and kind of activity."""
 
     mapped: Mapped
     kind: str  # which comparison it belongs to
-    source: str  # "opt" or "uniform"
+    source: str  # of the operands: "opt", "opt-fc2" or "uniform"
+    dataflow: str  # "streaming" or "weights-held"
     activity: str  # "sdf" or "zero-delay"
     facts: Mapping[str, Any]  # means over the samples
     samples_j: tuple[float, ...]  # energy per MAC of each sample
@@ -56,14 +61,13 @@ class Measurement:
         """Standard error of the energy per MAC over the samples of operands, in J; None for a single sample."""
         return standard_error(self.samples_j)
 
-    def describe(self, dataflow: str) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Plain data."""
         design = self.mapped.describe()
         names = ("design", "pdk", "format", "architecture", "lanes", "netlist_sha256")
         spread = {"samples": len(self.samples_j), "energy_per_mac_standard_error_j": self.standard_error_j}
-        return (
-            {name: design[name] for name in names} | dict(self.facts) | spread | {"operands": self.source, "dataflow": dataflow}
-        )
+        conditions = {"operands": self.source, "dataflow": self.dataflow}
+        return {name: design[name] for name in names} | dict(self.facts) | spread | conditions
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -71,17 +75,8 @@ def standard_error(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def stimulus_for(config: MacConfig, operands: Operands | None, cycles: int, seed: int) -> Any:
-    """The operands of the quantized model, or uniform ones."""
-    from sim.stimulus import Stimulus
-
-    if operands is None:
-        return Stimulus.uniform(config, cycles, seed)
-    return Stimulus.excerpts(operands, config, cycles, seed)
-
-
 def measure_all(
-    tasks: Sequence[tuple[Mapped, str, str]],
+    tasks: Sequence[Task],
     pdk: Pdk,
     period_ns: float,
     kind: str,
@@ -93,24 +88,25 @@ def measure_all(
     advance: Callable[[str], None] | None = None,
     samples: int = 1,
 ) -> list[Measurement]:
-    """Measure every task (netlist, "opt" or "uniform", "sdf" or "zero-delay") at `period_ns`, in order.
+    """Measure every task at `period_ns`, in order.
 
-    Each of the `samples` has operands and a simulation of its own; sample i of every netlist has operands from the same
-    places of the model.
+    Each of the `samples` has operands and a simulation of its own, `cycles` long; sample i of every netlist has operands from
+    the same places of the model. `operands` holds those of the model by format.
 
     Raises
     ------
     InputError, ToolError
-        As `synth.energy.measure`: a wrong sum, delays that do not apply, too few nets with activity.
+        As `sim.workload.workload` and `synth.energy.measure`: operands that are missing, a wrong sum, delays that do not apply,
+        too few nets with activity.
     """
     from joblib import Parallel, delayed
 
     calls = []
-    for mapped, source, activity in tasks:
+    for mapped, source, dataflow, activity in tasks:
         sdf = delays(mapped, pdk) if activity == "sdf" else None
-        given = operands[mapped.config.weight_format.name] if source == "opt" else None
+        given = None if source == UNIFORM else operands.get(mapped.config.weight_format.name)
         for sample in range(samples):
-            stimulus = stimulus_for(mapped.config, given, cycles, 1000 * seed + sample)
+            stimulus = workload(mapped.config, source, dataflow, given, cycles, 1000 * seed + sample)
             key = sha256_of(
                 {
                     "netlist": mapped.netlist_sha256,
@@ -126,12 +122,12 @@ def measure_all(
     # Processes, since reading waveforms is work for Python.
     measured = iter(Parallel(jobs if len(calls) > 1 else 1, return_as="generator")(delayed(_measure)(*call) for call in calls))
     results: list[Measurement] = []
-    for mapped, source, activity in tasks:
+    for mapped, source, dataflow, activity in tasks:
         found = [next(measured) for _ in range(samples)]
         energies = tuple(float(facts["energy_per_mac_j"]) for facts in found)
-        results.append(Measurement(mapped, kind, source, activity, _mean(found), energies))
+        results.append(Measurement(mapped, kind, source, dataflow, activity, _mean(found), energies))
         if advance is not None:
-            advance(f"{pdk.name} {mapped.design}: {source}, {activity}")
+            advance(f"{pdk.name} {mapped.design}: {source}, {dataflow}, {activity}")
     return results
 
 
