@@ -185,6 +185,7 @@ RESULTS: dict[str, Any] = {
             "sums_compared": COUNT,
             "samples": IfThere(COUNT),
             "energy_per_mac_standard_error_j": IfThere(FIGURE),
+            "energy_per_mac_confidence_95_j": IfThere(FIGURE),
         }
     ],
     "comparisons": [
@@ -200,6 +201,7 @@ RESULTS: dict[str, Any] = {
             "area_ratio": FIGURE,
             "energy_ratio": FIGURE,
             "energy_ratio_standard_error": IfThere(FIGURE),
+            "energy_ratio_confidence_95": IfThere(FIGURE),
             "operands": TEXT_OR_NULL,
             "dataflow": TEXT_OR_NULL,
             "activity": OneOf(("sdf", "zero-delay"), null=True),

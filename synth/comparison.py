@@ -34,7 +34,7 @@ from .flow import (
     smallest,
 )
 from .mapping import DEFAULT_CACHE, Mapped, area_by_part
-from .measuring import Measurement, Task, measure_all, standard_error
+from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "Effort", "compare"]
@@ -327,6 +327,8 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
             if len(sides) < 2:
                 continue
             baseline, candidate = sides
+            # Sample by sample, since both sides' operands come from the same places of the model.
+            ratios = [a / b for a, b in zip(*samples, strict=False)]
             rows.append(
                 {
                     "pdk": case.workshop.pdk.name,
@@ -339,8 +341,8 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
                     "candidate": candidate,
                     "area_ratio": baseline["area_um2"] / candidate["area_um2"],
                     "energy_ratio": baseline["energy_per_mac_j"] / candidate["energy_per_mac_j"],
-                    # Sample by sample, since both sides' operands come from the same places of the model.
-                    "energy_ratio_standard_error": standard_error([a / b for a, b in zip(*samples, strict=False)]),
+                    "energy_ratio_standard_error": standard_error(ratios),
+                    "energy_ratio_confidence_95": confidence_95(ratios),
                     "operands": source,
                     "dataflow": STREAMING,
                     "activity": activity,

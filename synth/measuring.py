@@ -20,7 +20,7 @@ from . import sta
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
-__all__ = ["Measurement", "Task", "measure_all", "standard_error"]
+__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "standard_error"]
 
 Task = tuple[Mapped, str, str, str]
 """A netlist, source and dataflow of its operands (`sim.workload`), and "sdf" or "zero-delay"."""
@@ -61,11 +61,20 @@ class Measurement:
         """Standard error of the energy per MAC over the samples of operands, in J; None for a single sample."""
         return standard_error(self.samples_j)
 
+    @property
+    def confidence_95_j(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the energy per MAC, in J; None for a single sample."""
+        return confidence_95(self.samples_j)
+
     def describe(self) -> dict[str, Any]:
         """Plain data."""
         design = self.mapped.describe()
         names = ("design", "pdk", "format", "architecture", "lanes", "netlist_sha256")
-        spread = {"samples": len(self.samples_j), "energy_per_mac_standard_error_j": self.standard_error_j}
+        spread = {
+            "samples": len(self.samples_j),
+            "energy_per_mac_standard_error_j": self.standard_error_j,
+            "energy_per_mac_confidence_95_j": self.confidence_95_j,
+        }
         conditions = {"operands": self.source, "dataflow": self.dataflow}
         return {name: design[name] for name in names} | dict(self.facts) | spread | conditions
 
@@ -73,6 +82,39 @@ class Measurement:
 def standard_error(values: Sequence[float]) -> float | None:
     """Standard error of the mean of independent `values`; None for fewer than two."""
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def confidence_95(values: Sequence[float]) -> float | None:
+    """Half the width of the 95 % confidence interval of the mean of independent `values`; None for fewer than two.
+
+    By Student's t distribution, as for normally distributed values of unknown variance. For a ratio of two netlists, `values`
+    are the ratios sample by sample, since both sides' operands come from the same places.
+    """
+    error = standard_error(values)
+    return None if error is None else _student_t(0.95, len(values) - 1) * error
+
+
+def _student_t(probability: float, degrees: int) -> float:
+    """The t that |T| stays below with `probability`, for `degrees` of freedom.
+
+    The distribution in closed form: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 (odd degrees) and 26.7.4
+    (even), with theta = arctan(t / sqrt(degrees)); it is solved for theta by bisection.
+    """
+
+    def within(theta: float) -> float:
+        sine, cosine = math.sin(theta), math.cos(theta)
+        odd = degrees % 2
+        term, total = (cosine if odd else 1.0), 0.0
+        for k in range(2 if not odd else 3, degrees + 1, 2):
+            total += term
+            term *= cosine**2 * (k - 1) / k
+        return 2 / math.pi * (theta + sine * total) if odd else sine * total
+
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < probability else (low, middle)
+    return math.sqrt(degrees) * math.tan(low)
 
 
 def measure_all(
