@@ -1,5 +1,7 @@
 """Energy per MAC: gate-level simulation of a mapped netlist with given operands, and the power of what happened there.
 
+Beside it `assume`, the power at the activities that tools assume by default.
+
 What a figure includes: every cell of the netlist, that is decoders, partial products, compressor, final adder, accumulator and,
 in a pipelined unit, operand registers; the internal power of the flip-flops' clock pins in every cycle; glitches, if delays are
 given; leakage over the clock period. What it does not include: wires and their capacitance, the clock tree, whatever
@@ -21,6 +23,7 @@ from golden.mac import MacConfig
 from sim.gate_level import SCOPE, run_gate_level
 from sim.stimulus import Stimulus
 
+from . import vectorless
 from .activity import read_activity, share_at_delays
 from .boolean import parse
 from .cell_models import cell_models
@@ -30,7 +33,20 @@ from .pdk import Pdk
 from .power import Power, estimate, total
 from .sdf import Delays, for_icarus, read_delays
 
-__all__ = ["FULL_ADDERS", "OTHER_LOGIC", "REGISTERS", "REQUIRED_AT_DELAYS", "Energy", "measure"]
+__all__ = [
+    "FULL_ADDERS",
+    "OTHER_LOGIC",
+    "REGISTERS",
+    "REQUIRED_AT_DELAYS",
+    "SDF",
+    "VECTORLESS",
+    "ZERO_DELAY",
+    "Energy",
+    "assume",
+    "measure",
+]
+
+SDF, ZERO_DELAY, VECTORLESS = "sdf", "zero-delay", "vectorless"
 
 REGISTERS, FULL_ADDERS, OTHER_LOGIC = "registers", "full adders", "other logic"
 
@@ -48,8 +64,8 @@ class Energy:
     leakage_w: float
     period_ns: float
     lanes: int
-    cycles: int  # recorded clock cycles, after the warm-up
-    activity: str  # "sdf" (with delays, glitches count) or "zero-delay"
+    cycles: int  # recorded clock cycles, after the warm-up; 0 without a simulation
+    activity: str  # "sdf" (with delays, glitches count), "zero-delay" or "vectorless" (assumed, no simulation)
     annotated_fraction: float  # of the nets
     at_delays_fraction: float | None  # of output changes, on exact arc delays; None without delays
     sums_compared: int
@@ -152,10 +168,43 @@ def measure(
         period_ns=activity.duration_s / run.cycles * 1e9,
         lanes=config.lanes,
         cycles=run.cycles,
-        activity="zero-delay" if delays is None else "sdf",
+        activity=ZERO_DELAY if delays is None else SDF,
         annotated_fraction=activity.annotated,
         at_delays_fraction=at_delays,
         sums_compared=run.sums_compared,
+        leakage_in_library=library.leakage_in_library,
+        by_part=_by_part(gates, library, powers),
+    )
+
+
+def assume(netlist: Path, top: str, config: MacConfig, library: Library, pdk: Pdk, period_ns: float) -> Energy:
+    """Energy at default activities of all inputs, without operands and simulation (`synth.vectorless`).
+
+    Raises
+    ------
+    InputError
+        If the library has no power tables or lacks a cell, the netlist has other ports, or the period is not positive.
+    ToolError
+        If the activities do not settle.
+    """
+    if not period_ns > 0:
+        raise InputError(f"period is {period_ns:g} ns: it must be positive")
+    gates = read_netlist(netlist, top)
+    _check_ports(netlist, gates, config)
+    rates = vectorless.propagate(gates, library)
+    powers = vectorless.estimate(gates, library, rates, period_ns * 1e-9, pdk.input_transition_ns * 1e-9)
+    whole = total(powers)
+    return Energy(
+        internal_w=whole.internal,
+        switching_w=whole.switching,
+        leakage_w=whole.leakage,
+        period_ns=period_ns,
+        lanes=config.lanes,
+        cycles=0,
+        activity=VECTORLESS,
+        annotated_fraction=1.0,
+        at_delays_fraction=None,
+        sums_compared=0,
         leakage_in_library=library.leakage_in_library,
         by_part=_by_part(gates, library, powers),
     )
