@@ -171,9 +171,9 @@ RESULTS: dict[str, Any] = {
             "lanes": COUNT,
             "netlist_sha256": TEXT,
             "period_ns": FIGURE,
-            "operands": TEXT,
-            "dataflow": TEXT,
-            "activity": OneOf(("sdf", "zero-delay")),
+            "operands": TEXT_OR_NULL,
+            "dataflow": TEXT_OR_NULL,
+            "activity": OneOf(("sdf", "zero-delay", "vectorless")),
             "energy_per_mac_j": FIGURE,
             "power_w": FIGURE,
             "internal_w": FIGURE,
@@ -204,7 +204,7 @@ RESULTS: dict[str, Any] = {
             "energy_ratio_confidence_95": IfThere(FIGURE),
             "operands": TEXT_OR_NULL,
             "dataflow": TEXT_OR_NULL,
-            "activity": OneOf(("sdf", "zero-delay"), null=True),
+            "activity": OneOf(("sdf", "zero-delay", "vectorless"), null=True),
         }
     ],
     "clocks": IfThere(

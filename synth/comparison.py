@@ -216,7 +216,7 @@ def _measure(
     """Step 4: every architecture by one sample; the best two of each format by more, without delays, and uniform."""
     cycles = effort.cycles_for(case.lanes)
 
-    def measure(tasks: list[Task], kind: str, samples: int) -> list[Measurement]:
+    def measure(tasks: Sequence[Task], kind: str, samples: int) -> list[Measurement]:
         period_ns = _period(case, kind)
         return measure_all(tasks, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,16 +15,21 @@ import numpy as np
 
 from golden import Operands
 from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from sim.stimulus import Stimulus
 from sim.workload import UNIFORM, workload
 
-from . import sta
+from . import energy, liberty, sta
+from .energy import OWN_ENGINE, SDF, VECTORLESS
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
 __all__ = ["Measurement", "Task", "confidence_95", "measure_all", "standard_error"]
 
-Task = tuple[Mapped, str, str, str]
-"""A netlist, source and dataflow of its operands (`sim.workload`), and "sdf" or "zero-delay"."""
+Task = tuple[Mapped, str | None, str | None, str]
+"""A netlist, source and dataflow of its operands (`sim.workload`), and an activity of `synth.energy`.
+
+Vectorless activity has neither source nor dataflow.
+"""
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {"command", "comparison", "flow", "mapping", "polarity", "recipe", "yosys", "yosys_child", "bench", "runner"}
@@ -35,9 +41,9 @@ class Measurement:
 
     mapped: Mapped
     kind: str  # which comparison it belongs to
-    source: str  # of the operands: "opt", "opt-fc2" or "uniform"
-    dataflow: str  # "streaming" or "weights-held"
-    activity: str  # "sdf" or "zero-delay"
+    source: str | None  # of the operands: "opt", "opt-fc2" or "uniform"; None for vectorless activity
+    dataflow: str | None  # "streaming" or "weights-held"
+    activity: str  # "sdf", "zero-delay" or "vectorless"
     facts: Mapping[str, Any]  # means over the samples
     samples_j: tuple[float, ...]  # energy per MAC of each sample
 
@@ -129,11 +135,13 @@ def measure_all(
     jobs: int,
     advance: Callable[[str], None] | None = None,
     samples: int = 1,
+    engine: str = OWN_ENGINE,
 ) -> list[Measurement]:
     """Measure every task at `period_ns`, in order.
 
     Each of the `samples` has operands and a simulation of its own, `cycles` long; sample i of every netlist has operands from
-    the same places of the model. `operands` holds those of the model by format.
+    the same places of the model. `operands` holds those of the model by format. Vectorless activity needs neither and has one
+    sample. `engine` is what works out power from activity (`synth.energy.measure`).
 
     Raises
     ------
@@ -143,33 +151,39 @@ def measure_all(
     """
     from joblib import Parallel, delayed
 
-    calls = []
+    calls: list[tuple[Any, ...]] = []
+    counts = []
     for mapped, source, dataflow, activity in tasks:
-        sdf = delays(mapped, pdk) if activity == "sdf" else None
-        given = None if source == UNIFORM else operands.get(mapped.config.weight_format.name)
-        for sample in range(samples):
-            stimulus = workload(mapped.config, source, dataflow, given, cycles, 1000 * seed + sample)
+        sdf = delays(mapped, pdk) if activity == SDF else None
+        stimuli: list[Stimulus | None] = [None]
+        if activity != VECTORLESS:
+            given = None if source == UNIFORM else operands.get(mapped.config.weight_format.name)
+            seeds = range(1000 * seed, 1000 * seed + samples)
+            stimuli = [workload(mapped.config, source or "", dataflow or "", given, cycles, one) for one in seeds]
+        counts.append(len(stimuli))
+        for stimulus in stimuli:
             key = sha256_of(
                 {
                     "netlist": mapped.netlist_sha256,
                     "pdk": pdk.describe(),
                     "period_ns": period_ns,
-                    "stimulus": stimulus.sha256,
+                    "stimulus": stimulus and stimulus.sha256,
                     "activity": activity,
+                    "engine": engine,
                     "opensta": sta.version(),
                     "sources": _sources_sha256(),
                 }
             )
-            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf))
+            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf, engine))
     # Processes, since reading waveforms is work for Python.
     measured = iter(Parallel(jobs if len(calls) > 1 else 1, return_as="generator")(delayed(_measure)(*call) for call in calls))
     results: list[Measurement] = []
-    for mapped, source, dataflow, activity in tasks:
-        found = [next(measured) for _ in range(samples)]
+    for (mapped, source, dataflow, activity), count in zip(tasks, counts, strict=True):
+        found = [next(measured) for _ in range(count)]
         energies = tuple(float(facts["energy_per_mac_j"]) for facts in found)
         results.append(Measurement(mapped, kind, source, dataflow, activity, _mean(found), energies))
         if advance is not None:
-            advance(f"{pdk.name} {mapped.design}: {source}, {dataflow}, {activity}")
+            advance(f"{pdk.name} {mapped.design}: {', '.join(filter(None, (source, dataflow, activity)))}")
     return results
 
 
@@ -187,21 +201,21 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _measure(path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Any, sdf: Path | None) -> dict[str, Any]:
-    """One measurement, from the cache if it is there."""
+def _measure(
+    path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Stimulus | None, sdf: Path | None, engine: str
+) -> dict[str, Any]:
+    """One measurement, from the cache if it is there; without a stimulus a vectorless one."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
         pass
-    import tempfile
-
-    from . import energy, liberty
-
     library = liberty.load(pdk.liberty)
-    with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
-        result = energy.measure(
-            mapped.netlist, mapped.design, mapped.config, library, pdk, stimulus, period_ns, sdf, Path(workdir)
-        )
+    unit = (mapped.netlist, mapped.design, mapped.config, library, pdk)
+    if stimulus is None:
+        result = energy.assume(*unit, period_ns)
+    else:
+        with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
+            result = energy.measure(*unit, stimulus, period_ns, sdf, Path(workdir), engine=engine)
     facts = {
         "period_ns": period_ns,
         "activity": result.activity,

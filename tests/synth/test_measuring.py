@@ -86,6 +86,16 @@ def test_equal_measurements_come_from_the_cache(
     assert again[0].samples_j == measured[0].samples_j
 
 
+def test_vectorless_needs_no_operands(mapped: Mapped, kit: Pdk, cache: Path) -> None:
+    (one,) = measure_all([(mapped, None, None, "vectorless")], kit, 20.0, "", {}, CYCLES, 1, cache, 1, samples=SAMPLES)
+    assert len(one.samples_j) == 1
+    described = one.describe()
+    assert (described["operands"], described["dataflow"], described["activity"]) == (None, None, "vectorless")
+    assert described["cycles"] == described["sums_compared"] == 0
+    assert described["energy_per_mac_confidence_95_j"] is None
+    assert 0 < one.leakage_w < one.power_w == pytest.approx(one.energy_per_mac_j / 20e-9)
+
+
 def test_operands_of_a_model_are_needed(mapped: Mapped, kit: Pdk, cache: Path) -> None:
     with pytest.raises(InputError, match="source opt-fc2 needs the operands of a model"):
         measure(mapped, kit, cache, ("opt-fc2", "streaming", "zero-delay"))
