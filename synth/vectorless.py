@@ -1,16 +1,16 @@
 """Vectorless power: activities as tools assume them when they are told nothing, propagated through the gates; no simulation.
 
-A net has a probability of being high, and a number of transitions per clock cycle, its density. The rules are those of OpenSTA
-(`set_power_activity`, `report_power`), but for registers that move more often than once in two cycles:
+A net has a probability of being high, and a number of transitions per clock cycle, its density.
 
-- every input port but the clock is high half of the time and makes 0.1 transitions a cycle, OpenSTA's defaults. That holds for
-  `rst` too: a tool that is told nothing takes the unit as reset in half of the cycles.
-- the inputs of a gate are taken as independent. Its output is high with the probability of its function, and has the density
+- Every input port but the clock is high half of the time and makes 0.1 transitions a cycle, the defaults of OpenSTA
+  (`set_power_activity`). That holds for `rst` too: a tool that is told nothing takes the unit as reset in half of the cycles.
+- The inputs of a gate are taken as independent. Its output is high with the probability P of its function, and has the density
   sum of P(df/dx) D(x) over the inputs x, where df/dx holds in the states in which the output follows x (F. N. Najm, "Transition
-  density: a new measure of activity in digital circuits", IEEE Trans. CAD, February 1993). So glitches are counted as if no two
-  inputs ever changed at once and no gate swallowed a pulse: nets behind trees of exclusive ors come out high.
-- a register is high with the probability of its next state, and makes as many transitions as that does, but no more than a
-  value drawn anew in each cycle, 2 P (1 - P); OpenSTA's bound is 1. Registers feed themselves through gates, so that both are
+  density: a new measure of activity in digital circuits", IEEE Trans. CAD, February 1993).
+- That sum counts glitches as if no two inputs ever changed at once and no gate swallowed a pulse: through a tree of full adders
+  it grows without end, to hundreds of transitions a cycle. So the output of a gate or a register is given no more than a value
+  drawn anew in each cycle has, 2 P (1 - P): nets that change once a cycle at most, as in a simulation without delays.
+- A register is high with the probability of its next state. Registers feed themselves through gates, so that their rates are
   found by iteration, from P = 1/2.
 
 Power follows from the same tables as in `synth.power`, with the expected number of events in place of the recorded ones.
@@ -128,7 +128,8 @@ def _logic(cell: Cell) -> _Logic:
         clear, preset = (parse(text or "0").evaluate(known) for text in (group.clear, group.preset))
         tables.append(parse(group.next_state).evaluate(known) & ~clear | preset)
     values = np.array([np.broadcast_to(table, columns.shape) for table in tables], dtype=bool)
-    follows = np.stack([values ^ values[:, columns ^ 1 << i] for i in range(len(names))], axis=1)
+    flipped = [values ^ values[:, columns ^ 1 << i] for i in range(len(names))]
+    follows = np.stack(flipped, axis=1) if flipped else np.empty((len(values), 0, 1))
     outputs = tuple(pin.name for pin in cell.outputs)
     return _Logic(tuple(inputs), tuple(states), outputs, values.astype(float), follows.astype(float))
 
@@ -150,8 +151,11 @@ def _joint(rates: Sequence[Rate]) -> NDArray[np.float64]:
 def _evaluated(instance: Instance, logic: _Logic, rates: Mapping[str, Rate]) -> list[Rate]:
     given = _given(instance, logic, rates)
     joint = _joint(given)
+    probabilities = logic.values @ joint
     densities = logic.follows @ joint @ np.array([rate.density for rate in given])
-    return [Rate(float(p), float(d)) for p, d in zip(logic.values @ joint, densities, strict=True)]
+    if len(given) > 1:  # buffers and inverters pass on what they get, be it a clock
+        densities = np.minimum(densities, 2 * probabilities * (1 - probabilities))
+    return [Rate(float(p), float(d)) for p, d in zip(probabilities, densities, strict=True)]
 
 
 def _drive(instance: Instance, logic: _Logic, rates: dict[str, Rate]) -> None:
@@ -164,9 +168,8 @@ def _drive(instance: Instance, logic: _Logic, rates: dict[str, Rate]) -> None:
 def _clock(register: Instance, logic: _Logic, rates: dict[str, Rate]) -> float:
     """Set the rates of a register's states; returns the largest change."""
     change = 0.0
-    for state, rate in zip(logic.states, _evaluated(register, logic, rates)[len(logic.outputs) :], strict=True):
-        probability, name = rate.probability, f"{register.name}/{state}"
-        new = Rate(probability, min(rate.density, 2 * probability * (1 - probability)))
+    for state, new in zip(logic.states, _evaluated(register, logic, rates)[len(logic.outputs) :], strict=True):
+        name = f"{register.name}/{state}"
         change = max(change, abs(new.probability - rates[name].probability), abs(new.density - rates[name].density))
         rates[name] = new
     return change

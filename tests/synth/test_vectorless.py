@@ -94,10 +94,32 @@ def test_register_that_feeds_itself(tmp_path: Path) -> None:
 
 
 def test_accumulator_moves_every_other_cycle(tmp_path: Path) -> None:
-    """q becomes a xor q, whose density would grow without end: the bound of a value drawn anew holds."""
+    """q becomes a xor q, whose density would grow without end: both are bound by that of a value drawn anew."""
     found = rates(tmp_path, "  FA g (.A(a), .B(n1), .CI(1'b0), .S(n2));\n  DFF f (.CLK(clk), .D(n2), .Q(n1));")
     assert same(found["n1"], 0.5, 0.5)
-    assert same(found["n2"], 0.5, 0.6)
+    assert same(found["n2"], 0.5, 0.5)
+
+
+def test_no_data_net_moves_more_than_a_value_drawn_anew(tmp_path: Path) -> None:
+    lines = [
+        f"  FA g{i} (.A({x}), .B(b), .CI(c), .S({y}), .CO());" for i, (x, y) in enumerate(zip("adef", "defy", strict=True))
+    ]
+    one = netlist(tmp_path, "\n".join(["  wire d, e, f;", *lines]), "a, b, c")
+    found = propagate(one, LIBRARY)
+    assert [found[net].density for net in "adefy"] == pytest.approx([0.1, 0.3, 0.5, 0.5, 0.5])
+
+
+def test_clock_passes_through_inverters(tmp_path: Path) -> None:
+    found = rates(tmp_path, "  INV i (.A(clk), .Y(n1));\n  INV j (.A(n1), .Y(n2));\n  DFF f (.CLK(n2), .D(a), .Q(y));")
+    assert same(found["n2"], 0.5, 2.0)
+    assert same(found["y"], 0.5, 0.1)
+
+
+def test_constants_are_quiet(tmp_path: Path) -> None:
+    body = "  TIE1 t (.Y(n1));\n  NAND2 g (.A(n1), .B(1'b0), .Y(n2));\n  NAND2 h (.A(n1), .B(a), .Y(y));"
+    found = rates(tmp_path, body)
+    assert found["n1"] == found["n2"] == Rate(1.0, 0.0)
+    assert same(found["y"], 0.5, 0.1)
 
 
 def test_clear_and_inverted_output(tmp_path: Path) -> None:
