@@ -207,6 +207,9 @@ def synthesize(
     liberty: Liberty = None,
     platforms: Platforms = None,
     cycles: Annotated[int, typer.Option(help="Clock cycles of the energy measurement.")] = 512,
+    dataflow: Annotated[str, typer.Option(help="streaming, or weights-held: weights stay for 64 cycles.")] = "streaming",
+    activity: Annotated[str, typer.Option(help="sdf or zero-delay (simulated), or vectorless (default activities).")] = "sdf",
+    power_engine: Annotated[str, typer.Option(help="dint, or opensta where it has read_vcd.")] = "dint",
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -229,6 +232,9 @@ def synthesize(
         liberty=tuple(liberty or ()),
         platforms=platforms,
         cycles=cycles,
+        dataflow=dataflow,
+        activity=activity,
+        power_engine=power_engine,
         seed=seed,
         quiet=quiet,
     )

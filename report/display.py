@@ -19,8 +19,8 @@ __all__ = [
 
 NOT_MEASURED = "not measured"
 
-_ACTIVITY = {"sdf": "with gate delays (SDF)", "zero-delay": "zero-delay"}
-_OPERANDS = {"opt": "OPT operands", "uniform": "uniform operands"}
+_ACTIVITY = {"sdf": "with gate delays (SDF)", "zero-delay": "zero-delay", "vectorless": "vectorless"}
+_OPERANDS = {"opt": "OPT operands", "opt-fc2": "OPT operands of fc2 (post-ReLU)", "uniform": "uniform operands"}
 
 
 def significant(value: float | None, digits: int = 4) -> str:

@@ -58,6 +58,15 @@ _DRAWN = (
     "Operands are drawn as short runs of products of many (layer, token, output channel) triples, every exported layer in "
     "proportion to its products; uniform operands are random. Both sides' samples come from the same places of the model."
 )
+_HELD = (
+    "Weights held: the weights of a run stay while the activations of successive tokens stream past, as in a weight-stationary "
+    "array; the unit's own accumulator adds up over the tokens."
+)
+_FC2 = "Operands of fc2: of the layers behind the ReLU only, where most activations are zero."
+_VECTORLESS = (
+    "Vectorless: no operands and no simulation; every input is taken as high half of the time and as moving in a tenth of the "
+    "cycles, the reset among them, and activities are propagated through the gates as if their inputs were independent."
+)
 _OPERANDS = (
     "Each format's own quantized model gives its operands: the same tokens, layers and output channels, but not the same "
     "activations. What scales weights also scales the activations they meet, so a part of an energy ratio can come from there."
@@ -93,6 +102,13 @@ def _energy(results: Mapping[str, Any]) -> list[str]:
         return text
     sampled = any("samples" in energy for energy in energies)
     text.append(_DRAWN if sampled else "How the operands of a measurement were drawn: not recorded.")
+    for key, value, sentence in (
+        ("dataflow", "weights-held", _HELD),
+        ("operands", "opt-fc2", _FC2),
+        ("activity", "vectorless", _VECTORLESS),
+    ):
+        if any(energy[key] == value for energy in energies):
+            text.append(sentence)
     for lanes in sorted({energy["lanes"] for energy in energies}):
         runs = [energy for energy in energies if energy["lanes"] == lanes]
         sizes = [

@@ -27,6 +27,7 @@ _ENERGY_NAMES = {
     "leakage_w": "power__leakage__total",
     "energy_per_mac_j": "energy__per_mac",  # J
     "energy_per_mac_standard_error_j": "energy__per_mac__standard_error",
+    "energy_per_mac_confidence_95_j": "energy__per_mac__confidence_95",
     "by_part_j": "energy__per_mac__by_part",
     "annotated_fraction": "activity__annotated",  # fraction of nets
     "cycles": "activity__cycles",

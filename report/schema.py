@@ -171,9 +171,9 @@ RESULTS: dict[str, Any] = {
             "lanes": COUNT,
             "netlist_sha256": TEXT,
             "period_ns": FIGURE,
-            "operands": TEXT,
-            "dataflow": TEXT,
-            "activity": OneOf(("sdf", "zero-delay")),
+            "operands": TEXT_OR_NULL,
+            "dataflow": TEXT_OR_NULL,
+            "activity": OneOf(("sdf", "zero-delay", "vectorless")),
             "energy_per_mac_j": FIGURE,
             "power_w": FIGURE,
             "internal_w": FIGURE,
@@ -185,6 +185,7 @@ RESULTS: dict[str, Any] = {
             "sums_compared": COUNT,
             "samples": IfThere(COUNT),
             "energy_per_mac_standard_error_j": IfThere(FIGURE),
+            "energy_per_mac_confidence_95_j": IfThere(FIGURE),
         }
     ],
     "comparisons": [
@@ -200,9 +201,10 @@ RESULTS: dict[str, Any] = {
             "area_ratio": FIGURE,
             "energy_ratio": FIGURE,
             "energy_ratio_standard_error": IfThere(FIGURE),
+            "energy_ratio_confidence_95": IfThere(FIGURE),
             "operands": TEXT_OR_NULL,
             "dataflow": TEXT_OR_NULL,
-            "activity": OneOf(("sdf", "zero-delay"), null=True),
+            "activity": OneOf(("sdf", "zero-delay", "vectorless"), null=True),
         }
     ],
     "clocks": IfThere(

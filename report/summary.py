@@ -21,8 +21,8 @@ PAPER = {"area": 1.93, "energy": 2.56}
 
 KINDS = {"equal-clock": "equal clock", "minimum-area": "minimum area"}
 _KIND_ORDER = list(KINDS)
-_ACTIVITY_ORDER = ["sdf", "zero-delay", None]
-_OPERANDS_ORDER = ["opt", "uniform", None]
+_ACTIVITY_ORDER = ["sdf", "zero-delay", "vectorless", None]
+_OPERANDS_ORDER = ["opt", "opt-fc2", "uniform", None]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from golden import InputError, LayerOperands, MacConfig, Operands
 
-__all__ = ["Stimulus"]
+__all__ = ["Stimulus", "checked_sums"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
-RUN_CYCLES = 16  # length of an excerpt from a sum of a model
 _LONGEST_RUN = 4096  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
 _ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "stated")
 
@@ -37,7 +36,7 @@ class Stimulus:
     first, valid
         The control inputs of the same names, (cycles,), bool.
     source
-        Where the operands come from: "opt" (an operand file), "uniform" or "corners".
+        Where the operands come from: "opt" (an operand file), "opt-fc2" (some of its layers), "uniform" or "corners".
     reset
         The input `rst`, (cycles,), bool; empty for never.
     completed
@@ -90,7 +89,7 @@ class Stimulus:
             If the file has another format than `config`, zero-points, codes that are none, or sums longer than the depth.
         """
         _check_cycles(cycles)
-        sums = _checked_sums(operands, config)
+        sums = checked_sums(operands, config)
         result = _Builder(config)
         random = np.random.default_rng([seed, 1])
         while result.cycles < cycles:
@@ -101,43 +100,13 @@ class Stimulus:
         return result.build("opt").head(cycles)
 
     @classmethod
-    def excerpts(cls, operands: Operands, config: MacConfig, cycles: int, seed: int) -> Stimulus:
-        """Short runs from many sums of a quantized model, `cycles` long: a sample of its operands, for averages over time.
-
-        Whole sums are hundreds of cycles of one output channel and one token, and a few of them say little about a model.
-        Here each run is `RUN_CYCLES` consecutive cycles of one (layer, token, output) triple, from a random place in the sum,
-        as a new sum. Layers take part in proportion to their products (systematic sampling); equal seeds choose the same
-        places for every format, so that formats can be compared pairwise.
-
-        Raises
-        ------
-        InputError
-            As `from_operands`.
-        """
-        _check_cycles(cycles)
-        products = _checked_sums(operands, config) * [layer.weights.shape[1] for layer in operands.layers]
-        random = np.random.default_rng([seed, 3])
-        runs = -(-cycles // RUN_CYCLES)
-        marks = (np.arange(runs) + random.random()) / runs
-        chosen = random.permutation(np.searchsorted(np.cumsum(products) / products.sum(), marks, side="right"))
-        result = _Builder(config)
-        for index in chosen:
-            layer = operands.layers[min(int(index), len(operands.layers) - 1)]
-            token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
-            whole = -(-layer.weights.shape[1] // config.lanes)
-            start = config.lanes * int(random.random() * max(1, whole - RUN_CYCLES + 1))
-            part = slice(start, start + config.lanes * RUN_CYCLES)
-            weights, activations = layer.weights[output, part], layer.activations[token, part]
-            result.add_sum(weights, activations, int(config.dot(weights, activations)))
-        return result.build("opt").head(cycles)
-
-    @classmethod
     def uniform(cls, config: MacConfig, cycles: int, seed: int) -> Stimulus:
         """Every code and every activation equally likely, valid in each cycle, in sums of 256 products (or the depth)."""
         _check_cycles(cycles)
         random = np.random.default_rng([seed, 2])
-        weights = random.integers(0, 1 << config.weight_format.bits, (cycles, config.lanes), dtype=np.uint8)
+        # Activations first, so that equal seeds give the same ones to every format.
         activations = random.integers(-128, 128, (cycles, config.lanes), dtype=np.int8)
+        weights = random.integers(0, 1 << config.weight_format.bits, (cycles, config.lanes), dtype=np.uint8)
         length = max(1, min(_SUM_PRODUCTS, config.depth) // config.lanes)
         first = np.arange(cycles) % length == 0
         return cls(weights, activations, first, np.ones(cycles, bool), "uniform")
@@ -328,8 +297,8 @@ def _de_bruijn(symbols: int, length: int) -> list[int]:
     return result + result[: length - 1]
 
 
-def _checked_sums(operands: Operands, config: MacConfig) -> NDArray[np.int64]:
-    """Number of sums of each layer, all fit for `config`; there is at least one."""
+def checked_sums(operands: Operands, config: MacConfig) -> NDArray[np.int64]:
+    """Number of sums of each layer; InputError if there is none, or if `config` cannot take one of them."""
     for layer in operands.layers:
         _check_layer(layer, operands, config)
     sums = np.array([layer.accumulators.size for layer in operands.layers], dtype=np.int64)

@@ -20,6 +20,7 @@ from .pdk import DEFAULT_PDK, TECHNOLOGIES, Pdk, discover, find
 
 if TYPE_CHECKING:
     from .mapping import Mapped
+    from .measuring import Measurement, Task
 
 __all__ = ["pdks", "synthesize"]
 
@@ -40,6 +41,9 @@ def synthesize(
     platforms: Path | None = None,
     seed: int = 0,
     cycles: int = _CYCLES,
+    dataflow: str = "streaming",
+    activity: str = "sdf",
+    power_engine: str = "dint",
     cache: Path = Path("build/cache"),
     jobs: int = 2,
     quiet: bool = False,
@@ -56,6 +60,13 @@ def synthesize(
         Where the kit is, if not in one of the usual places.
     seed, cycles
         Choice and number of the operands, one set a clock cycle.
+    dataflow
+        "streaming" (weights and activations are new in every cycle) or "weights-held" (weights stay for 64 cycles).
+    activity
+        Where switching activity comes from: "sdf" (simulation with delays), "zero-delay" (simulation without) or "vectorless"
+        (default activities of the inputs, without simulation and operands).
+    power_engine
+        What works out power from simulated activity: "dint", or "opensta" where OpenSTA has `read_vcd`.
     cache, jobs
         Folder of earlier results; syntheses at a time.
 
@@ -78,6 +89,7 @@ def synthesize(
         raise InputError(f"cycles is {cycles}: at least 16 are needed for an energy")
     if jobs < 1:
         raise InputError(f"jobs is {jobs}: at least 1")
+    _check_measurement(dataflow, activity, power_engine, operands)
     kit = find(pdk, tuple(liberty), platforms)
     given = _operands(operands, config)
     console = Console(quiet=quiet)
@@ -93,6 +105,7 @@ def synthesize(
         libraries.load(kit.liberty).require_power()
         with _progress(console) as advance:
             from .flow import synthesize as search
+            from .measuring import measure_all
 
             mapped = search(config, kit, period_ns, cache, jobs, advance)
             if period_ns is not None and not mapped.closes(period_ns):
@@ -101,7 +114,12 @@ def synthesize(
                     f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more "
                     f"(nothing was written to {out})"
                 )
-            metrics = _files(scratch, config, kit, mapped, period_ns, given, cycles, seed, cache, advance)
+            metrics = _files(scratch, config, kit, mapped, period_ns, cache)
+            tasks = _tasks(mapped, given, dataflow, activity)
+            available = {config.weight_format.name: given} if given else {}
+            period = metrics["clock__period"]
+            measured = measure_all(tasks, kit, period, "", available, cycles, seed, cache, 1, advance, engine=power_engine)
+            metrics |= _power(measured, power_engine)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")
@@ -147,6 +165,21 @@ def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: boo
     return rows
 
 
+def _check_measurement(dataflow: str, activity: str, engine: str, operands: Path | None) -> None:
+    from sim.workload import DATAFLOWS
+
+    from .energy import ACTIVITIES, OWN_ENGINE, check_engine
+
+    for option, value, known in (("--dataflow", dataflow, DATAFLOWS), ("--activity", activity, ACTIVITIES)):
+        if value not in known:
+            raise InputError(f"{option} is {value!r}: choose one of {', '.join(known)}")
+    if activity == "vectorless" and operands is not None:
+        raise InputError(f"--operands {operands}: --activity vectorless takes none; leave one of them out")
+    if activity == "vectorless" and engine != OWN_ENGINE:
+        raise InputError(f"--power-engine {engine}: --activity vectorless simulates nothing; leave one of them out")
+    check_engine(engine)
+
+
 def _operands(path: Path | None, config: MacConfig) -> Operands | None:
     if path is None:
         return None
@@ -165,18 +198,13 @@ def _files(
     kit: Pdk,
     mapped: Mapped,
     period_ns: float | None,
-    operands: Operands | None,
-    cycles: int,
-    seed: int,
     cache: Path,
-    advance: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Write all but the metrics, and return those."""
+    """Write all but the metrics, and return those of area and timing."""
     from hdl.companions import constraints
 
     from . import sta, yosys
     from .mapping import area_by_part, delays
-    from .measuring import measure_all
 
     period = period_ns if period_ns is not None else mapped.delay_ns
     sdf = delays(mapped, kit)
@@ -184,7 +212,7 @@ def _files(
     write_file(scratch / "netlist.v", mapped.netlist.read_bytes())
     write_file(scratch / "delays.sdf", sdf.read_bytes())
     write_file(scratch / "constraints.sdc", constraints(config, period))
-    metrics: dict[str, Any] = {
+    return {
         "design": config.name,
         "design__instance__area": mapped.area_um2,
         "design__instance__count": mapped.cells,
@@ -205,25 +233,36 @@ def _files(
             "delays": sha256_file(sdf),
         },
     }
-    name = config.weight_format.name
-    source = "opt" if operands is not None else "uniform"
-    tasks = [(mapped, source, "sdf"), (mapped, source, "zero-delay")]
-    available = {name: operands} if operands is not None else {}
-    glitching, quiet = measure_all(tasks, kit, period, "", available, cycles, seed, cache, 1, advance)
-    facts = glitching.facts
-    return metrics | {
+
+
+def _tasks(mapped: Mapped, operands: Operands | None, dataflow: str, activity: str) -> list[Task]:
+    """What is measured: the activity that was asked for first; with delays, the same without them too."""
+    if activity == "vectorless":
+        return [(mapped, None, None, activity)]
+    source = "uniform" if operands is None else "opt"
+    return [(mapped, source, dataflow, kind) for kind in dict.fromkeys((activity, "zero-delay"))]
+
+
+def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
+    """The metrics of power and energy."""
+    wanted, facts = measured[0], measured[0].facts
+    metrics = {
         "power__total": facts["power_w"],
         "power__internal__total": facts["internal_w"],
         "power__switching__total": facts["switching_w"],
         "power__leakage__total": facts["leakage_w"],
+        "power__engine": engine,
         "energy__per_mac": facts["energy_per_mac_j"],
-        "energy__per_mac__zero_delay": quiet.facts["energy_per_mac_j"],
         "energy__per_mac__by_part": facts["by_part_j"],
+        "activity__kind": wanted.activity,
         "activity__annotated": facts["annotated_fraction"],
         "activity__cycles": facts["cycles"],
         "activity__sums_compared": facts["sums_compared"],
-        "activity__operands": source,
+        "activity__operands": wanted.source,
+        "activity__dataflow": wanted.dataflow,
     }
+    quiet = {one.activity: one for one in measured}.get("zero-delay")
+    return metrics | ({"energy__per_mac__zero_delay": quiet.energy_per_mac_j} if quiet else {})
 
 
 def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
@@ -235,12 +274,12 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
         f"{metrics['timing__critical_path__delay']:.4g} ns",
         f"[green]slack {slack:.4g} ns at {period:.4g} ns[/]",
     )
-    energy, still = metrics["energy__per_mac"], metrics["energy__per_mac__zero_delay"]
-    table.add_row(
-        "energy per MAC",
-        f"{_femto(energy)}",
-        f"{_femto(still)} without glitches; operands: {metrics['activity__operands']}",
-    )
+    how = ["vectorless: default activities of the inputs"]
+    if metrics["activity__kind"] != "vectorless":
+        how = [f"operands: {metrics['activity__operands']}, {metrics['activity__dataflow']}"]
+    if metrics["activity__kind"] == "sdf":
+        how.insert(0, f"{_femto(metrics['energy__per_mac__zero_delay'])} without glitches")
+    table.add_row("energy per MAC", _femto(metrics["energy__per_mac"]), "; ".join(how))
     table.add_row(
         "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
     )

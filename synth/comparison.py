@@ -14,17 +14,18 @@ from typing import Any
 
 from golden import Operands
 from golden.errors import InputError
+from sim.workload import OPT_FC2, STREAMING, UNIFORM, WEIGHTS_HELD
 
+from .energy import SDF, ZERO_DELAY
 from .flow import JOBS, Workshop, smallest
 from .mapping import DEFAULT_CACHE, Mapped, area_by_part
-from .measuring import Measurement, measure_all, standard_error
+from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
 from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, small_architectures
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
 EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
-STREAMING = "streaming"
 
 
 @dataclass
@@ -87,7 +88,7 @@ def compare(
             case = _Case(workshop, count, search(workshop, count, depth, pipeline, effort))
             _measure(case, operands, effort, cache, jobs, seed, advance)
             _report(case, results, effort)
-    results["not_measured"] = _not_measured(results["not_measured"], operands)
+    results["not_measured"] = _not_measured(results["not_measured"], operands, effort)
     return results
 
 
@@ -100,30 +101,38 @@ def _measure(
     seed: int,
     advance: Callable[[str], None] | None,
 ) -> None:
-    """Step 4: every architecture by one sample; the best two of each format by more, without delays, and uniform."""
+    """Every netlist by one sample of each workload; the best two of each format for it by more.
+
+    Of the first workload the best two are measured without delays as well, and with uniform operands.
+    """
     cycles = effort.cycles_for(case.lanes)
 
-    def measure(tasks: list[tuple[Mapped, str, str]], kind: str, samples: int) -> list[Measurement]:
+    def measure(tasks: Iterable[Task], kind: str, samples: int) -> list[Measurement]:
         period_ns = _period(case, kind)
-        return measure_all(tasks, case.workshop.pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
+        pdk = case.workshop.pdk
+        return measure_all(list(tasks), pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
 
-    def source_of(mapped: Mapped) -> str:
-        return "opt" if mapped.config.weight_format.name in operands else "uniform"
-
+    # Without operands of the model there is nothing but uniform ones.
+    workloads = [
+        (source if all(name in operands for name in FORMATS) else UNIFORM, dataflow) for source, dataflow in effort.workloads
+    ]
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
         netlists = _netlists(case, kind)
-        done = measure([(mapped, source_of(mapped), "sdf") for best in netlists.values() for mapped in best], kind, 1)
-        finalists = {
-            mapped.netlist_sha256: mapped
-            for best in filter(None, netlists.values())
-            for mapped in (_best(best), _frugal(best, done))
-            if mapped
-        }
-        case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
-        case.measurements += measure([(m, source_of(m), "sdf") for m in finalists.values()], kind, effort.samples)
-        others = [(mapped, source_of(mapped), "zero-delay") for mapped in finalists.values()]
-        others += [(mapped, "uniform", "sdf") for mapped in finalists.values() if source_of(mapped) == "opt"]
-        case.measurements += measure(others, kind, 1)
+        for workload in dict.fromkeys(workloads):
+            done = measure(((mapped, *workload, SDF) for best in netlists.values() for mapped in best), kind, 1)
+            finalists = {
+                mapped.netlist_sha256: mapped
+                for best in filter(None, netlists.values())
+                for mapped in (_best(best), _frugal(best, done))
+                if mapped
+            }
+            case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
+            case.measurements += measure(((mapped, *workload, SDF) for mapped in finalists.values()), kind, effort.samples)
+            if workload == workloads[0]:
+                others: list[Task] = [(mapped, *workload, ZERO_DELAY) for mapped in finalists.values()]
+                if workload[0] != UNIFORM:
+                    others += [(mapped, UNIFORM, STREAMING, SDF) for mapped in finalists.values()]
+                case.measurements += measure(others, kind, 1)
 
 
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
@@ -136,7 +145,7 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
                 if mapped.netlist_sha256 not in listed:
                     listed.add(mapped.netlist_sha256)
                     results["designs"].append(_design(case, mapped, kind, split=mapped == _best(best)))
-    results["energies"] += [measurement.describe(STREAMING) for measurement in case.measurements]
+    results["energies"] += [measurement.describe() for measurement in case.measurements]
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
         for reference in (BASELINE, REFERENCE):
             results["comparisons"] += _comparisons(case, kind, reference)
@@ -194,9 +203,11 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
         return []
     rows = []
     measured = [m for m in case.measurements if m.kind == kind]
-    conditions = sorted({(m.source, m.activity) for m in measured if m.mapped.config.weight_format.name == CANDIDATE})
-    for source, activity in conditions:
-        alike = [m for m in measured if (m.source, m.activity) == (source, activity)]
+    conditions = sorted(
+        {(m.source, m.dataflow, m.activity) for m in measured if m.mapped.config.weight_format.name == CANDIDATE}
+    )
+    for source, dataflow, activity in conditions:
+        alike = [m for m in measured if (m.source, m.dataflow, m.activity) == (source, dataflow, activity)]
         # Finalists only: a single sample of another netlist must not win by luck.
         most = max(len(m.samples_j) for m in alike)
         by_netlist = {m.mapped.netlist_sha256: m for m in alike if len(m.samples_j) == most}
@@ -212,6 +223,8 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
             if len(sides) < 2:
                 continue
             baseline, candidate = sides
+            # Sample by sample, since both sides' operands come from the same places of the model.
+            ratios = [a / b for a, b in zip(*samples, strict=False)]
             rows.append(
                 {
                     "pdk": case.workshop.pdk.name,
@@ -224,10 +237,10 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
                     "candidate": candidate,
                     "area_ratio": baseline["area_um2"] / candidate["area_um2"],
                     "energy_ratio": baseline["energy_per_mac_j"] / candidate["energy_per_mac_j"],
-                    # Sample by sample, since both sides' operands come from the same places of the model.
-                    "energy_ratio_standard_error": standard_error([a / b for a, b in zip(*samples, strict=False)]),
+                    "energy_ratio_standard_error": standard_error(ratios),
+                    "energy_ratio_confidence_95": confidence_95(ratios),
                     "operands": source,
-                    "dataflow": STREAMING,
+                    "dataflow": dataflow,
                     "activity": activity,
                 }
             )
@@ -275,11 +288,10 @@ def _lanes(lanes: int) -> str:
     return f"{lanes} lane{'s' if lanes > 1 else ''}"
 
 
-def _not_measured(found: list[str], operands: Mapping[str, Operands]) -> list[str]:
+def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
     sentences = [
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
-        "Weights held over many cycles: operands stream, a new weight and activation for every product.",
         "INT8 as sign and magnitude (+-127): it cannot hold -128, which the unit's interface allows.",
         "Every final adder with every architecture: at minimum area ripple and Brent-Kung, at the clock Sklansky for all and "
         "Kogge-Stone for the two fastest architectures of each format.",
@@ -287,6 +299,10 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands]) -> list[st
         "Uniform operands and zero-delay activity were measured for the finalists only: the smallest netlist of each format, "
         "and the one that is most frugal with the model's operands and with delays.",
     ]
+    if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
+        sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
+    if all(source != OPT_FC2 for source, _ in effort.workloads):
+        sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
     if not operands:
         sentences.append("Operands of a model: none were given, so energies are for uniform random operands.")
     return sentences + list(dict.fromkeys(found))

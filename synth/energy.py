@@ -1,5 +1,7 @@
 """Energy per MAC: gate-level simulation of a mapped netlist with given operands, and the power of what happened there.
 
+Beside it `assume`, the power at the activities that tools assume by default.
+
 What a figure includes: every cell of the netlist, that is decoders, partial products, compressor, final adder, accumulator and,
 in a pipelined unit, operand registers; the internal power of the flip-flops' clock pins in every cycle; glitches, if delays are
 given; leakage over the clock period. What it does not include: wires and their capacitance, the clock tree, whatever
@@ -21,16 +23,36 @@ from golden.mac import MacConfig
 from sim.gate_level import SCOPE, run_gate_level
 from sim.stimulus import Stimulus
 
+from . import liberty_text, sta, vectorless
 from .activity import read_activity, share_at_delays
 from .boolean import parse
 from .cell_models import cell_models
 from .liberty import Cell, Library
 from .netlist import Netlist, PlainNetlist, read_netlist
 from .pdk import Pdk
-from .power import Power, estimate, total
+from .power import REQUIRED_ANNOTATION, Power, estimate, total
 from .sdf import Delays, for_icarus, read_delays
 
-__all__ = ["FULL_ADDERS", "OTHER_LOGIC", "REGISTERS", "REQUIRED_AT_DELAYS", "Energy", "measure"]
+__all__ = [
+    "ACTIVITIES",
+    "ENGINES",
+    "FULL_ADDERS",
+    "OPENSTA",
+    "OTHER_LOGIC",
+    "OWN_ENGINE",
+    "REGISTERS",
+    "REQUIRED_AT_DELAYS",
+    "SDF",
+    "VECTORLESS",
+    "ZERO_DELAY",
+    "Energy",
+    "assume",
+    "check_engine",
+    "measure",
+]
+
+ACTIVITIES = SDF, ZERO_DELAY, VECTORLESS = "sdf", "zero-delay", "vectorless"
+ENGINES = OWN_ENGINE, OPENSTA = "dint", "opensta"
 
 REGISTERS, FULL_ADDERS, OTHER_LOGIC = "registers", "full adders", "other logic"
 
@@ -48,8 +70,8 @@ class Energy:
     leakage_w: float
     period_ns: float
     lanes: int
-    cycles: int  # recorded clock cycles, after the warm-up
-    activity: str  # "sdf" (with delays, glitches count) or "zero-delay"
+    cycles: int  # recorded clock cycles, after the warm-up; 0 without a simulation
+    activity: str  # "sdf" (with delays, glitches count), "zero-delay" or "vectorless" (assumed, no simulation)
     annotated_fraction: float  # of the nets
     at_delays_fraction: float | None  # of output changes, on exact arc delays; None without delays
     sums_compared: int
@@ -88,6 +110,7 @@ def measure(
     sdf: Path | None,
     workdir: Path,
     time_limit_s: float = 1800.0,
+    engine: str = OWN_ENGINE,
 ) -> Energy:
     """Simulate a mapped netlist with the operands of `stimulus` and work out its energy.
 
@@ -104,14 +127,18 @@ def measure(
         OpenSTA's SDF for this netlist, as it is; without, the simulation has no delays and no glitches.
     workdir
         An existing directory for temporary files (the recorded waveforms can take hundreds of megabytes); nothing is left.
+    engine
+        What works out the power of the recorded activity: "dint" (`synth.power`) or "opensta".
 
     Raises
     ------
     InputError
-        If the library has no power tables or lacks a cell, or the netlist has other ports.
+        If the library has no power tables or lacks a cell, the netlist has other ports, or the engine is unknown.
     ToolError
-        If a sum is wrong, the simulator fails, delays do not apply, or the activity of more than 1 % of the nets is missing.
+        If a sum is wrong, the simulator fails, delays do not apply, the activity of more than 1 % of the nets is missing, or
+        the engine cannot be used.
     """
+    check_engine(engine)
     library.require_power()
     gates = read_netlist(netlist, top)
     _check_ports(netlist, gates, config)
@@ -133,6 +160,7 @@ def measure(
                 time_limit_s=time_limit_s,
             )
             activity = read_activity(run.vcd, SCOPE, gates, library, plain.instances, (run.start, run.end))
+            powers = _by_opensta(files["netlist"], top, plain, pdk, period_ns, run.vcd) if engine == OPENSTA else None
     except OSError as error:
         raise ToolError(f"energy: {error.filename or workdir}: {error.strerror}; is there space left?") from None
     at_delays = None
@@ -143,7 +171,8 @@ def measure(
                 f"icarus: only {at_delays:.1%} of the output changes of {top} come at the delays of {sdf}, at least "
                 f"{REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
             )
-    powers = estimate(gates, library, activity, pdk.input_transition_ns * 1e-9)
+    if powers is None:
+        powers = estimate(gates, library, activity, pdk.input_transition_ns * 1e-9)
     whole = total(powers)
     return Energy(
         internal_w=whole.internal,
@@ -152,13 +181,63 @@ def measure(
         period_ns=activity.duration_s / run.cycles * 1e9,
         lanes=config.lanes,
         cycles=run.cycles,
-        activity="zero-delay" if delays is None else "sdf",
+        activity=ZERO_DELAY if delays is None else SDF,
         annotated_fraction=activity.annotated,
         at_delays_fraction=at_delays,
         sums_compared=run.sums_compared,
         leakage_in_library=library.leakage_in_library,
         by_part=_by_part(gates, library, powers),
     )
+
+
+def assume(netlist: Path, top: str, config: MacConfig, library: Library, pdk: Pdk, period_ns: float) -> Energy:
+    """Energy at default activities of all inputs, without operands and simulation (`synth.vectorless`).
+
+    Raises
+    ------
+    InputError
+        If the library has no power tables or lacks a cell, the netlist has other ports, or the period is not positive.
+    ToolError
+        If the activities do not settle.
+    """
+    if not period_ns > 0:
+        raise InputError(f"period is {period_ns:g} ns: it must be positive")
+    gates = read_netlist(netlist, top)
+    _check_ports(netlist, gates, config)
+    rates = vectorless.propagate(gates, library)
+    powers = vectorless.estimate(gates, library, rates, period_ns * 1e-9, pdk.input_transition_ns * 1e-9)
+    whole = total(powers)
+    return Energy(
+        internal_w=whole.internal,
+        switching_w=whole.switching,
+        leakage_w=whole.leakage,
+        period_ns=period_ns,
+        lanes=config.lanes,
+        cycles=0,
+        activity=VECTORLESS,
+        annotated_fraction=1.0,
+        at_delays_fraction=None,
+        sums_compared=0,
+        leakage_in_library=library.leakage_in_library,
+        by_part=_by_part(gates, library, powers),
+    )
+
+
+def check_engine(engine: str) -> None:
+    """Raise InputError if there is no such power engine, ToolError if it needs another OpenSTA than the one that is here."""
+    if engine not in ENGINES:
+        raise InputError(f"--power-engine is {engine!r}: choose one of {', '.join(ENGINES)}")
+    if engine == OPENSTA:
+        sta.require_vcd()
+
+
+def _by_opensta(netlist: Path, top: str, plain: PlainNetlist, pdk: Pdk, period_ns: float, vcd: Path) -> dict[str, Power]:
+    """OpenSTA's power of every instance, from the netlist that was simulated and its waveforms."""
+    liberty = liberty_text.unpacked(pdk.liberty, netlist.parent)
+    rows, annotated = sta.power(netlist, top, liberty, period_ns, pdk.input_transition_ns, vcd, SCOPE.replace(".", "/"))
+    if annotated < REQUIRED_ANNOTATION or rows.keys() != set(plain.instances.values()):
+        raise ToolError(f"OpenSTA: it found the activity of only {annotated:.1%} of the pins of {top} in {vcd.name}")
+    return {name: Power(*(rows[inside][i] for i in (0, 1, 2))) for name, inside in plain.instances.items()}
 
 
 def _check_ports(path: Path, gates: Netlist, config: MacConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,14 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from golden import MacConfig, Operands
+from golden import Operands
 from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from sim.stimulus import Stimulus
+from sim.workload import UNIFORM, workload
 
-from . import sta
+from . import energy, liberty, sta
+from .energy import OWN_ENGINE, SDF, VECTORLESS
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
-__all__ = ["Measurement", "measure_all", "standard_error", "stimulus_for"]
+__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "standard_error"]
+
+Task = tuple[Mapped, str | None, str | None, str]
+"""A netlist, source and dataflow of its operands (`sim.workload`), and an activity of `synth.energy`.
+
+Vectorless activity has neither source nor dataflow.
+"""
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {
@@ -39,12 +49,13 @@ _INDIFFERENT = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """Energy of one netlist with one kind of operands and activity."""
+    """Energy of one netlist with one workload and kind of activity."""
 
     mapped: Mapped
     kind: str  # which comparison it belongs to
-    source: str  # "opt" or "uniform"
-    activity: str  # "sdf" or "zero-delay"
+    source: str | None  # of the operands: "opt", "opt-fc2" or "uniform"; None for vectorless activity
+    dataflow: str | None  # "streaming" or "weights-held"
+    activity: str  # "sdf", "zero-delay" or "vectorless"
     facts: Mapping[str, Any]  # means over the samples
     samples_j: tuple[float, ...]  # energy per MAC of each sample
 
@@ -68,14 +79,22 @@ class Measurement:
         """Standard error of the energy per MAC over the samples of operands, in J; None for a single sample."""
         return standard_error(self.samples_j)
 
-    def describe(self, dataflow: str) -> dict[str, Any]:
+    @property
+    def confidence_95_j(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the energy per MAC, in J; None for a single sample."""
+        return confidence_95(self.samples_j)
+
+    def describe(self) -> dict[str, Any]:
         """Plain data."""
         design = self.mapped.describe()
         names = ("design", "pdk", "format", "architecture", "lanes", "netlist_sha256")
-        spread = {"samples": len(self.samples_j), "energy_per_mac_standard_error_j": self.standard_error_j}
-        return (
-            {name: design[name] for name in names} | dict(self.facts) | spread | {"operands": self.source, "dataflow": dataflow}
-        )
+        spread = {
+            "samples": len(self.samples_j),
+            "energy_per_mac_standard_error_j": self.standard_error_j,
+            "energy_per_mac_confidence_95_j": self.confidence_95_j,
+        }
+        conditions = {"operands": self.source, "dataflow": self.dataflow}
+        return {name: design[name] for name in names} | dict(self.facts) | spread | conditions
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -83,17 +102,41 @@ def standard_error(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def stimulus_for(config: MacConfig, operands: Operands | None, cycles: int, seed: int) -> Any:
-    """The operands of the quantized model, or uniform ones."""
-    from sim.stimulus import Stimulus
+def confidence_95(values: Sequence[float]) -> float | None:
+    """Half the width of the 95 % confidence interval of the mean of independent `values`; None for fewer than two.
 
-    if operands is None:
-        return Stimulus.uniform(config, cycles, seed)
-    return Stimulus.excerpts(operands, config, cycles, seed)
+    By Student's t distribution, as for normally distributed values of unknown variance. For a ratio of two netlists, `values`
+    are the ratios sample by sample, since both sides' operands come from the same places.
+    """
+    error = standard_error(values)
+    return None if error is None else _student_t(0.95, len(values) - 1) * error
+
+
+def _student_t(probability: float, degrees: int) -> float:
+    """The t that |T| stays below with `probability`, for `degrees` of freedom.
+
+    The distribution in closed form: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 (odd degrees) and 26.7.4
+    (even), with theta = arctan(t / sqrt(degrees)); it is solved for theta by bisection.
+    """
+
+    def within(theta: float) -> float:
+        sine, cosine = math.sin(theta), math.cos(theta)
+        odd = degrees % 2
+        term, total = (cosine if odd else 1.0), 0.0
+        for k in range(2 if not odd else 3, degrees + 1, 2):
+            total += term
+            term *= cosine**2 * (k - 1) / k
+        return 2 / math.pi * (theta + sine * total) if odd else sine * total
+
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < probability else (low, middle)
+    return math.sqrt(degrees) * math.tan(low)
 
 
 def measure_all(
-    tasks: Sequence[tuple[Mapped, str, str]],
+    tasks: Sequence[Task],
     pdk: Pdk,
     period_ns: float,
     kind: str,
@@ -104,46 +147,55 @@ def measure_all(
     jobs: int,
     advance: Callable[[str], None] | None = None,
     samples: int = 1,
+    engine: str = OWN_ENGINE,
 ) -> list[Measurement]:
-    """Measure every task (netlist, "opt" or "uniform", "sdf" or "zero-delay") at `period_ns`, in order.
+    """Measure every task at `period_ns`, in order.
 
-    Each of the `samples` has operands and a simulation of its own; sample i of every netlist has operands from the same
-    places of the model.
+    Each of the `samples` has operands and a simulation of its own, `cycles` long; sample i of every netlist has operands from
+    the same places of the model. `operands` holds those of the model by format. Vectorless activity needs neither and has one
+    sample. `engine` is what works out power from activity (`synth.energy.measure`).
 
     Raises
     ------
     InputError, ToolError
-        As `synth.energy.measure`: a wrong sum, delays that do not apply, too few nets with activity.
+        As `sim.workload.workload` and `synth.energy.measure`: operands that are missing, a wrong sum, delays that do not apply,
+        too few nets with activity.
     """
     from joblib import Parallel, delayed
 
-    calls = []
-    for mapped, source, activity in tasks:
-        sdf = delays(mapped, pdk) if activity == "sdf" else None
-        given = operands[mapped.config.weight_format.name] if source == "opt" else None
-        for sample in range(samples):
-            stimulus = stimulus_for(mapped.config, given, cycles, 1000 * seed + sample)
+    calls: list[tuple[Any, ...]] = []
+    counts = []
+    for mapped, source, dataflow, activity in tasks:
+        sdf = delays(mapped, pdk) if activity == SDF else None
+        stimuli: list[Stimulus | None] = [None]
+        if activity != VECTORLESS:
+            given = None if source == UNIFORM else operands.get(mapped.config.weight_format.name)
+            seeds = range(1000 * seed, 1000 * seed + samples)
+            stimuli = [workload(mapped.config, source or "", dataflow or "", given, cycles, one) for one in seeds]
+        counts.append(len(stimuli))
+        for stimulus in stimuli:
             key = sha256_of(
                 {
                     "netlist": mapped.netlist_sha256,
                     "pdk": pdk.describe(),
                     "period_ns": period_ns,
-                    "stimulus": stimulus.sha256,
+                    "stimulus": stimulus and stimulus.sha256,
                     "activity": activity,
+                    "engine": engine,
                     "opensta": sta.version(),
                     "sources": _sources_sha256(),
                 }
             )
-            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf))
+            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf, engine))
     # Processes, since reading waveforms is work for Python.
     measured = iter(Parallel(jobs if len(calls) > 1 else 1, return_as="generator")(delayed(_measure)(*call) for call in calls))
     results: list[Measurement] = []
-    for mapped, source, activity in tasks:
-        found = [next(measured) for _ in range(samples)]
+    for (mapped, source, dataflow, activity), count in zip(tasks, counts, strict=True):
+        found = [next(measured) for _ in range(count)]
         energies = tuple(float(facts["energy_per_mac_j"]) for facts in found)
-        results.append(Measurement(mapped, kind, source, activity, _mean(found), energies))
+        results.append(Measurement(mapped, kind, source, dataflow, activity, _mean(found), energies))
         if advance is not None:
-            advance(f"{pdk.name} {mapped.design}: {source}, {activity}")
+            advance(f"{pdk.name} {mapped.design}: {', '.join(filter(None, (source, dataflow, activity)))}")
     return results
 
 
@@ -161,21 +213,21 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _measure(path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Any, sdf: Path | None) -> dict[str, Any]:
-    """One measurement, from the cache if it is there."""
+def _measure(
+    path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Stimulus | None, sdf: Path | None, engine: str
+) -> dict[str, Any]:
+    """One measurement, from the cache if it is there; without a stimulus a vectorless one."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
         pass
-    import tempfile
-
-    from . import energy, liberty
-
     library = liberty.load(pdk.liberty)
-    with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
-        result = energy.measure(
-            mapped.netlist, mapped.design, mapped.config, library, pdk, stimulus, period_ns, sdf, Path(workdir)
-        )
+    unit = (mapped.netlist, mapped.design, mapped.config, library, pdk)
+    if stimulus is None:
+        result = energy.assume(*unit, period_ns)
+    else:
+        with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
+            result = energy.measure(*unit, stimulus, period_ns, sdf, Path(workdir), engine=engine)
     facts = {
         "period_ns": period_ns,
         "activity": result.activity,

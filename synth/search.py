@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from golden import MacConfig, format_by_name
+from sim.workload import OPT, STREAMING
 
 from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, recovery_recipes, smallest
 from .mapping import Mapped
@@ -43,6 +44,8 @@ class Effort:
         Number of netlists of each architecture that are sized for the clock period.
     cycles
         Clock cycles of each sample of an energy measurement, by lane count up to which they apply.
+    workloads
+        Sources and dataflows of operands (`sim.workload`) that energy is measured for.
     samples
         Samples of operands, each with a simulation of its own, for the finalists' energy; their spread gives its standard
         error.
@@ -56,6 +59,7 @@ class Effort:
     adders: tuple[str, ...] = ("kogge-stone",)
     recover: int = 1
     cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 192))
+    workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
     samples: int = 3
     clock_reference: bool = False
 

@@ -1,4 +1,4 @@
-"""OpenSTA: critical path and delays (SDF) of a mapped netlist.
+"""OpenSTA: critical path and delays (SDF) of a mapped netlist; and its power, where OpenSTA is new enough to read waveforms.
 
 The same assumptions everywhere: one ideal clock, operands arrive with its edge, every port and the clock have the same input
 transition, no wire loads, no load at the outputs. The critical path ends at a flip-flop, its setup time included, so that it is
@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 from golden.errors import InputError, ToolError
 from sim.processes import run
 
-__all__ = ["CLOCK", "TIMEOUT_S", "Timing", "analyze", "version", "write_sdf"]
+__all__ = ["CLOCK", "TIMEOUT_S", "Timing", "analyze", "power", "reads_vcd", "require_vcd", "version", "write_sdf"]
 
 CLOCK = "clk"
 TIMEOUT_S = 120.0
@@ -46,6 +47,21 @@ def version() -> str:
 def available() -> bool:
     """Whether there is an `sta` on the path."""
     return shutil.which("sta") is not None
+
+
+@lru_cache(maxsize=1)
+def reads_vcd() -> bool:
+    """Whether OpenSTA can take activity from waveforms: it has `read_vcd` (since 2024; Debian's 2.0.17 has not)."""
+    return re.search(r"^dint: read_vcd$", _run(['puts "dint: [info commands read_vcd]"']), re.MULTILINE) is not None
+
+
+def require_vcd() -> None:
+    """Raise ToolError if OpenSTA cannot take activity from waveforms."""
+    if not reads_vcd():
+        raise ToolError(
+            f"OpenSTA: version {version()} has no read_vcd, so that it cannot work out power from recorded activity; "
+            "leave out --power-engine, or put an OpenSTA of 2025 or later on the path"
+        )
 
 
 def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float | None, input_transition_ns: float) -> Timing:
@@ -100,6 +116,45 @@ def write_sdf(netlist: Path, top: str, liberty: Sequence[Path], input_transition
     out.write_text(text)
 
 
+def power(
+    netlist: Path, top: str, liberty: Sequence[Path], period_ns: float, input_transition_ns: float, vcd: Path, scope: str
+) -> tuple[dict[str, tuple[float, float, float]], float]:
+    """Internal, switching and leakage power of every instance, in W, and the share of pins that have activity.
+
+    Parameters
+    ----------
+    vcd, scope
+        Waveforms of every level of the netlist, and the scope in them that is the netlist, its levels separated by `/`. They
+        count up to the end of the recording (`$dumpoff`).
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing, cannot read waveforms, fails, or leaves an instance without a figure.
+    """
+    require_vcd()
+    with tempfile.TemporaryDirectory(prefix="dint-sta-") as name:
+        recorded = Path(name) / "recorded.vcd"
+        with vcd.open() as source, recorded.open("w") as target:
+            # What follows names every net once more, as unknown: half a transition each to OpenSTA.
+            target.writelines(takewhile(lambda line: not line.startswith("$dumpoff"), source))
+        log = _run(
+            [
+                *_design(netlist, top, liberty, input_transition_ns, period_ns),
+                f"read_vcd -scope {scope} {{{recorded}}}",
+                "report_activity_annotation",
+                "report_power -instances [get_cells *] -digits 8",
+            ]
+        )
+    annotated, missing = _number(log, r"^vcd\s+(\d+)$"), _number(log, r"^unannotated\s+(\d+)$")
+    rows = re.findall(r"^\s*(\S+e[-+]\d+) +(\S+e[-+]\d+) +(\S+e[-+]\d+) +\S+ (\S+)$", log, re.MULTILINE)
+    if not annotated or missing is None or not rows or "NaN" in log:
+        raise ToolError(
+            f"OpenSTA: no power of {netlist.name} from the waveforms in {scope}: {log.strip().splitlines()[-2][:200]}"
+        )
+    return {row[3]: (float(row[0]), float(row[1]), float(row[2])) for row in rows}, annotated / (annotated + missing)
+
+
 def _design(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float, period_ns: float) -> list[str]:
     """Commands up to a constrained design. The times that OpenSTA reads and prints are set to ns."""
     return [
@@ -138,7 +193,7 @@ def _sta(arguments: list[str], time_limit_s: float, cwd: Path | None = None) -> 
 
 
 def _number(log: str, pattern: str) -> float | None:
-    found = re.search(pattern, log)
+    found = re.search(pattern, log, re.MULTILINE)
     return float(found.group(1)) if found else None
 
 

@@ -331,3 +331,35 @@ def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: 
 def test_results_are_kept_canonical(results: dict[str, Any], tmp_path: Path) -> None:
     page.write(results, tmp_path)
     assert (tmp_path / "results.json").read_text() == canonical_json(results)
+
+
+@pytest.mark.parametrize(
+    ("condition", "shown", "explained"),
+    [
+        (
+            ("opt", "weights-held", "sdf"),
+            "OPT operands, weights-held, with gate delays (SDF)",
+            "Weights held: the weights of a run",
+        ),
+        (
+            ("opt-fc2", "streaming", "sdf"),
+            "OPT operands of fc2 (post-ReLU), streaming",
+            "Operands of fc2: of the layers behind",
+        ),
+        ((None, None, "vectorless"), "vectorless", "Vectorless: no operands and no simulation"),
+    ],
+)
+def test_other_conditions_are_shown_and_explained(
+    results: dict[str, Any], condition: tuple[str | None, str | None, str], shown: str, explained: str
+) -> None:
+    assert explained not in Page(page.render(results)).text
+    before = [entry.condition for entry in summary.headline(results) if entry.leading]
+    names = dict(zip(("operands", "dataflow", "activity"), condition, strict=True))
+    for table in ("energies", "comparisons"):
+        first = [row for row in results[table] if (row["operands"], row["activity"]) == ("opt", "sdf")]
+        results[table] += [row | names for row in copy.deepcopy(first)]
+    read = Page(page.render(results))
+    assert shown in read.text
+    assert explained in read.text
+    assert "None" not in read.text
+    assert [entry.condition for entry in summary.headline(results) if entry.leading] == before

@@ -11,7 +11,6 @@ import pytest
 
 from golden import DINT4, FORMATS, INT4, INT8, InputError, MacConfig
 from sim import Stimulus
-from sim.stimulus import RUN_CYCLES
 
 ALL = [MacConfig(f, lanes=lanes) for f in FORMATS.values() for lanes in (1, 3, 16)]
 
@@ -45,45 +44,6 @@ def test_the_whole_file_is_drawn_from(make_operands) -> None:
     operands = make_operands(DINT4)
     stimulus = Stimulus.from_operands(operands, MacConfig(DINT4, lanes=16), cycles=1000, seed=0)
     assert set(stimulus.stated[stimulus.completed]) == set(operands.layers[0].accumulators.flat)
-
-
-@pytest.mark.parametrize("config", ALL, ids=lambda c: c.name)
-def test_excerpts_are_runs_of_the_model_from_many_places(config: MacConfig, make_operands) -> None:
-    operands = make_operands(config.weight_format, outputs=40, products=700, tokens=9)
-    stimulus = Stimulus.excerpts(operands, config, cycles=640, seed=2)
-    assert stimulus.cycles == 640
-    assert np.array_equal(stimulus.expected(config)[stimulus.completed], stimulus.stated[stimulus.completed])
-    layer, places = operands.layers[0], set()
-    for start in np.flatnonzero(stimulus.first):
-        codes = stimulus.weights[start : start + RUN_CYCLES].reshape(-1)[: config.lanes * 2].tolist()
-        places |= {
-            (output, place)
-            for output, row in enumerate(layer.weights.tolist())
-            for place in range(0, 700 - len(codes) + 1, config.lanes)
-            if row[place : place + len(codes)] == codes
-        }
-    assert len({output for output, _ in places}) > 15
-    assert len({place for _, place in places}) > 5
-
-
-def test_excerpts_of_all_formats_come_from_the_same_places(make_operands) -> None:
-    drawn = [
-        Stimulus.excerpts(make_operands(f, products=90), MacConfig(f, lanes=4), cycles=200, seed=5).activations
-        for f in (INT8, DINT4)
-    ]
-    assert np.array_equal(*drawn)
-
-
-def test_layers_take_part_by_their_products(make_operands) -> None:
-    small, large = (make_operands(DINT4, products=products).layers[0] for products in (100, 300))
-    large = dataclasses.replace(large, activations=np.full_like(large.activations, 99))
-    large = dataclasses.replace(large, accumulators=large.expected(DINT4))
-    operands = dataclasses.replace(make_operands(DINT4), layers=(small, large))
-    stimulus = Stimulus.excerpts(operands, MacConfig(DINT4), cycles=RUN_CYCLES * 400, seed=0)
-    share = np.mean(
-        [(stimulus.activations[start : start + RUN_CYCLES] == 99).all() for start in np.flatnonzero(stimulus.first)]
-    )
-    assert share == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize("config", ALL, ids=lambda c: c.name)

@@ -208,7 +208,8 @@ def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     assert metrics["energy__per_mac"] == pytest.approx(metrics["power__total"] * metrics["clock__period"] * 1e-9, rel=1e-3)
     assert 0 < metrics["energy__per_mac__zero_delay"] < metrics["energy__per_mac"]
     assert metrics["activity__annotated"] >= 0.99
-    assert metrics["activity__operands"] == "uniform"
+    assert (metrics["activity__operands"], metrics["activity__dataflow"]) == ("uniform", "streaming")
+    assert (metrics["activity__kind"], metrics["power__engine"]) == ("sdf", "dint")
     assert metrics["hashes"]["netlist"] == sha256_file(out / "netlist.v")
     assert "/" not in json.dumps(metrics["pdk"])
 
@@ -233,6 +234,25 @@ def test_a_clock_that_nobody_can_meet(kit: Pdk, cache: Path, tmp_path: Path) -> 
     assert 0 <= met["timing__setup__ws"] < 0.01
 
 
+def test_other_activities(cache: Path, tmp_path: Path) -> None:
+    made = [
+        command.synthesize(out=tmp_path / "out", cache=cache, cycles=64, quiet=True, **options)
+        for options in (
+            {"activity": "zero-delay"},
+            {"activity": "zero-delay", "dataflow": "weights-held"},
+            {"activity": "vectorless"},
+        )
+    ]
+    streaming, held, vectorless = made
+    assert streaming["energy__per_mac"] == streaming["energy__per_mac__zero_delay"] > held["energy__per_mac"] > 0
+    assert held["activity__dataflow"] == "weights-held"
+    assert vectorless["activity__kind"] == "vectorless"
+    assert vectorless["activity__operands"] is vectorless["activity__dataflow"] is None
+    assert vectorless["activity__cycles"] == vectorless["activity__sums_compared"] == 0
+    assert "energy__per_mac__zero_delay" not in vectorless
+    assert vectorless["energy__per_mac"] == pytest.approx(vectorless["power__total"] * vectorless["clock__period"] * 1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -244,6 +264,11 @@ def test_a_clock_that_nobody_can_meet(kit: Pdk, cache: Path, tmp_path: Path) -> 
         ({"cycles": 3}, "at least 16"),
         ({"jobs": 0}, "jobs is 0"),
         ({"operands": Path("/nowhere/operands.npz")}, "no such operand file"),
+        ({"dataflow": "held"}, "--dataflow is 'held': choose one of streaming, weights-held"),
+        ({"activity": "saif"}, "--activity is 'saif': choose one of sdf, zero-delay, vectorless"),
+        ({"activity": "vectorless", "operands": Path("x.npz")}, "--operands x.npz: --activity vectorless takes none"),
+        ({"activity": "vectorless", "power_engine": "opensta"}, "--power-engine opensta: --activity vectorless simulates"),
+        ({"power_engine": "spice"}, "--power-engine is 'spice': choose one of dint, opensta"),
         ({"liberty": [Path("/nowhere/x.lib")]}, "no such Liberty file"),
     ],
 )

@@ -1,0 +1,150 @@
+"""Workloads: operands in the order in which a MAC unit in use meets them, for averages over time such as energy.
+
+A workload has a source, that is which operands, and a dataflow, that is which of them change from cycle to cycle.
+
+Sources:
+
+- `opt`: a sample of all layers of a quantized model, in proportion to their products.
+- `opt-fc2`: of its layers called fc2 only, whose activations come out of a ReLU, so that most of them are zero.
+- `uniform`: every code and every activation equally likely.
+
+Dataflows:
+
+- `streaming`: a new weight and a new activation in every lane and cycle, as when a sum is worked off along its products.
+- `weights-held`: as in a weight-stationary array (in the taxonomy of Chen et al., "Eyeriss", ISCA 2016), the weights of `lanes`
+  inputs of one output channel stay for `HELD_CYCLES` cycles while the activations of successive tokens stream past; after the
+  last token of the file comes its first. The unit has one accumulator, so the sum runs on over the tokens; in an array every
+  token has its own, whose traffic is no part of the unit.
+
+Places in the model depend on the seed alone: equal seeds give the same places for every format, so that formats can be compared
+pairwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import InputError, LayerOperands, MacConfig, Operands
+
+from .stimulus import Stimulus, checked_sums
+
+__all__ = [
+    "DATAFLOWS",
+    "HELD_CYCLES",
+    "OPT",
+    "OPT_FC2",
+    "RUN_CYCLES",
+    "SOURCES",
+    "STREAMING",
+    "UNIFORM",
+    "WEIGHTS_HELD",
+    "workload",
+]
+
+SOURCES = OPT, OPT_FC2, UNIFORM = "opt", "opt-fc2", "uniform"
+DATAFLOWS = STREAMING, WEIGHTS_HELD = "streaming", "weights-held"
+
+RUN_CYCLES = 16  # cycles from one place of the model while streaming
+HELD_CYCLES = 64  # cycles for which weights stay
+
+
+def workload(config: MacConfig, source: str, dataflow: str, operands: Operands | None, cycles: int, seed: int) -> Stimulus:
+    """A stimulus of `cycles` cycles, all of them valid.
+
+    From a model come short runs from many places, since whole sums are hundreds of cycles of one output channel and one token,
+    and a few of them say little about a model. A run begins at a random (layer, token, output) triple and place in the sum;
+    layers take part in proportion to their products (systematic sampling).
+
+    Parameters
+    ----------
+    source, dataflow
+        Members of `SOURCES` and `DATAFLOWS`.
+    operands
+        Operands of the model in the format of `config`; not looked at for `uniform`.
+
+    Raises
+    ------
+    InputError
+        If source or dataflow is unknown, or a model's operands are missing, do not fit the unit (as `Stimulus.from_operands`),
+        or have no layer of the source.
+    """
+    for name, value, known in (("source", source, SOURCES), ("dataflow", dataflow, DATAFLOWS)):
+        if value not in known:
+            raise InputError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+    if cycles < 1:
+        raise InputError(f"cycles is {cycles}: a workload has at least 1")
+    if source == UNIFORM:
+        return _uniform(config, dataflow, cycles, seed)
+    if operands is None:
+        raise InputError(f"source {source} needs the operands of a model: make them with 'dint operands', or use {UNIFORM}")
+    if source == OPT_FC2:
+        layers = tuple(layer for layer in operands.layers if layer.name.endswith("fc2"))
+        operands = replace(operands, layers=layers)
+        if not layers:
+            raise InputError(f"source {source}: the operand file has no layer called fc2; use {OPT}")
+    return _from_model(config, source, dataflow, operands, cycles, seed)
+
+
+def _uniform(config: MacConfig, dataflow: str, cycles: int, seed: int) -> Stimulus:
+    streaming = Stimulus.uniform(config, cycles, seed)
+    if dataflow == STREAMING:
+        return streaming
+    step = np.arange(cycles)
+    first = step % HELD_CYCLES % _longest_sum(config) == 0
+    return replace(streaming, weights=streaming.weights[step - step % HELD_CYCLES], first=first)
+
+
+def _from_model(config: MacConfig, source: str, dataflow: str, operands: Operands, cycles: int, seed: int) -> Stimulus:
+    products = checked_sums(operands, config) * [layer.weights.shape[1] for layer in operands.layers]
+    random = np.random.default_rng([seed, 3])
+    length = HELD_CYCLES if dataflow == WEIGHTS_HELD else RUN_CYCLES
+    runs = -(-cycles // length)
+    marks = (np.arange(runs) + random.random()) / runs
+    chosen = random.permutation(np.searchsorted(np.cumsum(products) / products.sum(), marks, side="right"))
+    pieces = []
+    for index in chosen:
+        layer = operands.layers[min(int(index), len(operands.layers) - 1)]
+        token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+        pieces.append(_run(config, layer, dataflow, length, token, output, random.random()))
+    weights, activations, first = (np.concatenate(arrays)[:cycles] for arrays in zip(*pieces, strict=True))
+    return Stimulus(weights, activations, first, np.ones(cycles, bool), source)
+
+
+def _run(
+    config: MacConfig, layer: LayerOperands, dataflow: str, length: int, token: int, output: int, place: float
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+    """Weights and activations, (length, lanes), and `first`, (length,), of one run; `place` in [0, 1) says where it begins."""
+    weights = _by_cycle(layer.weights, config.lanes, config.weight_format.zero_code)
+    activations = _by_cycle(layer.activations, config.lanes, 0)
+    whole = weights.shape[1]  # cycles of a complete sum
+    step = np.arange(length)
+    if dataflow == WEIGHTS_HELD:
+        start = int(place * max(1, layer.weights.shape[1] // config.lanes))
+        tokens = (token + step) % len(activations)
+        return (
+            np.repeat(weights[None, output, start], length, axis=0),
+            activations[tokens, start],
+            step % _longest_sum(config) == 0,
+        )
+    # A sum that ends within the run is followed by that of the next output channel.
+    at = int(place * max(1, whole - length + 1)) + step
+    return (
+        weights[(output + at // whole) % len(weights), at % whole],
+        activations[token, at % whole],
+        (at % whole == 0) | (step == 0),
+    )
+
+
+def _by_cycle(array: NDArray[Any], lanes: int, fill: int) -> NDArray[Any]:
+    """(rows, K) as (rows, cycles, lanes), the last cycle filled up."""
+    missing = -array.shape[1] % lanes
+    return np.pad(array, ((0, 0), (0, missing)), constant_values=fill).reshape(len(array), -1, lanes)
+
+
+def _longest_sum(config: MacConfig) -> int:
+    """Cycles that the accumulator holds without overflow."""
+    return config.depth // config.lanes
