@@ -19,10 +19,23 @@ import wrapt
 from golden.errors import DintError
 
 if TYPE_CHECKING:
-    from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig, NumberFormat, Operands
+    from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, MacConfig, NumberFormat, Operands
     from hdl import Mac
 
-__all__ = ["DINT3", "DINT4", "FORMATS", "INT4", "INT8", "Mac", "MacConfig", "NumberFormat", "Operands", "main"]
+__all__ = [
+    "DINT3",
+    "DINT4",
+    "FORMATS",
+    "FP4_E2M1",
+    "INT3",
+    "INT4",
+    "INT8",
+    "Mac",
+    "MacConfig",
+    "NumberFormat",
+    "Operands",
+    "main",
+]
 
 _HOME = dict.fromkeys(__all__, "golden") | {"Mac": "hdl"}
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from .errors import InputError
 from .number_format import NumberFormat
 
-__all__ = ["DINT3", "DINT4", "FORMATS", "INT4", "INT8", "format_by_name"]
+__all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "format_by_name"]
 
 
 def _twos_complement(bits: int) -> tuple[int, ...]:
@@ -18,6 +18,7 @@ def _twos_complement(bits: int) -> tuple[int, ...]:
 
 INT8 = NumberFormat("int8", "INT8", 8, _twos_complement(8), architecture="booth-carry")
 INT4 = NumberFormat("int4", "INT4", 4, _twos_complement(4), architecture="booth-carry")
+INT3 = NumberFormat("int3", "INT3", 3, _twos_complement(3), architecture="baugh-wooley")
 
 # dINT (arXiv 2311.05161, section 4): 2^b - 2 consecutive integers, and +1/2 and -1/2 of a step. Here the unit is half a step.
 #
@@ -49,7 +50,21 @@ DINT3 = NumberFormat(
     architecture="digit-grid",
 )
 
-FORMATS: dict[str, NumberFormat] = {number_format.name: number_format for number_format in (INT8, INT4, DINT4, DINT3)}
+# Sign, two bits of exponent, one of mantissa (Open Compute Project, "Microscaling Formats (MX) Specification" 1.0), without the
+# blocks' shared scales. The unit is the subnormal, half a step; code 8 is -0.
+_E2M1_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 12)
+FP4_E2M1 = NumberFormat(
+    name="fp4_e2m1",
+    title="FP4 E2M1",
+    bits=4,
+    values=(*_E2M1_MAGNITUDES, *(-magnitude for magnitude in _E2M1_MAGNITUDES)),
+    unit=Fraction(1, 2),
+    architecture="digit-grid",
+)
+
+FORMATS: dict[str, NumberFormat] = {
+    number_format.name: number_format for number_format in (INT8, INT4, DINT4, DINT3, INT3, FP4_E2M1)
+}
 
 
 def format_by_name(name: str) -> NumberFormat:

@@ -17,13 +17,13 @@ def formats() -> str:
 def _describe(number_format: NumberFormat) -> str:
     config = MacConfig(number_format)
     facts = (
-        f"{number_format.name:<6} {number_format.title}: {number_format.bits} bits, {len(number_format.values)} values from "
-        f"{number_format.minimum * number_format.unit} to {number_format.maximum * number_format.unit} steps, "
+        f"{number_format.name:<8} {number_format.title}: {number_format.bits} bits, {len(set(number_format.values))} values "
+        f"from {number_format.minimum * number_format.unit} to {number_format.maximum * number_format.unit} steps, "
         f"unit {number_format.unit} step; accumulator {config.accumulator_bits} bits for {config.depth} products with INT8"
     )
     if number_format.bits > 4:
-        return facts + "\n       code c stands for c, two's complement"
+        return facts + "\n         code c stands for c, two's complement"
     width = number_format.bits
     cells = [f"{code:0{width}b} {value * number_format.unit!s:>4}" for code, value in enumerate(number_format.values)]
-    lines = ["       " + "   ".join(cells[start : start + 4]) for start in range(0, len(cells), 4)]
+    lines = ["         " + "   ".join(cells[start : start + 4]) for start in range(0, len(cells), 4)]
     return "\n".join([facts, *lines])

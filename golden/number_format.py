@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class NumberFormat:
     bits
         Width of a code, 2 to 8.
     values
-        `values[code]` is the value of `code` in units of `unit` steps; all different, zero among them.
+        `values[code]` is the value of `code` in units of `unit` steps; zero is among them, and only zero may have two codes
+        (0 and -0 of floating-point formats): the first is what zero is encoded as.
     unit
         Size of one unit in steps: 1 for integers, 1/2 for dINT.
     special_codes
@@ -61,8 +63,8 @@ class NumberFormat:
             raise InputError(f"bits of {self.name} is {self.bits}: a code has 2 to 8 bits")
         if len(self.values) != 1 << self.bits:
             raise InputError(f"values of {self.name} has {len(self.values)} entries: {self.bits} bits need {1 << self.bits}")
-        if len(set(self.values)) != len(self.values):
-            raise InputError(f"values of {self.name} repeats a value: every code needs its own")
+        if len(self.values) - len(set(self.values)) > max(self.values.count(0) - 1, 0) or self.values.count(0) > 2:
+            raise InputError(f"values of {self.name} repeats a value: every code needs its own, but for a second zero")
         if 0 not in self.values or self.values.index(0) in self.special_codes:
             raise InputError(f"values of {self.name} lacks an ordinary code for zero")
         if not all(0 <= code < len(self.values) for code in self.special_codes):
@@ -84,13 +86,19 @@ class NumberFormat:
 
     @property
     def zero_code(self) -> int:
-        """The code of zero."""
+        """The code of zero, the first if there are two."""
         return self.values.index(0)
 
     @property
     def steps(self) -> int:
         """Number of steps between the least and the greatest value that are not special: the paper's p."""
         return int((max(self._grid) - min(self._grid)) * self.unit)
+
+    @property
+    def has_zero_points(self) -> bool:
+        """Whether the values that are not special are evenly spaced, so that a zero-point can shift them."""
+        grid = sorted(self._grid)
+        return len({high - low for low, high in pairwise(grid)}) == 1
 
     def largest_product(self, activation_bits: int) -> int:
         """Largest magnitude of a weight, in units, times a two's complement activation of `activation_bits`."""
@@ -117,7 +125,7 @@ class NumberFormat:
     def encode(self, values: ArrayLike) -> NDArray[np.uint8]:
         """Codes of `values` (any shape, integers in units), same shape. Values that no code has are refused."""
         wanted = np.asarray(values, dtype=np.int64)
-        index = np.clip(np.searchsorted(self._sorted_values, wanted), 0, len(self.values) - 1)
+        index = np.clip(np.searchsorted(self._sorted_values, wanted), 0, len(self._sorted_values) - 1)
         if np.any(missing := self._sorted_values[index] != wanted):
             raise InputError(f"value {wanted[missing].flat[0]} has no code in {self.name}: round it first")
         return self._sorted_codes[index]
@@ -149,11 +157,11 @@ class NumberFormat:
             return self.encode_one(self.maximum if x > 0 else self.minimum)
         exact = Fraction(x) / self.unit
         distance = min(abs(exact - value) for value in self.values)
-        nearest = [value for value in self.values if abs(exact - value) == distance]
-        return self.encode_one(nearest[0] if len(nearest) == 1 else self._tie(*sorted(nearest)))
+        nearest = {value for value in self.values if abs(exact - value) == distance}
+        return self.encode_one(nearest.pop() if len(nearest) == 1 else self._tie(*sorted(nearest)))
 
     def thresholds(self, dtype: Any) -> NDArray[Any]:
-        """Decision thresholds in steps, ascending, as floating-point `dtype`: shape (2^bits - 1,).
+        """Decision thresholds in steps, ascending, as floating-point `dtype`: one less than there are values.
 
         The rank of x among the sorted values is the number of thresholds *below* x. Where a tie goes up, the threshold is
         the largest number of `dtype` below the midpoint, so that one comparison decides both.
@@ -164,7 +172,7 @@ class NumberFormat:
         return np.where(up, np.nextafter(midpoints, np.array(-np.inf, dtype)), midpoints)
 
     def sorted_codes(self) -> NDArray[np.uint8]:
-        """Codes in ascending order of value, shape (2^bits,)."""
+        """One code of every value, in ascending order of value: shape (2^bits,), or one less where zero has two codes."""
         return self._sorted_codes.copy()
 
     # Zero-points
@@ -173,7 +181,14 @@ class NumberFormat:
         """The same codes with the uniform grid shifted to -z .. p - z steps; special values stay where they are.
 
         This is the reference paper's asymmetric form, value (q - z) s, with q counted from the least grid code.
+
+        Raises
+        ------
+        InputError
+            If the zero-point is out of range, or the format's values are not evenly spaced.
         """
+        if not self.has_zero_points:
+            raise InputError(f"{self.title} takes no zero-point: its values are not evenly spaced; use the symmetric form")
         if not 0 <= zero_point <= self.steps:
             raise InputError(f"zero_point is {zero_point}: {self.name} takes 0 to {self.steps}")
         shift = -int(zero_point / self.unit) - min(self._grid)
@@ -211,11 +226,11 @@ class NumberFormat:
 
     @cached_property
     def _sorted_values(self) -> NDArray[np.int64]:
-        return np.sort(self._table)
+        return np.unique(self._table)
 
     @cached_property
     def _sorted_codes(self) -> NDArray[np.uint8]:
-        return np.argsort(self._table).astype(np.uint8)
+        return np.unique(self._table, return_index=True)[1].astype(np.uint8)
 
 
 def signed_bits(value: int) -> int:

@@ -10,7 +10,8 @@ inverses: and-or, one cell or two.
 
 A row may also be built for minus the digit and added inverted, -X = ~X + 1: the same number of bits, but each is and-or-invert.
 Which of the two is smaller depends on the library, by up to 6% of a unit: three products are one and-or-invert cell where
-there is one, and three nands into a nand otherwise.
+there is one, and three nands into a nand otherwise. Multiples that are all negative are better subtracted in this way: nothing
+has to be made negative then, and the row has one bit less.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def add_digit(
         return Cat(fill.replicate(shift), source, source[-1].replicate(top + 1 - shift - len(source)))
 
     has_negative = any(multiple < 0 for multiple in multiples)
-    negative = heap.named(f"{name}_negative", chosen(*(m for m in multiples if m < 0))) if has_negative else C(0, 1)
+    negative = heap.named(f"{name}_negative", chosen(*(m for m in multiples if m < 0))) if has_negative else None
     terms = []
-    if shared_sign:
+    if shared_sign and negative is not None:
         source = heap.named(f"{name}_activation", activation ^ negative.replicate(len(activation)))
         for magnitude in sorted({abs(multiple) for multiple in multiples}):
             select = heap.named(f"{name}_times_{magnitude}", chosen(magnitude, -magnitude))
@@ -86,7 +87,9 @@ def add_digit(
     if inverted:
         heap.add(least + top, ~row[top], arrival)
         heap.constant += (1 - (1 << top)) << least
-        heap.subtract(least, negative, _NEGATIVE)
+        if negative is not None:
+            heap.subtract(least, negative, _NEGATIVE)
     else:
         heap.subtract(least + top, row[top], arrival)
-        heap.add(least, negative, _NEGATIVE)
+        if negative is not None:
+            heap.add(least, negative, _NEGATIVE)

@@ -30,7 +30,7 @@ class Recipe:
     Raises
     ------
     InputError
-        If a choice is unknown.
+        If a choice is unknown, or the format cannot take the form.
     """
 
     weights: str  # name of the number format
@@ -47,6 +47,11 @@ class Recipe:
         ):
             if value not in known:
                 raise InputError(f"{option} is {value!r}: known are {', '.join(known)}")
+        if self.form == "asymmetric" and not self.number_format.has_zero_points:
+            title = self.number_format.title
+            raise InputError(
+                f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
+            )
 
     @property
     def number_format(self) -> NumberFormat:

@@ -263,7 +263,7 @@ def _add_control(result: _Builder, config: MacConfig) -> None:
     result.add(idle, idle, reset=np.ones(1, bool))  # the sum before must not go on
     random = np.random.default_rng(3)
     shape = (len(order), config.lanes)
-    nonzero = np.array([code for code in _extreme_codes(config) if code != config.weight_format.zero_code], np.uint8)
+    nonzero = np.array([code for code in _extreme_codes(config) if config.weight_format.values[code]], np.uint8)
     activations = np.array([value for value in _extreme_activations() if value], np.int8)
     result.add(random.choice(nonzero, shape), random.choice(activations, shape), first=first, valid=valid, reset=reset)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import DINT3, DINT4, FORMATS, INT4, INT8, InputError, NumberFormat, format_by_name
+from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, InputError, NumberFormat, format_by_name
 
 EVERY = pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
 DINTS = pytest.mark.parametrize("number_format", [DINT3, DINT4], ids=["dint3", "dint4"])
@@ -39,6 +39,7 @@ def probes(number_format: NumberFormat) -> list[float]:
 def test_the_catalogue():
     assert INT8.values == (*range(128), *range(-128, 0))
     assert INT4.values == (*range(8), *range(-8, 0))
+    assert INT3.values == (*range(4), *range(-4, 0))
     # 14 (6) consecutive integers and +1/2, -1/2, in half-steps: all codes are used.
     assert sorted(DINT4.values) == sorted([*range(-14, 13, 2), 1, -1])
     assert sorted(DINT3.values) == sorted([*range(-6, 5, 2), 1, -1])
@@ -46,7 +47,19 @@ def test_the_catalogue():
         assert {number_format.values[code] for code in number_format.special_codes} == {1, -1}
         assert number_format.unit == Fraction(1, 2)
         assert number_format.steps == 2**number_format.bits - 3  # the paper's p
-    assert (INT4.steps, INT8.steps) == (15, 255)
+    assert (INT3.steps, INT4.steps, INT8.steps) == (7, 15, 255)
+
+
+def test_fp4_is_sign_exponent_mantissa():
+    """(-1)^s 2^(e - 1) (1 + m / 2), and for e = 0 (-1)^s m / 2: OCP Microscaling Formats 1.0, E2M1, bias 1."""
+    for code, value in enumerate(FP4_E2M1.values):
+        sign, exponent, mantissa = code >> 3, code >> 1 & 3, code & 1
+        magnitude = Fraction(2) ** (exponent - 1) * (1 + Fraction(mantissa, 2)) if exponent else Fraction(mantissa, 2)
+        assert value * FP4_E2M1.unit == (-1) ** sign * magnitude
+    assert FP4_E2M1.zero_code == FP4_E2M1.encode_one(0) == int(FP4_E2M1.round(-0.1)) == 0  # never -0
+    ties = {0.25: 0, 0.75: 1, 1.25: 1, 1.75: 2, 2.5: 2, 3.5: 4, 5: 4, 7: 6}  # to the even mantissa; saturates
+    for x, value in ties.items():
+        assert [FP4_E2M1.decode_one(int(FP4_E2M1.round(sign * x))) for sign in (1, -1)] == [2 * value, -2 * value]
 
 
 @EVERY
@@ -55,7 +68,9 @@ def test_decode_and_encode_are_inverse_and_twins(number_format):
     values = number_format.decode(codes)
     assert values.tolist() == [number_format.decode_one(code) for code in range(len(codes))] == list(number_format.values)
     assert number_format.encode(values).tolist() == [number_format.encode_one(value) for value in values.tolist()]
-    assert number_format.encode(values).tolist() == codes.tolist()
+    first = [number_format.values.index(value) for value in number_format.values]  # itself, but for -0
+    assert number_format.encode(values).tolist() == first
+    assert sum(one != other for one, other in enumerate(first)) == (number_format is FP4_E2M1)
     assert number_format.decode(codes.reshape(2, -1)).shape == (2, len(codes) // 2)
     ranked = number_format.decode(number_format.sorted_codes())
     assert np.all(np.diff(ranked) > 0)
@@ -184,6 +199,12 @@ def test_what_is_no_code_or_no_value_is_refused(number_format):
     assert number_format.decode([]).shape == (0,)
 
 
+def test_values_that_are_not_evenly_spaced_take_no_zero_point():
+    assert [f.name for f in FORMATS.values() if not f.has_zero_points] == ["fp4_e2m1"]
+    with pytest.raises(InputError, match="FP4 E2M1 takes no zero-point"):
+        FP4_E2M1.with_zero_point(0)
+
+
 @DINTS
 @pytest.mark.parametrize("beyond", [-1, 99])
 def test_zero_points_out_of_range_are_refused(number_format, beyond):
@@ -197,6 +218,8 @@ def test_zero_points_out_of_range_are_refused(number_format, beyond):
         ({"bits": 1, "values": (0, 1)}, "bits of f is 1"),
         ({"bits": 2, "values": (0, 1, 2)}, "has 3 entries"),
         ({"bits": 2, "values": (0, 1, 1, 2)}, "repeats a value"),
+        ({"bits": 2, "values": (0, 0, 0, 1)}, "repeats a value"),
+        ({"bits": 2, "values": (0, 0, 1, 1)}, "repeats a value"),
         ({"bits": 2, "values": (3, 1, -1, 2)}, "lacks an ordinary code for zero"),
         ({"bits": 2, "values": (0, 1, -1, 2), "special_codes": frozenset({0})}, "lacks an ordinary code for zero"),
         ({"bits": 2, "values": (0, 1, -1, 2), "special_codes": frozenset({4})}, "special_codes of f"),

@@ -116,7 +116,12 @@ def test_operands_again_are_the_same(result: tuple[dict[str, Any], Path], tmp_pa
 
 @pytest.mark.parametrize(
     ("format", "scaling", "form"),
-    [("int8", "aqas", "symmetric"), ("dint3", "aqas", "asymmetric"), ("int4", "none", "symmetric")],
+    [
+        ("int8", "aqas", "symmetric"),
+        ("dint3", "aqas", "asymmetric"),
+        ("int4", "none", "symmetric"),
+        ("fp4_e2m1", "none", "symmetric"),
+    ],
 )
 def test_any_format_without_the_table(tiny_directory: Path, tmp_path: Path, format: str, scaling: str, form: str) -> None:
     metrics = quantize(
@@ -146,6 +151,7 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
         ({"scaling": "magic"}, "scaling is 'magic': known are none, aqas"),
         ({"rounding": "up"}, "rounding is 'up': known are rtn"),
         ({"form": "round"}, "form is 'round'"),
+        ({"format": "fp4_e2m1", "form": "asymmetric"}, "form is 'asymmetric': FP4 E2M1 takes no zero-point"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
         ({"calibration_length": 0}, "--calibration-length 0"),
         ({"windows": 0}, "--windows 0"),
