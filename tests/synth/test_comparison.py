@@ -221,7 +221,7 @@ def test_small_structures_for_area_and_fast_ones_at_the_clock() -> None:
     best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
     for name, architecture, recipe in shop.tried:
         assert ARCHITECTURES[architecture].for_speed == (recipe.script != "area"), (name, architecture)
-    assert {mapped.config.architecture for mapped in best.clocked["dint4"]} == {"digit-grid-fast", "direct-grid-fast"}
+    assert {"digit-grid-fast", "direct-grid-fast"} <= {mapped.config.architecture for mapped in best.clocked["dint4"]}
 
 
 def test_no_kit_is_refused() -> None:
