@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -309,10 +310,20 @@ def pdks(liberty: Liberty = None, platforms: Platforms = None) -> None:
 _INTERRUPTED = 128 + signal.SIGINT
 
 
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python drops an interrupt that arrives in a callback, as of the import system: it is sent once more, a moment later."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, [main_thread, signal.SIGINT]).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def main() -> None:
     """Entry point of the command line: errors in one line, exit code 1; 130 when interrupted by Ctrl-C or SIGTERM."""
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        sys.unraisablehook = _interrupt_again
         app(prog_name="dint")
     except (DintError, OSError) as error:
         if _debug:

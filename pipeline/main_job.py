@@ -11,8 +11,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from golden import InputError, MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
-from .compared import simulate_compared
 from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
+from .simulations import simulate_compared, simulate_units
 from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ __all__ = ["main_job"]
 FORMATS = ("int8", "int4", "dint4")
 # INT8 weights need no scaling; both 4-bit formats get the same one.
 SCALING = {"int8": "none", "int4": "aqas", "dint4": "aqas"}
-# Of random and of the model's operands each; the corner cases run whole.
-SIMULATED_CYCLES = 2000
 
 
 def main_job(
@@ -83,9 +81,10 @@ def main_job(
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
-    simulated = [_simulate(stages, name, count, quantized[name], seed) for name in FORMATS for count in lanes]
+    configs = [MacConfig(format_by_name(name), lanes=count) for name in FORMATS for count in lanes]
+    simulated = [simulate_units(stages, "simulate", configs, quantized, seed)]
     compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache", effort) for kit in kits]
-    if (of_the_compared := simulate_compared(stages, compared, simulated, quantized, seed)) is not None:
+    if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
         simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
     index = write(results, out)
@@ -176,37 +175,6 @@ def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
                 generate(format=number_format, lanes=count, out=directory, quiet=True)
 
     return stages.run("generate", inputs, work)
-
-
-def _simulate(stages: Stages, number_format: str, lanes: int, quantized: Stage, seed: int) -> Stage:
-    """The cocotb bench on operands of the quantized model, uniform operands and corners."""
-    from sim.command import simulate
-    from sim.simulators import find_simulator
-
-    simulator = find_simulator()
-    inputs = {
-        "format": number_format,
-        "lanes": lanes,
-        "operands": sha256_file(quantized.path("operands.npz")),
-        "seed": seed,
-        "cycles": SIMULATED_CYCLES,
-        "simulator": [simulator.name, simulator.version],
-        "sources": source_hash(["golden", "hdl", "sim"]),
-        "versions": package_versions(HARDWARE_PACKAGES),
-    }
-
-    def work(directory: Path) -> None:
-        simulate(
-            format=number_format,
-            lanes=lanes,
-            simulator=simulator.name,
-            cycles=SIMULATED_CYCLES,
-            operands=quantized.path("operands.npz"),
-            seed=seed,
-            out=directory,
-        )
-
-    return stages.run(f"simulate {number_format} x{lanes}", inputs, work)
 
 
 def _compare(

@@ -18,7 +18,7 @@ from sim.workload import OPT_FC2, STREAMING, UNIFORM, WEIGHTS_HELD
 
 from .energy import SDF, ZERO_DELAY
 from .flow import JOBS, Workshop, smallest
-from .mapping import DEFAULT_CACHE, Mapped, area_by_part
+from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
 from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, small_architectures
@@ -138,13 +138,15 @@ def _measure(
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
     """Plain data of one case, appended to `results`."""
     pdk, lanes = case.workshop.pdk, case.lanes
+    groups = [(kind, best) for kind in (EQUAL_CLOCK, MINIMUM_AREA) for best in _netlists(case, kind).values() if best]
+    smallest_ones = {mapped.netlist_sha256: mapped for mapped in (_best(best) for _, best in groups)}
+    parts = dict(zip(smallest_ones, case.workshop.areas_by_part(list(smallest_ones.values())), strict=True))
     listed: set[str] = set()
-    for kind in (EQUAL_CLOCK, MINIMUM_AREA):
-        for best in _netlists(case, kind).values():
-            for mapped in best:
-                if mapped.netlist_sha256 not in listed:
-                    listed.add(mapped.netlist_sha256)
-                    results["designs"].append(_design(case, mapped, kind, split=mapped == _best(best)))
+    for kind, best in groups:
+        for mapped in best:
+            if mapped.netlist_sha256 not in listed:
+                listed.add(mapped.netlist_sha256)
+                results["designs"].append(_design(case, mapped, kind, parts.get(mapped.netlist_sha256)))
     results["energies"] += [measurement.describe() for measurement in case.measurements]
     for kind in (EQUAL_CLOCK, MINIMUM_AREA):
         for reference in (BASELINE, REFERENCE):
@@ -183,16 +185,15 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         )
 
 
-def _design(case: _Case, mapped: Mapped, kind: str, split: bool) -> dict[str, Any]:
+def _design(case: _Case, mapped: Mapped, kind: str, parts: tuple[dict[str, float], float] | None) -> dict[str, Any]:
     entry = mapped.describe()
     entry["objective"] = "speed" if kind == EQUAL_CLOCK else "area"
     entry["target_period_ns"] = case.found.period_ns if kind == EQUAL_CLOCK else None
     entry["area_by_part_um2"] = None
     entry["accumulator_bits"], entry["depth"] = mapped.config.accumulator_bits, mapped.config.depth
     entry["slack_ns"] = case.found.period_ns - mapped.delay_ns if kind == EQUAL_CLOCK else None
-    if split:
-        entry["area_by_part_um2"], whole = area_by_part(mapped, case.workshop.pdk, case.workshop.cache)
-        entry["options"]["area_with_parts_kept_um2"] = whole
+    if parts is not None:
+        entry["area_by_part_um2"], entry["options"]["area_with_parts_kept_um2"] = parts
     return entry
 
 

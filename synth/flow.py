@@ -15,7 +15,7 @@ from golden import MacConfig
 from golden.errors import InputError
 from sim.processes import children_end_with_us
 
-from .mapping import DEFAULT_CACHE, Mapped, map_design, verilog_of
+from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
 from .pdk import Pdk
 from .recipe import Recipe
 
@@ -25,7 +25,7 @@ JOBS = 2
 FIRST_ADDER = "sklansky"
 MORE_ADDERS = ("kogge-stone", "brent-kung")
 # Delay targets of the last round as shares of the clock period: ABC does not see setup times and the delay of flip-flops.
-RECOVERY = (0.75, 0.85, 0.95)
+RECOVERY = (0.8, 0.95)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,14 @@ class Workshop:
     def run_recipes(self, pairs: Iterable[tuple[MacConfig, Sequence[Recipe]]]) -> list[Mapped]:
         """All recipes of all configurations, as one batch."""
         return self.run([Task(config, recipe) for config, recipes in pairs for recipe in recipes])
+
+    def areas_by_part(self, designs: Sequence[Mapped]) -> list[tuple[dict[str, float], float]]:
+        """`synth.mapping.area_by_part` of each."""
+        from joblib import Parallel, delayed
+
+        with children_end_with_us():
+            calls = (delayed(area_by_part)(mapped, self.pdk, self.cache) for mapped in designs)
+            return list(Parallel(self._jobs, prefer="threads")(calls))
 
     def results(self, config: MacConfig) -> list[Mapped]:
         """Everything mapped so far for a configuration."""

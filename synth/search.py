@@ -53,7 +53,7 @@ class Effort:
         Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
 
-    keep: float = 1.5
+    keep: float = 1.25
     margin: float = 0.03
     fast: int = 2
     adders: tuple[str, ...] = ("kogge-stone",)

@@ -176,6 +176,29 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(command: str, to_all: bool,
         time.sleep(0.05)
 
 
+def test_an_interrupt_in_a_callback_is_not_lost(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import signal, sys, time, weakref
+import dint
+
+class Thing: pass
+
+def work(**_):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    time.sleep(20)
+
+dint.app = work
+dint.main()
+"""
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=15, check=False)
+    assert (done.stderr, done.returncode) == ("interrupted; run the same command again to go on\n", 130)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""

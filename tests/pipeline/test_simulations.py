@@ -1,4 +1,4 @@
-"""Winners of the comparison go through the RTL bench, each once, and those that were there before not again."""
+"""Units go through the RTL bench; winners of the comparison each once, and those that were there before not again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from golden import DINT4, INT8, LayerOperands, MacConfig, NumberFormat, Operands, ToolError
 from hdl.verilog import generate
-from pipeline.compared import simulate_compared, unit_of
+from pipeline.simulations import simulate_compared, simulate_units, unit_of
 from pipeline.stages import Stage, Stages
 from sim import SimulationMismatch
 
@@ -59,9 +59,9 @@ def job(tmp_path: Path) -> dict[str, Any]:
         name = number_format.name
         quantized[name] = stage(tmp_path / name, f"quantize {name}")
         save_operands(number_format, quantized[name].path("operands.npz"))
-    simulated = [stage(tmp_path / "simulated", "simulate int8 x2")]
+    simulated = stage(tmp_path / "simulated", "simulate")
     runs = [{"verilog_sha256": design(DEFAULT, 1, "")["verilog_sha256"]}]
-    simulated[0].path("simulation.json").write_text(json.dumps(runs))
+    simulated.path("simulation.json").write_text(json.dumps(runs))
     compared = []
     for pdk in ("first", "second"):
         designs = [design(DEFAULT, 200, pdk), design(WINNER, 100, pdk), design(LOSER, 150, pdk)]
@@ -102,9 +102,18 @@ def test_winners_are_simulated_once_and_reused(job: dict[str, Any], monkeypatch:
     assert reused.reused
 
 
+def test_several_units_at_a_time(job: dict[str, Any]) -> None:
+    done = simulate_units(job["stages"], "simulate", [DEFAULT, WINNER], job["quantized"], 0, 100)
+    runs = done.json("simulation.json")
+    assert {(run["design"], run["source"]) for run in runs} == {
+        (config.name, source) for config in (DEFAULT, WINNER) for source in ("opt", "uniform", "corners")
+    }
+    assert {run["cycles"] for run in runs if run["source"] == "uniform"} == {100}
+
+
 def test_nothing_is_left_to_simulate(job: dict[str, Any]) -> None:
     runs = [{"verilog_sha256": design(config, 1, "")["verilog_sha256"]} for config in (DEFAULT, WINNER)]
-    job["simulated"][0].path("simulation.json").write_text(json.dumps(runs))
+    job["simulated"].path("simulation.json").write_text(json.dumps(runs))
     assert simulate_compared(**job) is None
     assert job["stages"].done == []
 
