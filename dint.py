@@ -255,6 +255,39 @@ def synthesize(
 
 
 @app.command()
+def codes(
+    number_format: Annotated[str, typer.Argument(metavar="FORMAT", help="Number format of up to 4 bits.")] = "dint4",
+    out: Out = Path("build/codes"),
+    architecture: Annotated[str, typer.Option(help="digit-grid, direct-grid or and-array.")] = "digit-grid",
+    count: Annotated[int, typer.Option("--map", help="Map the best so many tables, as many at random, the catalogue's.")] = 0,
+    lanes: Annotated[int, typer.Option(help="Lanes of the mapped units.")] = 4,
+    pdk: Annotated[list[str] | None, typer.Option(help="PDK to map on; repeat for several; default osu018.")] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Search which code should carry which value, and compare with the catalogue's table.
+
+    Example: dint codes dint4 --map 8 --pdk osu018
+    """
+    from synth.codes import codes as run
+
+    run(
+        format=number_format,
+        out=out,
+        architecture=architecture,
+        map=count,
+        lanes=lanes,
+        pdks=tuple(pdk or ("osu018",)),
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command()
 def report(
     out: Out = Path("build/report"),
     model: Annotated[str | None, typer.Option(help="Local directory or hub name; default: the shipped checkpoint.")] = None,

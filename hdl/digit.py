@@ -23,12 +23,13 @@ from operator import or_
 from amaranth.hdl import C, Cat, Value
 
 from .bit_heap import BitHeap
-from .truth_table import one_of
+from .truth_table import literals, one_of
 
 __all__ = ["add_digit"]
 
-# When bits are stable, in gate delays; the compressor only needs the order. A shared sign costs an exclusive or.
-_NEGATIVE, _ROW, _SIGNED_ROW = 2, 4, 6
+# When bits are stable, in gate delays; the compressor only needs the order. A shared sign costs an exclusive or, and a row of a
+# single multiple is an and gate, whose select is perhaps a bit of the code itself.
+_PLAIN_ROW, _NEGATIVE, _GATED_ROW, _ROW, _SIGNED_ROW = 1, 2, 3, 4, 6
 
 
 def add_digit(
@@ -82,6 +83,9 @@ def add_digit(
 
     # The sign of X has the weight -2^top: BitHeap.subtract. With -X = ~X + 1 it is +2^top, and the bits below lack 2^top.
     least, arrival = column + low, _SIGNED_ROW if shared_sign else _ROW
+    if len(multiples) == 1:
+        wanted = frozenset(c for c, row in enumerate(rows) if row)
+        arrival = _PLAIN_ROW if literals(len(code), wanted) == 1 else _GATED_ROW
     for j in range(top):
         heap.add(least + j, row[j], arrival)
     if inverted:

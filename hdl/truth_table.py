@@ -1,15 +1,16 @@
-"""A truth table as a sum of few products (Quine 1952, McCluskey 1956): gates that can be read, and need no shifter."""
+"""A truth table as a sum of few products (Quine 1952, McCluskey 1956): gates that can be read, and their number."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from functools import reduce
+from functools import cache, reduce
 from itertools import combinations
 from operator import and_, or_
 
 from amaranth.hdl import Value
 
-__all__ = ["implicants", "one_of"]
+__all__ = ["implicants", "literals", "one_of"]
 
 
 def one_of(code: Value, codes: Collection[int]) -> Value:
@@ -41,6 +42,24 @@ def implicants(bits: int, codes: Collection[int]) -> list[str]:
         chosen.append(best)
         missing -= _matched(best)
     return chosen
+
+
+@cache
+def literals(bits: int, codes: frozenset[int]) -> int:
+    """Size of the gates that recognize `codes`: literals of the sum of products, common ones factored out.
+
+    Literal factoring (Brayton, Hachtel, Sangiovanni-Vincentelli, "Multilevel logic synthesis", Proc. IEEE 78, 1990).
+    """
+    return _factored([frozenset(place for place in enumerate(one) if place[1] != "-") for one in implicants(bits, codes)])
+
+
+def _factored(products: list[frozenset[tuple[int, str]]]) -> int:
+    counts = Counter(literal for one in products for literal in one)
+    common, uses = max(sorted(counts.items()), key=lambda item: item[1], default=((0, ""), 0))
+    if uses < 2:
+        return sum(map(len, products))
+    inside = [one - {common} for one in products if common in one]
+    return 1 + _factored(inside) + _factored([one for one in products if common not in one])
 
 
 def _matched(pattern: str) -> set[int]:

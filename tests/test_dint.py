@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["quantize", "operands", "generate", "simulate", "synthesize", "report", "formats", "pdks"]
+COMMANDS = ["quantize", "operands", "generate", "simulate", "synthesize", "codes", "report", "formats", "pdks"]
 HEAVY = ["torch", "transformers", "amaranth", "matplotlib", "cocotb", "pyosys"]
 
 

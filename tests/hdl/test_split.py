@@ -74,9 +74,14 @@ def test_no_pair_of_digit_sets_is_smaller(number_format: NumberFormat) -> None:
         shifts = [abs(multiple).bit_length() - 1 for multiple in multiples if multiple]
         width = 8 + max(shifts) - min(shifts)
         signed = min(multiples) < 0 < max(multiples)
-        legs = sum(
-            width - (abs(m).bit_length() - 1 - min(shifts)) * (not signed or m > 0) for m in multiples if m
-        )  # below its lowest bit a multiple is 0, or ones if inverted
+        legs = 0
+        for place in range(min(shifts), min(shifts) + width):
+            sources = set()
+            for multiple in multiples:
+                if multiple and (bit := place - abs(multiple).bit_length() + 1) >= 0:
+                    inverse = "~" if signed and multiple < 0 else ""
+                    sources.add(f"{inverse}a[{min(bit, 7)}]")
+            legs += len(sources)
         return COEFFICIENTS["bits"] * (width + signed) + COEFFICIENTS["legs"] * legs
 
     costs = {one: cost(one) for one in large}
