@@ -42,8 +42,8 @@ _CHOICE = (
     "Every architecture that can compute a format is synthesized for it by the same list of recipes, except `multiply`: the "
     "behavioural product, left to the synthesizer, is mapped by recipes of its own. Each way to multiply is built in two "
     "structures, the small one for minimum area and one for speed (its name ends in -fast) at the clock. Architectures far "
-    "larger than the smallest of their format are dropped early, on either side. For each PDK, lane count and clock the best design of each "
-    "side for the metric being compared is taken: the smallest for area, the most frugal for energy."
+    "larger than the smallest of their format are dropped early, on either side. For each PDK, lane count and clock the best "
+    "design of each side for the metric being compared is taken: the smallest for area, the most frugal for energy."
 )
 _LIBRARIES = (
     "Typical corner of openly available libraries, at the voltage and temperature that each library states. "
