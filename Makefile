@@ -1,5 +1,6 @@
 # make report   the main job: from the trained model to build/report/index.html
 # make test     all tests            make check    lint and types
+# make benchmark-silicon   the baseline against other people's, and the comparison with all effort (hours)
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ OUT ?= build/report
 PLATFORMS ?=
 JOBS ?= 2
 
-.PHONY: report test check setup format clean
+.PHONY: report test check setup format clean benchmark-silicon
 .DEFAULT_GOAL := report
 
 report: setup
@@ -23,6 +24,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Other people's INT8 multipliers beside ours, and the comparison with more effort: hours, cached, may be interrupted.
+benchmark-silicon: report
+	$(BIN)/python -m benchmarks.silicon $(if $(PLATFORMS),--platforms $(PLATFORMS)) --stages $(OUT)/stages
 
 format: setup
 	$(BIN)/ruff check --fix .

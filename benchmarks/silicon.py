@@ -1,0 +1,178 @@
+"""`make benchmark-silicon`: our INT8 baseline against other people's, and the comparison with all the effort there is.
+
+    python -m benchmarks.silicon [--platforms DIR] [--pdk NAME ...] [--lane N ...] [--pipeline N] [--stages DIR] [--out DIR]
+
+Everything is cached by content: an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers import CONFIG, peers
+from golden import Operands
+from golden.artifacts import canonical_json, write_file
+from golden.errors import DintError
+from hdl.architectures import ARCHITECTURES
+from sim.command import simulate_verilog, stimuli_for
+from sim.processes import children_end_with_us
+from sim.simulators import find_simulator
+from sim.workload import OPT, OPT_FC2, STREAMING, WEIGHTS_HELD
+from synth import liberty, liberty_text, sta, yosys
+from synth.comparison import compare
+from synth.flow import FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, area_recipes, fast_recipes
+from synth.mapping import DEFAULT_CACHE
+from synth.pdk import Pdk, discover, find
+from synth.recipe import Recipe
+from synth.search import BASELINE, FORMATS, Effort, small_architectures
+
+ADDERS = (FIRST_ADDER, *MORE_ADDERS)
+EFFORT = Effort(
+    keep=1.5,
+    fast=9,
+    adders=MORE_ADDERS,
+    recover=3,
+    cycles=((1, 1024), (64, 512)),
+    workloads=((OPT, STREAMING), (OPT, WEIGHTS_HELD), (OPT_FC2, STREAMING)),
+    samples=5,
+    clock_reference=True,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write `peers.json` and `comparison.json`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.silicon", description=__doc__.splitlines()[0])
+    parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
+    parser.add_argument("--pdk", action="append", help="name of a PDK; several times for several (default: all that are found)")
+    parser.add_argument("--lane", action="append", type=int, help="lane count; several times for several (default: 1, 16, 64)")
+    parser.add_argument("--pipeline", type=int, default=0, help="1: operand registers on both sides")
+    parser.add_argument("--stages", type=Path, default=Path("build/report/stages"), help="of a report: operands of the model")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmark-silicon"))
+    parser.add_argument("--peers-only", action="store_true")
+    options = parser.parse_args(arguments)
+    console = Console()
+    kits = [find(name, platforms=options.platforms) for name in options.pdk or ()] or discover(options.platforms)
+    options.out.mkdir(parents=True, exist_ok=True)
+    found = [entry for kit in kits for entry in measure_peers(kit, console)]
+    write_file(options.out / "peers.json", canonical_json(found))
+    if options.peers_only:
+        return
+    files = {name: options.stages / f"quantize-{name}" / "operands.npz" for name in FORMATS}
+    operands = {name: Operands.load(file) for name, file in files.items()}
+    results: dict[str, Any] = compare(
+        kits,
+        lanes=tuple(options.lane or (1, 16, 64)),
+        operands=operands,
+        pipeline=options.pipeline,
+        effort=EFFORT,
+        cache=DEFAULT_CACHE,
+        advance=lambda what: console.print(f"[dim]{what}", highlight=False),
+    )
+    write_file(options.out / "comparison.json", canonical_json(results))
+    console.print(_ratios(results))
+
+
+def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
+    """Smallest area and shortest delay of every peer and of every INT8 architecture of ours, by the same recipes."""
+    entries = []
+    for name, verilog, left_to_yosys in peers():
+        for run in simulate_verilog(verilog, CONFIG, stimuli_for(CONFIG, None, 2000, 0), find_simulator(), quiet=True):
+            assert run["sums_compared"] == run["cycles"]
+        booth = (False, True) if left_to_yosys else (False,)
+        small = [Recipe("logic", adder=adder, booth=one) for adder in ("brent-kung", "ripple") for one in booth]
+        fast = [
+            Recipe("logic", adder=adder, script=script, delay_ps=1, booth=one)
+            for adder in ADDERS
+            for script in ("balanced", "speed", "delay")
+            for one in booth
+        ]
+        with children_end_with_us():
+            mapped = Parallel(JOBS, prefer="threads")(delayed(_map)(verilog, kit, recipe) for recipe in small + fast)
+        areas, delays = (sorted(measured) for measured in zip(*mapped, strict=True))
+        entries.append(_entry(kit, name, areas[0], delays[0]))
+    shop = Workshop(kit)
+    for name in small_architectures(BASELINE):
+        config = replace(CONFIG, architecture=name)
+        quick = replace(CONFIG, architecture=ARCHITECTURES[name].fast or name)
+        smallest = min(mapped.area_um2 for mapped in shop.run_recipes([(config, area_recipes(config, kit))]))
+        fastest = min(mapped.delay_ns for mapped in shop.run_recipes([(quick, fast_recipes(quick, ADDERS))]))
+        entries.append(_entry(kit, f"dint {name}", smallest, fastest))
+    table = Table(title=f"INT8 x INT8 with a {CONFIG.accumulator_bits}-bit accumulator on {kit.name}", title_justify="left")
+    for heading in ("unit", "smallest, um2", "fastest, ns"):
+        table.add_column(heading, justify="left" if heading == "unit" else "right")
+    for entry in sorted(entries, key=lambda entry: float(entry["area_um2"])):
+        table.add_row(entry["unit"], f"{entry['area_um2']:.5g}", f"{entry['delay_ns']:.4g}")
+    console.print(table)
+    return entries
+
+
+def _entry(kit: Pdk, unit: str, area_um2: float, delay_ns: float) -> dict[str, Any]:
+    return {"pdk": kit.name, "unit": unit, "area_um2": area_um2, "delay_ns": delay_ns}
+
+
+def _map(verilog: str, kit: Pdk, recipe: Recipe) -> tuple[float, float]:
+    """Area in um2 and delay in ns of a peer mapped by one recipe."""
+    plain = liberty_text.unpacked(kit.liberty, DEFAULT_CACHE)
+    mapped = yosys.map_verilog(verilog, CONFIG.name, kit, plain, recipe)
+    library = liberty.load(kit.liberty)
+    with tempfile.TemporaryDirectory(prefix="dint-peer-") as folder:
+        netlist = Path(folder) / "netlist.v"
+        netlist.write_text(mapped.verilog)
+        timing = sta.analyze(netlist, CONFIG.name, plain, None, kit.input_transition_ns)
+    area = sum(float(library.cell(kind).area) * count for kind, count in mapped.cells[CONFIG.name].items())
+    return area, timing.delay_ns
+
+
+def _ratios(results: dict[str, Any]) -> Table:
+    table = Table(title="baseline / candidate", title_justify="left")
+    headings = (
+        "PDK",
+        "lanes",
+        "at",
+        "against",
+        "for",
+        "operands",
+        "activity",
+        "area",
+        "energy",
+        "95 %",
+        "baseline",
+        "candidate",
+    )
+    for heading in headings:
+        table.add_column(heading)
+    for row in sorted(
+        results["comparisons"], key=lambda row: float(row["area_ratio" if row["objective"] == "area" else "energy_ratio"])
+    ):
+        spread = row["energy_ratio_confidence_95"]
+        table.add_row(
+            row["pdk"],
+            str(row["lanes"]),
+            row["kind"],
+            row["reference"],
+            row["objective"],
+            f"{row['operands']}, {row['dataflow']}",
+            row["activity"],
+            f"{row['area_ratio']:.3f}",
+            f"{row['energy_ratio']:.3f}",
+            "" if spread is None else f"{spread:.3f}",
+            row["baseline"]["architecture"],
+            row["candidate"]["architecture"],
+        )
+    return table
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DintError as error:
+        raise SystemExit(f"error: {error}") from None
