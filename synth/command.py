@@ -99,7 +99,7 @@ def synthesize(
         from . import liberty as libraries
         from . import sta, yosys
 
-        architecture_of(config)
+        known = architecture_of(config)
         sta.version()
         yosys.version()
         libraries.load(kit.liberty).require_power()
@@ -109,10 +109,11 @@ def synthesize(
 
             mapped = search(config, kit, period_ns, cache, jobs, advance)
             if period_ns is not None and not mapped.closes(period_ns):
+                faster = known.fast and f", or --architecture {known.fast}"
                 raise ToolError(
                     f"--period {period_ns:g} ns is not met by {config.name} on {kit.name}: the best slack found is "
-                    f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more "
-                    f"(nothing was written to {out})"
+                    f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more"
+                    f"{faster} (nothing was written to {out})"
                 )
             metrics = _files(scratch, config, kit, mapped, period_ns, cache)
             tasks = _tasks(mapped, given, dataflow, activity)
