@@ -76,7 +76,7 @@ def quantize(
     out: Out = Path("build/quantized"),
     number_format: Format = "dint4",
     scaling: Annotated[str, typer.Option(help="none or aqas.")] = "aqas",
-    rounding: Annotated[str, typer.Option(help="rtn.")] = "rtn",
+    rounding: Annotated[str, typer.Option(help="rtn (to nearest) or optq.")] = "rtn",
     form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
     calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,

@@ -6,7 +6,8 @@ Nothing is imported here, so that the command line can look at this package with
 |---|---|
 | `adapter`, `opt`, `models` | which layers produce and consume channels, as data per family; loading, checking |
 | `weights`, `activations`, `layers` | 4-bit weight codes, 8-bit activations, the linear layer with exact integer accumulators |
-| `calibration`, `scaling`, `recipe` | calibration windows (SLAC), channel scaling (AQAS), a model quantized by one recipe |
+| `calibration`, `scaling` | calibration windows (SLAC), channel scaling (AQAS) |
+| `optq`, `layerwise`, `recipe` | rounding with compensation, one pass through the layers, a model quantized by one recipe |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |
 | `corpus`, `training` | Python's documentation as text, and the script that trained the shipped checkpoint |

@@ -56,7 +56,7 @@ def quantize(
     scaling
         none or aqas.
     rounding
-        rtn.
+        rtn (to nearest) or optq.
     form
         symmetric (signed scales) or asymmetric (zero-points).
     calibration_length
@@ -95,7 +95,7 @@ def quantize(
         from .evaluation import documentation_protocol, file_protocol
         from .huggingface import save_quantized
         from .models import load_model
-        from .recipe import quantize_model
+        from .recipe import calibration_steps, quantize_model
 
         with console.status("loading the model"):
             loaded = load_model(model)
@@ -114,7 +114,7 @@ def quantize(
             if table:
                 quantized = _compare(loaded, chosen, calibration.windows, protocols, rows, layers, progress)
             else:
-                bar = progress.add_task(chosen.name, total=_search_steps(loaded, chosen))
+                bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
                 quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
@@ -212,7 +212,7 @@ def _compare(
     from .comparison import UNQUANTIZED, compared_recipes, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
     from .output_error import layer_inputs, output_errors
-    from .recipe import quantize_model
+    from .recipe import calibration_steps, quantize_model
 
     recipes = compared_recipes(chosen)
     bar = progress.add_task(UNQUANTIZED, total=None)
@@ -222,7 +222,7 @@ def _compare(
 
     evaluators = [Evaluator(loaded.model, protocol, advance) for protocol in protocols]
     batches = sum(evaluator.batches for evaluator in evaluators)
-    searched = sum(_search_steps(loaded, recipe) for recipe in recipes)
+    searched = sum(calibration_steps(loaded, recipe) for recipe in recipes)
     progress.update(bar, total=batches * (1 + len(recipes)) + searched)
     rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
     sample = protocols[0].windows
@@ -239,10 +239,6 @@ def _compare(
             result = quantized
     assert result is not None
     return result
-
-
-def _search_steps(loaded: LoadedModel, recipe: Recipe) -> int:
-    return len(loaded.adapter.groups) * len(loaded.adapter.decoder_layers(loaded.model)) if recipe.scaling == "aqas" else 0
 
 
 def _export(

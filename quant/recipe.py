@@ -13,14 +13,16 @@ from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
 from .layers import QuantLinear, replace_module
+from .layerwise import go_through_layers
 from .models import LoadedModel
+from .optq import round_compensated
 from .scaling import GroupScale, fold, search_scales
-from .weights import FORMS
+from .weights import FORMS, QuantizedWeights, choose_scales, round_to_codes
 
-__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "quantize_model"]
+__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "calibration_steps", "quantize_model"]
 
 SCALINGS = ("none", "aqas")
-ROUNDINGS = ("rtn",)
+ROUNDINGS = ("rtn", "optq")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Recipe:
         """As in tables: "W4A8 dINT4, AQAS"."""
         base = f"W{self.number_format.bits}A8 {self.number_format.title}"
         parts = [base, *(["asymmetric"] if self.form == "asymmetric" else []), *([] if self.scaling == "none" else ["AQAS"])]
-        return ", ".join(parts)
+        return ", ".join(parts if self.rounding == "rtn" else [*parts, self.rounding.upper()])
 
     def describe(self) -> dict[str, str]:
         """The choices as plain data."""
@@ -95,14 +97,40 @@ class QuantizedModel:
 def quantize_model(
     loaded: LoadedModel, recipe: Recipe, windows: Tensor, progress: Callable[[], None] | None = None
 ) -> QuantizedModel:
-    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: after every scaling group."""
+    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times."""
     scales: list[GroupScale] = []
     if recipe.scaling == "aqas":
         scales = search_scales(loaded.model, loaded.adapter, windows, recipe.number_format, recipe.form, progress)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
-    for name in loaded.adapter.linear_names(model):
-        linear = model.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        replace_module(model, name, QuantLinear.from_linear(linear, recipe.number_format, recipe.form))
+
+    def quantize_layer(layer: nn.Module, hessians: dict[str, Tensor]) -> None:
+        for name in loaded.adapter.linears:
+            linear = layer.get_submodule(name)
+            assert isinstance(linear, nn.Linear)
+            replace_module(layer, name, _quantized(linear, recipe, hessians.get(name)))
+
+    if recipe.rounding == "optq":
+        go_through_layers(model, loaded.adapter, windows, quantize_layer, progress)
+    else:
+        for _, layer in loaded.adapter.decoder_layers(model):
+            quantize_layer(layer, {})
     return QuantizedModel(model, recipe, tuple(scales))
+
+
+def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
+    """How often `quantize_model` calls `progress`."""
+    layers = len(loaded.adapter.decoder_layers(loaded.model))
+    searched = len(loaded.adapter.groups) if recipe.scaling == "aqas" else 0
+    return layers * (searched + (recipe.rounding == "optq"))
+
+
+def _quantized(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> QuantLinear:
+    """`linear` in integers; `hessian` (in, in) of its inputs where the rounding needs it."""
+    weight = linear.weight.detach()
+    scales, zero_points = choose_scales(weight, recipe.number_format, recipe.form)
+    if hessian is None:
+        codes = round_to_codes(weight / scales[:, None], recipe.number_format, zero_points)
+    else:
+        codes = round_compensated(weight, hessian, recipe.number_format, scales, zero_points)
+    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.number_format)

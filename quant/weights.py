@@ -87,7 +87,7 @@ def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | Non
 
 def _ranks(steps: Tensor, thresholds: Tensor) -> Tensor:
     """How many of its row's `thresholds` (out, n) each of `steps` (out, in) exceeds, int64 (out, in)."""
-    if thresholds.shape[1] > 15:
+    if thresholds.shape[1] > 15 or steps.shape[1] == 1:
         return torch.searchsorted(thresholds.contiguous(), steps.contiguous())
     # A few comparisons of whole matrices are three times as fast as a binary search for every weight.
     ranks = torch.zeros(steps.shape, dtype=torch.uint8, device=steps.device)

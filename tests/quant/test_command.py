@@ -115,16 +115,24 @@ def test_operands_again_are_the_same(result: tuple[dict[str, Any], Path], tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("format", "scaling", "form"),
-    [("int8", "aqas", "symmetric"), ("dint3", "aqas", "asymmetric"), ("int4", "none", "symmetric")],
+    ("format", "scaling", "rounding", "form"),
+    [
+        ("int8", "aqas", "rtn", "symmetric"),
+        ("dint3", "aqas", "rtn", "asymmetric"),
+        ("int4", "none", "rtn", "symmetric"),
+        ("dint4", "aqas", "optq", "symmetric"),
+    ],
 )
-def test_any_format_without_the_table(tiny_directory: Path, tmp_path: Path, format: str, scaling: str, form: str) -> None:
-    metrics = quantize(
-        str(tiny_directory), out=tmp_path / "out", format=format, scaling=scaling, form=form, table=False, quiet=True
-    )
+def test_any_recipe_without_the_table(
+    tiny_directory: Path, tmp_path: Path, format: str, scaling: str, rounding: str, form: str
+) -> None:
+    choices = {"format": format, "scaling": scaling, "rounding": rounding, "form": form}
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", **choices, table=False, quiet=True)
     assert metrics["rows"] == []  # what was not measured is not there
     loaded = Operands.load(tmp_path / "out" / "operands.npz")
     assert loaded.number_format.name == format
+    choices["weights"] = choices.pop("format")
+    assert loaded.provenance["recipe"].items() >= choices.items()
     for layer in loaded.layers:
         assert (layer.zero_points is not None) == (form == "asymmetric")
 
@@ -144,7 +152,7 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
     [
         ({"format": "int5"}, "unknown format 'int5'"),
         ({"scaling": "magic"}, "scaling is 'magic': known are none, aqas"),
-        ({"rounding": "up"}, "rounding is 'up': known are rtn"),
+        ({"rounding": "up"}, "rounding is 'up': known are rtn, optq"),
         ({"form": "round"}, "form is 'round'"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
         ({"calibration_length": 0}, "--calibration-length 0"),

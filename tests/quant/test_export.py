@@ -15,7 +15,14 @@ from quant.export import default_layers, evenly_spaced, export_operands, recorde
 from quant.models import LoadedModel
 from quant.recipe import QuantizedModel, Recipe, quantize_model
 
-RECIPES = [Recipe("dint4", scaling="aqas"), Recipe("int4"), Recipe("int8"), Recipe("dint3"), Recipe("dint4", form="asymmetric")]
+RECIPES = [
+    Recipe("dint4", scaling="aqas"),
+    Recipe("int4"),
+    Recipe("int8"),
+    Recipe("dint3"),
+    Recipe("dint4", form="asymmetric"),
+    Recipe("dint4", scaling="aqas", rounding="optq"),
+]
 
 
 @pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
