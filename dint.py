@@ -75,7 +75,7 @@ def quantize(
     model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
     out: Out = Path("build/quantized"),
     number_format: Format = "dint4",
-    scaling: Annotated[str, typer.Option(help="none or aqas.")] = "aqas",
+    scaling: Annotated[str, typer.Option(help="none, smoothquant, awq or aqas.")] = "aqas",
     rounding: Annotated[str, typer.Option(help="rtn (to nearest) or optq.")] = "rtn",
     form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,

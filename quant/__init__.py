@@ -5,8 +5,9 @@ Nothing is imported here, so that the command line can look at this package with
 | module | idea |
 |---|---|
 | `adapter`, `opt`, `models` | which layers produce and consume channels, as data per family; loading, checking |
-| `weights`, `activations`, `layers` | 4-bit weight codes, 8-bit activations, the linear layer with exact integer accumulators |
-| `calibration`, `scaling` | calibration windows (SLAC), channel scaling (AQAS) |
+| `scheme`, `weights`, `activations`, `layers` | codes, 8-bit activations, the linear layer with exact integer accumulators |
+| `calibration`, `scaling` | calibration windows (SLAC), channel scaling by any method |
+| `block`, `smoothquant`, `awq`, `aqas` | what a method looks at and decides by, and the methods |
 | `optq`, `layerwise`, `recipe` | rounding with compensation, one pass through the layers, a model quantized by one recipe |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |

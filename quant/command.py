@@ -54,7 +54,7 @@ def quantize(
     format
         Number format of the weights.
     scaling
-        none or aqas.
+        none, smoothquant, awq or aqas.
     rounding
         rtn (to nearest) or optq.
     form
@@ -182,8 +182,7 @@ def operands(
             adapter = adapter_of(model.config, directory.name)
             loaded = LoadedModel(model, tokenizer, adapter, directory, directory.name, sha256="")
             protocol = documentation_protocol(loaded) if text is None else file_protocol(text, loaded)
-        recipe = {name: getattr(config, name) for name in ("weights", "activations", "scaling", "rounding", "form")}
-        exported = _export(model, protocol, config.source, recipe, directory, scratch, layers, tokens)
+        exported = _export(model, protocol, config.source, config.recipe, directory, scratch, layers, tokens)
     products = sum(layer.weights.size * layer.activations.shape[0] for layer in exported.layers)
     console.print(
         f"{exported.number_format.title}: {len(exported.layers)} layers, {exported.provenance['tokens']} tokens of "
@@ -245,7 +244,7 @@ def _export(
     model: Any,
     protocol: Protocol,
     source: dict[str, Any],
-    recipe: dict[str, str],
+    recipe: dict[str, Any],
     weights: Path,
     scratch: Path,
     layers: list[str] | None,

@@ -28,17 +28,21 @@ BLOCK_COLUMNS = 128
 def round_compensated(
     weight: Tensor, hessian: Tensor, number_format: NumberFormat, scales: Tensor, zero_points: Tensor | None
 ) -> Tensor:
-    """Codes (out, in) uint8 of `weight` (out, in), float32, for `scales` and `zero_points` (out,), rounded by OPTQ.
+    """Codes (out, in) uint8 of `weight` (out, in), float32, rounded by OPTQ; scales and zero-points (out,) or (out, groups).
 
     `hessian` (in, in), of any scale: only its shape decides. Columns whose inputs were all zero become zero.
     """
     codes = torch.empty(weight.shape, dtype=torch.uint8, device=weight.device)
-    units = scales * float(number_format.unit)
+    scales = scales.view(len(weight), -1)
+    group_size = weight.shape[1] // scales.shape[1]
 
     def quantize(index: int, column: Tensor) -> Tensor:
-        code = round_to_codes((column / scales)[:, None], number_format, zero_points)
+        group = index // group_size
+        scale = scales[:, group]
+        zero_point = None if zero_points is None else zero_points.view(scales.shape)[:, group]
+        code = round_to_codes((column / scale)[:, None], number_format, zero_point)
         codes[:, index] = code[:, 0]
-        return decode(code, number_format, zero_points)[:, 0] * units
+        return decode(code, number_format, zero_point)[:, 0] * (scale * float(number_format.unit))
 
     compensate(weight, hessian, quantize)
     return codes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,22 +12,24 @@ from torch import Tensor, nn
 from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
+from .block import GroupScale
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .models import LoadedModel
 from .optq import round_compensated
-from .scaling import GroupScale, fold, search_scales
-from .weights import FORMS, QuantizedWeights, choose_scales, round_to_codes
+from .scaling import METHODS, fold, search_scales
+from .scheme import Scheme
+from .weights import QuantizedWeights, choose_scales, nearest_codes
 
 __all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "calibration_steps", "quantize_model"]
 
-SCALINGS = ("none", "aqas")
+SCALINGS = ("none", *METHODS)
 ROUNDINGS = ("rtn", "optq")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to quantize a model. Activations are always INT8, per token; embeddings and `lm_head` stay in floating point.
+    """How to quantize a model. Embeddings and `lm_head` always stay in floating point.
 
     Raises
     ------
@@ -39,16 +41,23 @@ class Recipe:
     scaling: str = "none"
     rounding: str = "rtn"
     form: str = "symmetric"
+    group_size: int | None = None
+    activations: str = "int8"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", format_by_name(self.weights).name)
         for option, value, known in (
             ("scaling", self.scaling, SCALINGS),
             ("rounding", self.rounding, ROUNDINGS),
-            ("form", self.form, FORMS),
         ):
             if value not in known:
                 raise InputError(f"{option} is {value!r}: known are {', '.join(known)}")
+        _ = self.scheme  # refuses unknown choices
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the quantized layers are."""
+        return Scheme(self.number_format, self.form, self.group_size, self.activations)
 
     @property
     def number_format(self) -> NumberFormat:
@@ -57,20 +66,20 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """As in tables: "W4A8 dINT4, AQAS"."""
-        base = f"W{self.number_format.bits}A8 {self.number_format.title}"
-        parts = [base, *(["asymmetric"] if self.form == "asymmetric" else []), *([] if self.scaling == "none" else ["AQAS"])]
-        return ", ".join(parts if self.rounding == "rtn" else [*parts, self.rounding.upper()])
+        """As in tables: "W4A8 dINT4, AQAS, OPTQ"; what is as usual is left out."""
+        bits = f"W{self.number_format.bits}" + ("A8" if self.activations == "int8" else " only")
+        parts = [
+            f"{bits} {self.number_format.title}",
+            self.form if self.form != "symmetric" else "",
+            f"groups of {self.group_size}" if self.group_size is not None else "",
+            {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
+            {"rtn": "", "optq": "OPTQ"}[self.rounding],
+        ]
+        return ", ".join(part for part in parts if part)
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> dict[str, Any]:
         """The choices as plain data."""
-        return {
-            "weights": self.weights,
-            "activations": "int8",
-            "scaling": self.scaling,
-            "rounding": self.rounding,
-            "form": self.form,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,10 @@ def quantize_model(
 ) -> QuantizedModel:
     """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times."""
     scales: list[GroupScale] = []
-    if recipe.scaling == "aqas":
-        scales = search_scales(loaded.model, loaded.adapter, windows, recipe.number_format, recipe.form, progress)
+    if recipe.scaling != "none":
+        scales = search_scales(loaded.model, loaded.adapter, windows, recipe.scaling, recipe.scheme, progress)
+    for name in loaded.adapter.linear_names(loaded.model):
+        recipe.scheme.groups(name, loaded.model.get_submodule(name).in_features)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
 
@@ -121,16 +132,16 @@ def quantize_model(
 def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     """How often `quantize_model` calls `progress`."""
     layers = len(loaded.adapter.decoder_layers(loaded.model))
-    searched = len(loaded.adapter.groups) if recipe.scaling == "aqas" else 0
+    searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
     return layers * (searched + (recipe.rounding == "optq"))
 
 
 def _quantized(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> QuantLinear:
     """`linear` in integers; `hessian` (in, in) of its inputs where the rounding needs it."""
-    weight = linear.weight.detach()
-    scales, zero_points = choose_scales(weight, recipe.number_format, recipe.form)
+    weight, number_format = linear.weight.detach(), recipe.number_format
+    scales, zero_points = choose_scales(weight, number_format, recipe.form, recipe.group_size)
     if hessian is None:
-        codes = round_to_codes(weight / scales[:, None], recipe.number_format, zero_points)
+        codes = nearest_codes(weight, number_format, scales, zero_points)
     else:
-        codes = round_compensated(weight, hessian, recipe.number_format, scales, zero_points)
-    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.number_format)
+        codes = round_compensated(weight, hessian, number_format, scales, zero_points)
+    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)

@@ -151,7 +151,7 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
     ("options", "message"),
     [
         ({"format": "int5"}, "unknown format 'int5'"),
-        ({"scaling": "magic"}, "scaling is 'magic': known are none, aqas"),
+        ({"scaling": "magic"}, "scaling is 'magic': known are none, smoothquant, awq, aqas"),
         ({"rounding": "up"}, "rounding is 'up': known are rtn, optq"),
         ({"form": "round"}, "form is 'round'"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),

@@ -10,13 +10,14 @@ from torch import nn
 from golden import DINT4, FORMATS, INT8, MacConfig, NumberFormat
 from quant.activations import quantize_activations
 from quant.layers import QuantLinear
+from quant.scheme import Scheme
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
 
 
 def some_layer(number_format: NumberFormat, form: str = "symmetric", inputs: int = 70, bias: bool = True) -> QuantLinear:
     torch.manual_seed(4)
-    return QuantLinear.from_linear(nn.Linear(inputs, 24, bias=bias).requires_grad_(False), number_format, form)
+    return QuantLinear.from_linear(nn.Linear(inputs, 24, bias=bias).requires_grad_(False), Scheme(number_format, form))
 
 
 def test_activations_are_integers_with_half_a_step_of_error() -> None:
@@ -79,7 +80,7 @@ def test_output_is_scaled_integers(number_format: NumberFormat, form: str, bias:
 def test_large_sums_stay_exact() -> None:
     """Beyond 2^24 float32 would lose the last bits; all weights and activations at their extremes get there."""
     inputs = 3000
-    layer = QuantLinear.from_linear(nn.Linear(inputs, 3, bias=False).requires_grad_(False), INT8, "symmetric")
+    layer = QuantLinear.from_linear(nn.Linear(inputs, 3, bias=False).requires_grad_(False), Scheme(INT8))
     layer.codes = torch.full((3, inputs), 127, dtype=torch.uint8)
     activations = torch.full((1, inputs), 127.0)
     activations[0, 0] = 126

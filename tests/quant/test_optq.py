@@ -16,6 +16,7 @@ from quant.models import LoadedModel
 from quant.optq import DAMPING, compensate, inverse_factor, round_compensated
 from quant.output_error import layer_inputs, mean_error, output_errors
 from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.scheme import Scheme
 from quant.weights import choose_scales, decode, quantize_weights
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
@@ -127,7 +128,7 @@ def test_every_layer_sees_quantized_layers_before_it(tiny: LoadedModel, windows:
         for name in tiny.adapter.linears:
             linear = decoder_layer.get_submodule(name)
             assert isinstance(linear, torch.nn.Linear)
-            replace_module(decoder_layer, name, QuantLinear.from_linear(linear, INT4, "symmetric"))
+            replace_module(decoder_layer, name, QuantLinear.from_linear(linear, Scheme(INT4)))
 
     go_through_layers(model, tiny.adapter, windows, quantize)
     assert not any(one._forward_hooks or one._forward_pre_hooks for one in model.modules())
@@ -138,7 +139,7 @@ def test_every_layer_sees_quantized_layers_before_it(tiny: LoadedModel, windows:
             x = inputs[f"{layer_name}.{name}"]
             torch.testing.assert_close(seen[depth][name], 2 * x.T @ x / len(x), rtol=1e-5, atol=1e-6)
         for name in tiny.adapter.linears:
-            replace_module(decoder_layer, name, QuantLinear.from_linear(decoder_layer.get_submodule(name), INT4, "symmetric"))
+            replace_module(decoder_layer, name, QuantLinear.from_linear(decoder_layer.get_submodule(name), Scheme(INT4)))
 
 
 @pytest.mark.parametrize("scaling", ["none", "aqas"])
