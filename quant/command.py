@@ -30,8 +30,11 @@ def quantize(
     out: Path,
     format: str = "dint4",
     scaling: str = "aqas",
+    clipping: str = "none",
     rounding: str = "rtn",
     form: str = "symmetric",
+    group_size: int | None = None,
+    activations: str = "int8",
     calibration_length: int | None = None,
     calibration_text: Path | None = None,
     text: Path | None = None,
@@ -43,7 +46,8 @@ def quantize(
     """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
 
     Writes into `out` a Hugging Face directory of the chosen recipe, `metrics.json` (all measurements with their protocols)
-    and `operands.npz` (what the hardware multiplies); prints the comparison of the chosen recipe with the others.
+    and, where activations are integers, `operands.npz` (what the hardware multiplies); prints the comparison of the chosen
+    recipe with the others.
 
     Parameters
     ----------
@@ -55,10 +59,16 @@ def quantize(
         Number format of the weights.
     scaling
         none, smoothquant, awq or aqas.
+    clipping
+        none, or awq: search the range of each channel's weights.
     rounding
         rtn (to nearest) or optq.
     form
         symmetric (signed scales) or asymmetric (zero-points).
+    group_size
+        Weights along the input that share a scale; default all of an output channel.
+    activations
+        int8, or fp32: quantize only the weights; there are no operands for the hardware then.
     calibration_length
         Tokens of a calibration window (SLAC); default the model's positions, at most 1024. The number of windows follows.
     calibration_text
@@ -87,7 +97,7 @@ def quantize(
     _yield_when_idle()
     from .recipe import Recipe
 
-    chosen = Recipe(format, scaling, rounding, form)
+    chosen = Recipe(format, scaling, rounding, form, clipping, group_size, activations)
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch:
         from .calibration import calibration_windows
@@ -95,10 +105,11 @@ def quantize(
         from .evaluation import documentation_protocol, file_protocol
         from .huggingface import save_quantized
         from .models import load_model
-        from .recipe import calibration_steps, quantize_model
+        from .recipe import calibration_steps, check_groups, quantize_model
 
         with console.status("loading the model"):
             loaded = load_model(model)
+            check_groups(loaded, chosen)
             calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, calibration_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
@@ -118,14 +129,17 @@ def quantize(
                 quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
-        exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
+        exported = None
+        if chosen.activations == "int8":
+            exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
         metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
             wide.print(_comparison_table(metrics, protocol.name))
-    console.print(f"{chosen.name}: {out}; operands of {len(exported.layers)} layers in {out / 'operands.npz'}", highlight=False)
+    written = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
+    console.print(f"{chosen.name}: {out}; {written}", highlight=False)
     return metrics
 
 

@@ -41,6 +41,7 @@ def table_row(
             "scaling": "none",
             "rounding": "none",
             "form": None,
+            "clipping": "none",
             "group_size": None,
         }
     else:

@@ -30,12 +30,13 @@ def hessian_of(x: Tensor) -> Tensor:
 
 
 def go_through_layers(
-    model: Any, adapter: Adapter, windows: Tensor, change: Change, progress: Callable[[], None] | None = None
+    model: Any, adapter: Adapter, windows: Tensor, change: Change, again: bool, progress: Callable[[], None] | None = None
 ) -> None:
-    """Run `model` on `windows` (n, length); whenever a decoder layer has run, `change` it, and run it again as it now is.
+    """Run `model` on `windows` (n, length) and `change` every decoder layer when it has run.
 
-    Hence each layer's Hessians are those of the unchanged layer behind changed ones (GPTQ's order), and linear layers that
-    read the same channels share one Hessian. `progress` is called after every decoder layer.
+    With `again` the layer then runs again as it now is, so that each layer's Hessians are those of the unchanged layer
+    behind changed ones (GPTQ's order); without, all are those of the unchanged model (AWQ's order). Linear layers that read
+    the same channels share one Hessian. `progress` is called after every decoder layer.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def go_through_layers(
         hessians.clear()
         if progress is not None:
             progress()
-        return layer.forward(*args, **kwargs)  # not a call, which would run this hook again
+        return layer.forward(*args, **kwargs) if again else None  # `forward`, not a call: a call would run this hook again
 
     with ExitStack() as stack, torch.no_grad():
         for name, layer in adapter.decoder_layers(model):

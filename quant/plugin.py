@@ -42,7 +42,7 @@ class DintConfig(QuantizationConfigMixin):
         The format's code table, so that codes written with another table are refused instead of misread.
     form, group_size, activations
         The rest of what the layers are (`Scheme`).
-    scaling, rounding
+    scaling, clipping, rounding
         How the codes were found, for the record: they do not change how the directory is loaded.
     source
         Name and SHA-256 of the unquantized model.
@@ -58,6 +58,7 @@ class DintConfig(QuantizationConfigMixin):
         group_size: int | None = None,
         activations: str = "int8",
         scaling: str = "none",
+        clipping: str = "none",
         rounding: str = "rtn",
         source: dict[str, Any] | None = None,
         calibration: dict[str, Any] | None = None,
@@ -67,7 +68,7 @@ class DintConfig(QuantizationConfigMixin):
         self.quant_method = quant_method
         self.weights, self.values = weights, values
         self.form, self.group_size, self.activations = form, group_size, activations
-        self.scaling, self.rounding = scaling, rounding
+        self.scaling, self.clipping, self.rounding = scaling, clipping, rounding
         self.source, self.calibration = source or {}, calibration or {}
         if list(self.number_format.values) != list(values):
             raise InputError(

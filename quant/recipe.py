@@ -13,6 +13,7 @@ from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
 from .block import GroupScale
+from .clipping import clipped_scales
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .models import LoadedModel
@@ -21,9 +22,10 @@ from .scaling import METHODS, fold, search_scales
 from .scheme import Scheme
 from .weights import QuantizedWeights, choose_scales, nearest_codes
 
-__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "calibration_steps", "quantize_model"]
+__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "calibration_steps", "check_groups", "quantize_model"]
 
 SCALINGS = ("none", *METHODS)
+CLIPPINGS = ("none", "awq")
 ROUNDINGS = ("rtn", "optq")
 
 
@@ -41,6 +43,7 @@ class Recipe:
     scaling: str = "none"
     rounding: str = "rtn"
     form: str = "symmetric"
+    clipping: str = "none"
     group_size: int | None = None
     activations: str = "int8"
 
@@ -48,6 +51,7 @@ class Recipe:
         object.__setattr__(self, "weights", format_by_name(self.weights).name)
         for option, value, known in (
             ("scaling", self.scaling, SCALINGS),
+            ("clipping", self.clipping, CLIPPINGS),
             ("rounding", self.rounding, ROUNDINGS),
         ):
             if value not in known:
@@ -73,6 +77,7 @@ class Recipe:
             self.form if self.form != "symmetric" else "",
             f"groups of {self.group_size}" if self.group_size is not None else "",
             {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
+            {"none": "", "awq": "clipped"}[self.clipping],
             {"rtn": "", "optq": "OPTQ"}[self.rounding],
         ]
         return ", ".join(part for part in parts if part)
@@ -107,11 +112,10 @@ def quantize_model(
     loaded: LoadedModel, recipe: Recipe, windows: Tensor, progress: Callable[[], None] | None = None
 ) -> QuantizedModel:
     """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times."""
+    check_groups(loaded, recipe)
     scales: list[GroupScale] = []
     if recipe.scaling != "none":
         scales = search_scales(loaded.model, loaded.adapter, windows, recipe.scaling, recipe.scheme, progress)
-    for name in loaded.adapter.linear_names(loaded.model):
-        recipe.scheme.groups(name, loaded.model.get_submodule(name).in_features)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
 
@@ -119,29 +123,48 @@ def quantize_model(
         for name in loaded.adapter.linears:
             linear = layer.get_submodule(name)
             assert isinstance(linear, nn.Linear)
-            replace_module(layer, name, _quantized(linear, recipe, hessians.get(name)))
+            clip = recipe.clipping != "none" and name not in loaded.adapter.unclipped
+            replace_module(layer, name, _quantized(linear, recipe, clip, hessians.get(name)))
 
-    if recipe.rounding == "optq":
-        go_through_layers(model, loaded.adapter, windows, quantize_layer, progress)
+    if _needs_hessians(recipe):
+        go_through_layers(model, loaded.adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
     else:
         for _, layer in loaded.adapter.decoder_layers(model):
             quantize_layer(layer, {})
     return QuantizedModel(model, recipe, tuple(scales))
 
 
+def check_groups(loaded: LoadedModel, recipe: Recipe) -> None:
+    """Refuse a group size that does not divide the inputs of every linear layer."""
+    for name in loaded.adapter.linear_names(loaded.model):
+        inputs = loaded.model.get_submodule(name).in_features
+        if recipe.group_size is not None and inputs % recipe.group_size:
+            raise InputError(f"--group-size {recipe.group_size}: {name} has {inputs} input channels; give a divisor of it")
+
+
 def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     """How often `quantize_model` calls `progress`."""
     layers = len(loaded.adapter.decoder_layers(loaded.model))
     searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
-    return layers * (searched + (recipe.rounding == "optq"))
+    return layers * (searched + _needs_hessians(recipe))
 
 
-def _quantized(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> QuantLinear:
-    """`linear` in integers; `hessian` (in, in) of its inputs where the rounding needs it."""
+def _needs_hessians(recipe: Recipe) -> bool:
+    return recipe.clipping != "none" or recipe.rounding == "optq"
+
+
+def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> QuantLinear:
+    """`linear` in integers; `hessian` (in, in) of its inputs where the recipe needs it."""
     weight, number_format = linear.weight.detach(), recipe.number_format
-    scales, zero_points = choose_scales(weight, number_format, recipe.form, recipe.group_size)
-    if hessian is None:
-        codes = nearest_codes(weight, number_format, scales, zero_points)
+    granularity = recipe.form, recipe.group_size
+    if clip:
+        assert hessian is not None
+        scales, zero_points = clipped_scales(weight, hessian, number_format, *granularity)
     else:
+        scales, zero_points = choose_scales(weight, number_format, *granularity)
+    if recipe.rounding == "optq":
+        assert hessian is not None
         codes = round_compensated(weight, hessian, number_format, scales, zero_points)
+    else:
+        codes = nearest_codes(weight, number_format, scales, zero_points)
     return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)

@@ -35,11 +35,3 @@ class Scheme:
                 raise InputError(f"{name} is {value!r}: known are {', '.join(known)}")
         if self.group_size is not None and self.group_size < 1:
             raise InputError(f"--group-size {self.group_size}: it is a number of weights, 1 or more")
-
-    def groups(self, name: str, inputs: int) -> int:
-        """Scales of an output channel of the layer `name`, which has `inputs` channels; refused if the groups don't fit."""
-        if self.group_size is None:
-            return 1
-        if inputs % self.group_size:
-            raise InputError(f"--group-size {self.group_size}: {name} has {inputs} input channels; give a divisor of it")
-        return inputs // self.group_size

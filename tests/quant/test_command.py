@@ -115,26 +115,32 @@ def test_operands_again_are_the_same(result: tuple[dict[str, Any], Path], tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("format", "scaling", "rounding", "form"),
+    "choices",
     [
-        ("int8", "aqas", "rtn", "symmetric"),
-        ("dint3", "aqas", "rtn", "asymmetric"),
-        ("int4", "none", "rtn", "symmetric"),
-        ("dint4", "aqas", "optq", "symmetric"),
+        {"format": "int8", "scaling": "aqas", "form": "symmetric"},
+        {"format": "dint3", "scaling": "aqas", "form": "asymmetric"},
+        {"format": "int4", "scaling": "none", "form": "symmetric"},
+        {"format": "dint4", "scaling": "aqas", "clipping": "awq", "rounding": "optq", "form": "symmetric", "group_size": 32},
     ],
+    ids=lambda choices: choices["format"],
 )
-def test_any_recipe_without_the_table(
-    tiny_directory: Path, tmp_path: Path, format: str, scaling: str, rounding: str, form: str
-) -> None:
-    choices = {"format": format, "scaling": scaling, "rounding": rounding, "form": form}
+def test_any_recipe_without_the_table(tiny_directory: Path, tmp_path: Path, choices: dict[str, Any]) -> None:
     metrics = quantize(str(tiny_directory), out=tmp_path / "out", **choices, table=False, quiet=True)
     assert metrics["rows"] == []  # what was not measured is not there
     loaded = Operands.load(tmp_path / "out" / "operands.npz")
-    assert loaded.number_format.name == format
-    choices["weights"] = choices.pop("format")
-    assert loaded.provenance["recipe"].items() >= choices.items()
+    assert loaded.number_format.name == choices["format"]
+    recipe = loaded.provenance["recipe"]
+    assert (recipe | choices | {"weights": choices["format"]}).items() >= recipe.items()
     for layer in loaded.layers:
-        assert (layer.zero_points is not None) == (form == "asymmetric")
+        assert (layer.zero_points is not None) == (choices["form"] == "asymmetric")
+
+
+def test_weights_only_have_no_operands(tiny_directory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    quantize(str(tiny_directory), out=out, activations="fp32", scaling="none", table=False, quiet=True)
+    assert {file.name for file in out.iterdir()} == FILES - {"operands.npz"}
+    with pytest.raises(InputError, match="only its weights are quantized"):
+        operands(out, quiet=True)
 
 
 def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +160,9 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
         ({"scaling": "magic"}, "scaling is 'magic': known are none, smoothquant, awq, aqas"),
         ({"rounding": "up"}, "rounding is 'up': known are rtn, optq"),
         ({"form": "round"}, "form is 'round'"),
+        ({"clipping": "all"}, "clipping is 'all': known are none, awq"),
+        ({"activations": "int4"}, "activations is 'int4'"),
+        ({"group_size": 48}, r"--group-size 48: model\.decoder\.layers\.0\.self_attn\.q_proj has 64 input"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
         ({"calibration_length": 0}, "--calibration-length 0"),
         ({"windows": 0}, "--windows 0"),

@@ -98,6 +98,22 @@ def test_inverse_factor() -> None:
     torch.testing.assert_close(factor.T @ factor @ hessian, torch.eye(len(hessian), dtype=torch.float64), rtol=0, atol=1e-9)
 
 
+def test_groups_share_a_scale_along_the_input() -> None:
+    """Uncorrelated groups: each is rounded as if it were a layer of its own."""
+    weight, x = layer()
+    hessian = torch.zeros(150, 150)
+    for start in range(0, 150, 50):
+        part = slice(start, start + 50)
+        hessian[part, part] = hessian_of(x[:, :50])
+    scales, zero_points = choose_scales(weight, DINT4, "asymmetric", 50)
+    assert zero_points is not None
+    codes = round_compensated(weight, hessian, DINT4, scales, zero_points)
+    for group in range(3):
+        part = slice(50 * group, 50 * group + 50)
+        own = round_compensated(weight[:, part], hessian[:50, :50], DINT4, scales[:, group], zero_points[:, group])
+        assert torch.equal(codes[:, part], own)
+
+
 def test_uncorrelated_inputs_leave_nothing_to_compensate() -> None:
     weight, _ = layer()
     for form in ("symmetric", "asymmetric"):
@@ -118,8 +134,9 @@ def test_dead_columns_become_zero(number_format: NumberFormat) -> None:
     assert not round_compensated(weight, torch.zeros(150, 150), INT4, scales, None).any()
 
 
-def test_every_layer_sees_quantized_layers_before_it(tiny: LoadedModel, windows: torch.Tensor) -> None:
-    """The Hessians that arrive are those of a model whose layers before are quantized, and this one is not."""
+@pytest.mark.parametrize("again", [True, False])
+def test_hessians_are_those_of_the_layers_before(tiny: LoadedModel, windows: torch.Tensor, again: bool) -> None:
+    """In GPTQ's order, of a model whose layers before are quantized, and this one is not; else of the unquantized model."""
     model = copy.deepcopy(tiny.model)
     seen: list[dict[str, torch.Tensor]] = []
 
@@ -130,7 +147,7 @@ def test_every_layer_sees_quantized_layers_before_it(tiny: LoadedModel, windows:
             assert isinstance(linear, torch.nn.Linear)
             replace_module(decoder_layer, name, QuantLinear.from_linear(linear, Scheme(INT4)))
 
-    go_through_layers(model, tiny.adapter, windows, quantize)
+    go_through_layers(model, tiny.adapter, windows, quantize, again)
     assert not any(one._forward_hooks or one._forward_pre_hooks for one in model.modules())
     partly = copy.deepcopy(tiny.model)
     for depth, (layer_name, decoder_layer) in enumerate(tiny.adapter.decoder_layers(partly)):
@@ -138,7 +155,7 @@ def test_every_layer_sees_quantized_layers_before_it(tiny: LoadedModel, windows:
         for name in tiny.adapter.linears:
             x = inputs[f"{layer_name}.{name}"]
             torch.testing.assert_close(seen[depth][name], 2 * x.T @ x / len(x), rtol=1e-5, atol=1e-6)
-        for name in tiny.adapter.linears:
+        for name in tiny.adapter.linears if again else ():
             replace_module(decoder_layer, name, QuantLinear.from_linear(decoder_layer.get_submodule(name), Scheme(INT4)))
 
 
@@ -160,4 +177,4 @@ def test_activations_that_are_not_finite_are_refused(tiny: LoadedModel, windows:
     model.get_submodule("model.decoder.layers.1.final_layer_norm").weight.fill_(1e38)
     model.get_submodule("model.decoder.layers.1.final_layer_norm").bias.fill_(1e38)
     with pytest.raises(InputError, match=r"the input of model\.decoder\.layers\.1\.fc1 is not finite"):
-        go_through_layers(model, tiny.adapter, windows, lambda _layer, _hessians: None)
+        go_through_layers(model, tiny.adapter, windows, lambda _layer, _hessians: None, again=True)
