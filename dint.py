@@ -86,6 +86,7 @@ def quantize(
     text: Text = None,
     windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
     table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
+    full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -110,6 +111,7 @@ def quantize(
         text=text,
         windows=windows,
         table=table,
+        full_table=full_table,
         seed=seed,
         quiet=quiet,
     )

@@ -40,6 +40,7 @@ def quantize(
     text: Path | None = None,
     windows: int | None = None,
     table: bool = True,
+    full_table: bool = False,
     seed: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -79,6 +80,8 @@ def quantize(
         Evaluate at most so many evenly spaced windows of each text; default all.
     table
         Measure and print the comparison; without it only the chosen model and its operands are written.
+    full_table
+        Compare every scaling, clipping and rounding of every format, which takes long.
     seed
         Decides the calibration windows.
     quiet
@@ -101,7 +104,7 @@ def quantize(
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch:
         from .calibration import calibration_windows
-        from .comparison import accuracy
+        from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, file_protocol
         from .huggingface import save_quantized
         from .models import load_model
@@ -123,7 +126,8 @@ def quantize(
         layers: list[dict[str, Any]] = []
         with _progress(console) as progress:
             if table:
-                quantized = _compare(loaded, chosen, calibration.windows, protocols, rows, layers, progress)
+                recipes = compared_recipes(chosen, full_table)
+                quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
             else:
                 bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
                 quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
@@ -215,6 +219,7 @@ def operands(
 def _compare(
     loaded: LoadedModel,
     chosen: Recipe,
+    recipes: list[Recipe],
     windows: Any,
     protocols: list[Protocol],
     rows: list[dict[str, Any]],
@@ -222,12 +227,11 @@ def _compare(
     progress: Progress,
 ) -> QuantizedModel:
     """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
-    from .comparison import UNQUANTIZED, compared_recipes, layer_rows, table_row
+    from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
     from .output_error import layer_inputs, output_errors
     from .recipe import calibration_steps, quantize_model
 
-    recipes = compared_recipes(chosen)
     bar = progress.add_task(UNQUANTIZED, total=None)
 
     def advance() -> None:

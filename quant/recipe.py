@@ -22,7 +22,16 @@ from .scaling import METHODS, fold, search_scales
 from .scheme import Scheme
 from .weights import QuantizedWeights, choose_scales, nearest_codes
 
-__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "calibration_steps", "check_groups", "quantize_model"]
+__all__ = [
+    "CLIPPINGS",
+    "ROUNDINGS",
+    "SCALINGS",
+    "QuantizedModel",
+    "Recipe",
+    "calibration_steps",
+    "check_groups",
+    "quantize_model",
+]
 
 SCALINGS = ("none", *METHODS)
 CLIPPINGS = ("none", "awq")
@@ -40,10 +49,10 @@ class Recipe:
     """
 
     weights: str  # name of the number format
-    scaling: str = "none"
-    rounding: str = "rtn"
-    form: str = "symmetric"
-    clipping: str = "none"
+    scaling: str = "none"  # a method of `scaling`, or none
+    rounding: str = "rtn"  # to nearest, or by OPTQ
+    form: str = "symmetric"  # this, the group size and the activations: see `Scheme`
+    clipping: str = "none"  # AWQ's search of the weights' range after the scaling, or none
     group_size: int | None = None
     activations: str = "int8"
 

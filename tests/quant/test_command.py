@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from golden import Operands
+from golden import DINT3, Operands
 from golden.artifacts import sha256_file
 from golden.errors import InputError
 from quant.command import operands, quantize
+from quant.comparison import compared_recipes
+from quant.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -151,6 +153,30 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
     for row in metrics["rows"]:
         assert row["name"] in printed
     assert f"{metrics['rows'][-1]['kl']['python-documentation'] * 1e3:.3f}" in printed
+
+
+def test_full_table_has_every_method() -> None:
+    chosen = Recipe("dint4", group_size=32)
+    recipes = compared_recipes(chosen, full=True)
+    assert recipes[-1] == chosen
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+    assert not any(recipe.weights == "int8" for recipe in recipes)
+    for name in ("int4", "dint4"):
+        assert sum(recipe.weights == name for recipe in recipes[:-1]) == 4 * 2 * 2
+    assert Recipe("dint4", scaling="aqas", rounding="optq", clipping="awq") in recipes
+    assert compared_recipes(Recipe("dint4"), full=True) == recipes[:-1]
+
+
+def test_full_table_is_measured(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over one format and the fastest scalings: the way there is the same for all."""
+    monkeypatch.setattr("quant.comparison.FORMATS", {"dint3": DINT3})
+    monkeypatch.setattr("quant.comparison.SCALINGS", ("none", "smoothquant"))
+    choices = {"format": "dint3", "scaling": "smoothquant", "rounding": "optq"}
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", **choices, windows=3, full_table=True, quiet=True)
+    assert len(metrics["rows"]) == 1 + 8
+    assert [row["name"] for row in metrics["rows"] if row["chosen"]] == ["W3A8 dINT3, SmoothQuant, OPTQ"]
+    errors = {row["name"]: row["output_error"]["total"] for row in metrics["rows"][1:]}
+    assert errors["W3A8 dINT3, SmoothQuant, clipped, OPTQ"] < 0.7 * errors["W3A8 dINT3"]
 
 
 @pytest.mark.parametrize(
