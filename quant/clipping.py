@@ -4,6 +4,9 @@ Ranges are shrunk to 1, 0.95, ... 0.55 of what holds all weights of the output c
 the range with the least squared error of its output on the calibration inputs, by which only the weight differs. That
 error is a quadratic form of the channel's weight error, with the Hessian of the inputs: no inputs need to be kept. The
 result is only scales and zero-points, so that any rounding can follow; weights beyond the range saturate.
+
+In the reference paper (arXiv 2311.05161, section 3.2) this follows AQAS's search, as it follows AWQ's: what its tables call
+AQAS + OPTQ is scaling "aqas", clipping "awq", rounding "optq".
 """
 
 from __future__ import annotations

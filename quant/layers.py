@@ -118,9 +118,10 @@ class QuantLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """What `print(model)` says of the layer."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, {self.number_format.title}, {self.scheme.form}"
-        )
+        scheme = self.scheme
+        groups = "" if scheme.group_size is None else f", groups of {scheme.group_size}"
+        features = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{features}, {self.number_format.title}, {scheme.form}{groups}, activations {scheme.activations}"
 
     def _decoded(self, decoding: Callable[[], Tensor]) -> Tensor:
         """What `decoding` returns, kept until the state changes."""
