@@ -34,6 +34,7 @@ class Adapter:
     family: str  # `model_type` of its configuration
     layers: str  # name of the list of decoder layers
     groups: tuple[ScalingGroup, ...]  # of each decoder layer
+    unclipped: tuple[str, ...]  # linear layers, relative names, whose weights are never clipped: only their product matters
     check: Callable[[Any, str], None]  # (configuration, model name): raises InputError for a member that does not fit
 
     @property

@@ -30,20 +30,25 @@ def quantize(
     out: Path,
     format: str = "dint4",
     scaling: str = "aqas",
+    clipping: str = "none",
     rounding: str = "rtn",
     form: str = "symmetric",
+    group_size: int | None = None,
+    activations: str = "int8",
     calibration_length: int | None = None,
     calibration_text: Path | None = None,
     text: Path | None = None,
     windows: int | None = None,
     table: bool = True,
+    full_table: bool = False,
     seed: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
 
     Writes into `out` a Hugging Face directory of the chosen recipe, `metrics.json` (all measurements with their protocols)
-    and `operands.npz` (what the hardware multiplies); prints the comparison of the chosen recipe with the others.
+    and, where activations are integers, `operands.npz` (what the hardware multiplies); prints the comparison of the chosen
+    recipe with the others.
 
     Parameters
     ----------
@@ -54,11 +59,17 @@ def quantize(
     format
         Number format of the weights.
     scaling
-        none or aqas.
+        none, smoothquant, awq or aqas.
+    clipping
+        none, or awq: search the range of each channel's weights.
     rounding
-        rtn.
+        rtn (to nearest) or optq.
     form
         symmetric (signed scales) or asymmetric (zero-points).
+    group_size
+        Weights along the input that share a scale; default all of an output channel.
+    activations
+        int8, or fp32: quantize only the weights; there are no operands for the hardware then.
     calibration_length
         Tokens of a calibration window (SLAC); default the model's positions, at most 1024. The number of windows follows.
     calibration_text
@@ -69,6 +80,8 @@ def quantize(
         Evaluate at most so many evenly spaced windows of each text; default all.
     table
         Measure and print the comparison; without it only the chosen model and its operands are written.
+    full_table
+        Compare every scaling, clipping and rounding of every format, which takes long.
     seed
         Decides the calibration windows.
     quiet
@@ -87,18 +100,19 @@ def quantize(
     _yield_when_idle()
     from .recipe import Recipe
 
-    chosen = Recipe(format, scaling, rounding, form)
+    chosen = Recipe(format, scaling, rounding, form, clipping, group_size, activations)
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch:
         from .calibration import calibration_windows
-        from .comparison import accuracy
+        from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, file_protocol
         from .huggingface import save_quantized
         from .models import load_model
-        from .recipe import quantize_model
+        from .recipe import calibration_steps, check_groups, quantize_model
 
         with console.status("loading the model"):
             loaded = load_model(model)
+            check_groups(loaded, chosen)
             calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, calibration_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
@@ -112,20 +126,24 @@ def quantize(
         layers: list[dict[str, Any]] = []
         with _progress(console) as progress:
             if table:
-                quantized = _compare(loaded, chosen, calibration.windows, protocols, rows, layers, progress)
+                recipes = compared_recipes(chosen, full_table)
+                quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
             else:
-                bar = progress.add_task(chosen.name, total=_search_steps(loaded, chosen))
+                bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
                 quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
-        exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
+        exported = None
+        if chosen.activations == "int8":
+            exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
         metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
             wide.print(_comparison_table(metrics, protocol.name))
-    console.print(f"{chosen.name}: {out}; operands of {len(exported.layers)} layers in {out / 'operands.npz'}", highlight=False)
+    written = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
+    console.print(f"{chosen.name}: {out}; {written}", highlight=False)
     return metrics
 
 
@@ -182,8 +200,7 @@ def operands(
             adapter = adapter_of(model.config, directory.name)
             loaded = LoadedModel(model, tokenizer, adapter, directory, directory.name, sha256="")
             protocol = documentation_protocol(loaded) if text is None else file_protocol(text, loaded)
-        recipe = {name: getattr(config, name) for name in ("weights", "activations", "scaling", "rounding", "form")}
-        exported = _export(model, protocol, config.source, recipe, directory, scratch, layers, tokens)
+        exported = _export(model, protocol, config.source, config.recipe, directory, scratch, layers, tokens)
     products = sum(layer.weights.size * layer.activations.shape[0] for layer in exported.layers)
     console.print(
         f"{exported.number_format.title}: {len(exported.layers)} layers, {exported.provenance['tokens']} tokens of "
@@ -202,6 +219,7 @@ def operands(
 def _compare(
     loaded: LoadedModel,
     chosen: Recipe,
+    recipes: list[Recipe],
     windows: Any,
     protocols: list[Protocol],
     rows: list[dict[str, Any]],
@@ -209,12 +227,11 @@ def _compare(
     progress: Progress,
 ) -> QuantizedModel:
     """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
-    from .comparison import UNQUANTIZED, compared_recipes, layer_rows, table_row
+    from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
     from .output_error import layer_inputs, output_errors
-    from .recipe import quantize_model
+    from .recipe import calibration_steps, quantize_model
 
-    recipes = compared_recipes(chosen)
     bar = progress.add_task(UNQUANTIZED, total=None)
 
     def advance() -> None:
@@ -222,7 +239,7 @@ def _compare(
 
     evaluators = [Evaluator(loaded.model, protocol, advance) for protocol in protocols]
     batches = sum(evaluator.batches for evaluator in evaluators)
-    searched = sum(_search_steps(loaded, recipe) for recipe in recipes)
+    searched = sum(calibration_steps(loaded, recipe) for recipe in recipes)
     progress.update(bar, total=batches * (1 + len(recipes)) + searched)
     rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
     sample = protocols[0].windows
@@ -241,15 +258,11 @@ def _compare(
     return result
 
 
-def _search_steps(loaded: LoadedModel, recipe: Recipe) -> int:
-    return len(loaded.adapter.groups) * len(loaded.adapter.decoder_layers(loaded.model)) if recipe.scaling == "aqas" else 0
-
-
 def _export(
     model: Any,
     protocol: Protocol,
     source: dict[str, Any],
-    recipe: dict[str, str],
+    recipe: dict[str, Any],
     weights: Path,
     scratch: Path,
     layers: list[str] | None,

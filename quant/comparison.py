@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import product
 from typing import Any
+
+from golden import FORMATS
 
 from .evaluation import Protocol, Score
 from .models import LoadedModel
 from .output_error import OutputError, mean_error
-from .recipe import Recipe
+from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe
 
 __all__ = ["UNQUANTIZED", "compared_recipes", "layer_rows", "table_row"]
 
@@ -16,18 +19,30 @@ __all__ = ["UNQUANTIZED", "compared_recipes", "layer_rows", "table_row"]
 UNQUANTIZED = "unquantized"
 
 
-def compared_recipes(chosen: Recipe) -> list[Recipe]:
-    """The recipes of the table, without scaling first; `chosen` is added where it is not among them."""
-    recipes = [
-        Recipe("int8"),
-        Recipe("int4"),
-        Recipe("int4", scaling="aqas"),
-        Recipe("dint4"),
-        Recipe("dint4", scaling="aqas"),
-        Recipe("int4", form="asymmetric"),
-        Recipe("dint4", form="asymmetric"),
-    ]
+def compared_recipes(chosen: Recipe, full: bool = False) -> list[Recipe]:
+    """The recipes of the table, without scaling first; `chosen` is added where it is not among them.
+
+    The full table has every method for every format of at most four bits.
+    """
+    recipes = _every_method() if full else list(_USUAL)
     return recipes if chosen in recipes else [*recipes, chosen]
+
+
+_USUAL = (
+    Recipe("int8"),
+    Recipe("int4"),
+    Recipe("int4", scaling="aqas"),
+    Recipe("dint4"),
+    Recipe("dint4", scaling="aqas"),
+    Recipe("int4", form="asymmetric"),
+    Recipe("dint4", form="asymmetric"),
+)
+
+
+def _every_method() -> list[Recipe]:
+    formats = [number_format.name for number_format in FORMATS.values() if number_format.bits <= 4]
+    methods = product(formats, CLIPPINGS, SCALINGS, ROUNDINGS)
+    return [Recipe(name, scaling, rounding, clipping=clipping) for name, clipping, scaling, rounding in methods]
 
 
 def table_row(
@@ -41,6 +56,8 @@ def table_row(
             "scaling": "none",
             "rounding": "none",
             "form": None,
+            "clipping": "none",
+            "group_size": None,
         }
     else:
         choices = recipe.describe()

@@ -22,7 +22,7 @@ from .calibration import tokenize
 from .corpus import documentation_test, read_text, text_sha256
 from .models import LoadedModel
 
-__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "file_protocol"]
+__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "file_protocol", "text_protocol"]
 
 #: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
 BATCH_TOKENS = 2048
@@ -73,7 +73,7 @@ class Score:
 
 def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
     """The held-out topics of Python's documentation, present on every machine."""
-    return _protocol("python-documentation", documentation_test(), loaded, limit)
+    return text_protocol("python-documentation", documentation_test(), loaded, limit)
 
 
 def file_protocol(path: Path, loaded: LoadedModel, limit: int | None = None) -> Protocol:
@@ -84,11 +84,11 @@ def file_protocol(path: Path, loaded: LoadedModel, limit: int | None = None) -> 
     InputError
         If it cannot be read, or has not one complete window.
     """
-    return _protocol(path.name, read_text(path, "--text"), loaded, limit)
+    return text_protocol(path.name, read_text(path, "--text"), loaded, limit)
 
 
-def _protocol(name: str, text: str, loaded: LoadedModel, limit: int | None) -> Protocol:
-    """Windows of `text`, all of them or `limit` evenly spaced ones."""
+def text_protocol(name: str, text: str, loaded: LoadedModel, limit: int | None = None) -> Protocol:
+    """Windows of `text`, all of them or `limit` evenly spaced ones; refused if there is not one complete window."""
     if limit is not None and limit < 1:
         raise InputError(f"--windows {limit}: it is a number of windows, 1 or more")
     length = loaded.window

@@ -20,7 +20,7 @@ __all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands
 #: Tokens exported unless asked otherwise.
 DEFAULT_TOKENS = 32
 
-#: By layer: activations (tokens, in), activation scales (tokens,), accumulators (tokens, out).
+#: By layer: activations (tokens, in), activation scales (tokens,), accumulators (tokens, out) or (groups, tokens, out).
 Products = tuple[Tensor, Tensor, Tensor]
 
 
@@ -31,7 +31,8 @@ def export_operands(
 
     The model runs on as many of `windows` (n, length) as the tokens need, whole, so that every token has its context; the
     tokens are evenly spaced over these windows. Nothing is computed anew: activations and accumulators are recorded from
-    the forward pass.
+    the forward pass. A layer with groups gives an entry for each, because the hardware's sum ends where the scale changes;
+    its name has the group's input channels, as in "fc1[0:128]".
 
     Parameters
     ----------
@@ -45,13 +46,15 @@ def export_operands(
     Raises
     ------
     InputError
-        If a layer does not exist, or there are fewer tokens than asked for.
+        If a layer does not exist, its activations are not quantized, or there are fewer tokens than asked for.
     """
     quantized = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
     names = list(layers) if layers else default_layers(list(quantized))
     for name in names:
         if name not in quantized:
             raise InputError(f"--layers {name}: no quantized layer of this name; there are {', '.join(quantized)}")
+        if quantized[name].scheme.activations != "int8":
+            raise InputError(f"{name}: only its weights are quantized, so that the hardware has no operands of it")
     count, length = windows.shape
     if not 1 <= tokens <= count * length:
         raise InputError(f"--tokens {tokens}: the text gives 1 to {count * length}")
@@ -60,7 +63,7 @@ def export_operands(
     with recorded({name: quantized[name] for name in names}) as products, torch.no_grad():
         model(input_ids=used, use_cache=False)
     number_format = quantized[names[0]].number_format
-    exported = tuple(_layer_operands(name, quantized[name], products[name], kept) for name in names)
+    exported = tuple(one for name in names for one in _layer_operands(name, quantized[name], products[name], kept))
     return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
 
 
@@ -89,15 +92,21 @@ def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
             layer.observer = None
 
 
-def _layer_operands(name: str, layer: QuantLinear, products: Products, kept: list[int]) -> LayerOperands:
-    activations, activation_scales, accumulators = (part[kept] for part in products)
-    zero_points = layer.zero_points
-    return LayerOperands(
-        name=name,
-        weights=layer.unpacked_codes().numpy(),
-        activations=activations.to(torch.int8).numpy(),
-        accumulators=accumulators.to(torch.int64).numpy(),
-        weight_scales=layer.scales.numpy().astype(np.float32),
-        activation_scales=activation_scales.numpy().astype(np.float32),
-        zero_points=None if zero_points is None else zero_points.numpy(),
-    )
+def _layer_operands(name: str, layer: QuantLinear, products: Products, kept: list[int]) -> Iterator[LayerOperands]:
+    """One for every sum that leaves the hardware: of the whole layer, or of each group of input channels."""
+    activations, activation_scales, accumulators = products
+    size = layer.scheme.group_size or layer.in_features
+    codes, scales = layer.unpacked_codes(), layer.scales.view(layer.out_features, -1)
+    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape)
+    sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)[:, kept]
+    for group, start in enumerate(range(0, layer.in_features, size)):
+        stop = start + size
+        yield LayerOperands(
+            name=name if layer.scheme.group_size is None else f"{name}[{start}:{stop}]",
+            weights=codes[:, start:stop].contiguous().numpy(),
+            activations=activations[kept, start:stop].to(torch.int8).contiguous().numpy(),
+            accumulators=sums[group].to(torch.int64).numpy(),
+            weight_scales=scales[:, group].contiguous().numpy().astype(np.float32),
+            activation_scales=activation_scales[kept].numpy().astype(np.float32),
+            zero_points=None if zero_points is None else zero_points[:, group].contiguous().numpy(),
+        )

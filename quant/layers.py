@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from golden import NumberFormat
 
 from .activations import LARGEST, quantize_activations
+from .scheme import Scheme
 from .weights import QuantizedWeights, decode, quantize_weights
 
 __all__ = ["QuantLinear", "replace_module", "torch_pack", "torch_unpack"]
@@ -24,10 +25,12 @@ class QuantLinear(nn.Module):
 
     output[t, o] = accumulators[t, o] x unit x scales[o] x activation_scales[t] + bias[o], where the accumulators are exact
     integers, in units of the format: sums of products that stay below 2^24 are exact in float32 in whatever order they
-    are added, and layers that could exceed this are computed in float64.
+    are added, and layers that could exceed this are computed in float64. With groups, a sum ends where the scale changes:
+    there is an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves
+    the activations in floating point, there are no accumulators: the input meets the weight's real values.
 
-    State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) float32; `zero_points`
-    (out,) int64 in the asymmetric form; `bias` (out,) float32 or None.
+    State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
+    float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None.
     """
 
     codes: Tensor
@@ -35,14 +38,15 @@ class QuantLinear(nn.Module):
     zero_points: Tensor | None
     bias: Tensor | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool, number_format: NumberFormat, form: str) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool, scheme: Scheme) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.number_format, self.form = number_format, form
-        row_bytes = in_features if number_format.bits > 4 else (in_features + 1) // 2
+        self.scheme, self.number_format = scheme, scheme.number_format
+        row_bytes = in_features if self.number_format.bits > 4 else (in_features + 1) // 2
         self.register_buffer("codes", torch.zeros(out_features, row_bytes, dtype=torch.uint8))
-        self.register_buffer("scales", torch.ones(out_features, dtype=torch.float32))
-        zero_points = torch.zeros(out_features, dtype=torch.int64) if form == "asymmetric" else None
+        shape = (out_features,) if scheme.group_size is None else (out_features, in_features // scheme.group_size)
+        self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
+        zero_points = torch.zeros(shape, dtype=torch.int64) if scheme.form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.observer: Observer | None = None
@@ -50,40 +54,51 @@ class QuantLinear(nn.Module):
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
 
     @classmethod
-    def from_weights(cls, weights: QuantizedWeights, bias: Tensor | None, number_format: NumberFormat) -> QuantLinear:
+    def from_weights(cls, weights: QuantizedWeights, bias: Tensor | None, scheme: Scheme) -> QuantLinear:
         """A layer of these codes and scales."""
         outputs, inputs = weights.codes.shape
-        form = "symmetric" if weights.zero_points is None else "asymmetric"
         with torch.device("meta"):
-            layer = cls(inputs, outputs, bias is not None, number_format, form)
-        layer.codes = torch_pack(weights.codes, number_format)
+            layer = cls(inputs, outputs, bias is not None, scheme)
+        layer.codes = torch_pack(weights.codes, scheme.number_format)
         layer.scales, layer.zero_points = weights.scales, weights.zero_points
         layer.bias = None if bias is None else bias.detach().clone()
         return layer
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, number_format: NumberFormat, form: str) -> QuantLinear:
+    def from_linear(cls, linear: nn.Linear, scheme: Scheme) -> QuantLinear:
         """`linear` with its weight rounded to nearest."""
         weight = linear.weight.detach().to(torch.float32)
-        return cls.from_weights(quantize_weights(weight, number_format, form), linear.bias, number_format)
+        quantized = quantize_weights(weight, scheme.number_format, scheme.form, scheme.group_size)
+        return cls.from_weights(quantized, linear.bias, scheme)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in), float -> (..., out), float32."""
+        if self.scheme.activations == "fp32":
+            return nn.functional.linear(x.to(torch.float32), self._decoded(self.real_weight), self.bias)
         activations, activation_scales = quantize_activations(x.reshape(-1, self.in_features).to(torch.float32))
         accumulators = self.accumulate(activations)
         if self.observer is not None:
             self.observer(activations, activation_scales, accumulators)
         output = accumulators.to(torch.float32) * activation_scales[:, None]
-        output *= self.scales * float(self.number_format.unit)
+        if self.scheme.group_size is None:
+            output *= self.scales * float(self.number_format.unit)
+        else:
+            output = (output * (self.scales.T[:, None] * float(self.number_format.unit))).sum(dim=0)
         if self.bias is not None:
             output += self.bias
         return output.reshape(*x.shape[:-1], self.out_features)
 
     def accumulate(self, activations: Tensor) -> Tensor:
-        """Accumulators (tokens, out) of integer `activations` (tokens, in): integers, in float32 or float64."""
-        if self._matrix is None:
-            self._matrix = self._exact_matrix()
-        return nn.functional.linear(activations.to(self._matrix.dtype), self._matrix)
+        """Accumulators (tokens, out) of integer `activations` (tokens, in): integers, in float32 or float64.
+
+        With groups they are (groups, tokens, out).
+        """
+        matrix = self._decoded(self._exact_matrix)
+        activations = activations.to(matrix.dtype)
+        if self.scheme.group_size is None:
+            return nn.functional.linear(activations, matrix)
+        by_group = (-1, self.scales.shape[1], self.scheme.group_size)
+        return activations.view(by_group).transpose(0, 1) @ matrix.view(by_group).permute(1, 2, 0)
 
     def unpacked_codes(self) -> Tensor:
         """Weight codes (out, in), uint8."""
@@ -91,11 +106,28 @@ class QuantLinear(nn.Module):
 
     def integer_weight(self) -> Tensor:
         """Weight values (out, in), integers in units of the format, as float32."""
-        return decode(self.unpacked_codes(), self.number_format, self.zero_points)
+        channels = self.unpacked_codes().reshape(self.scales.numel(), -1)
+        zero_points = None if self.zero_points is None else self.zero_points.flatten()
+        return decode(channels, self.number_format, zero_points).view(self.out_features, self.in_features)
+
+    def real_weight(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The weight (out, in) that the codes and scales stand for."""
+        channels = self.integer_weight().to(dtype).view(self.scales.numel(), -1)
+        scaled = channels * self.scales.to(dtype).reshape(-1, 1) * float(self.number_format.unit)
+        return scaled.view(self.out_features, self.in_features)
 
     def extra_repr(self) -> str:
         """What `print(model)` says of the layer."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, {self.number_format.title}, {self.form}"
+        scheme = self.scheme
+        groups = "" if scheme.group_size is None else f", groups of {scheme.group_size}"
+        features = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{features}, {self.number_format.title}, {scheme.form}{groups}, activations {scheme.activations}"
+
+    def _decoded(self, decoding: Callable[[], Tensor]) -> Tensor:
+        """What `decoding` returns, kept until the state changes."""
+        if self._matrix is None:
+            self._matrix = decoding()
+        return self._matrix
 
     def _exact_matrix(self) -> Tensor:
         values = self.integer_weight()

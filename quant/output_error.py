@@ -63,13 +63,13 @@ def output_errors(model: Any, quantized: QuantizedModel, inputs: dict[str, Tenso
     errors = {}
     for name, layer in quantized.layers().items():
         weight = model.get_submodule(name).weight.detach().double()
-        values = layer.integer_weight().double()
-        approximation = values * layer.scales.double()[:, None] * float(layer.number_format.unit)
+        approximation = layer.real_weight(torch.float64)
+        vanished = approximation == 0
         if name in rows:
             approximation = approximation * rows[name].double()[:, None]
         if name in columns:
             approximation = approximation / columns[name].double()
-        errors[name] = split_error(weight, approximation, values == 0, inputs[name].double())
+        errors[name] = split_error(weight, approximation, vanished, inputs[name].double())
     return errors
 
 

@@ -7,6 +7,7 @@ only what is complete by then.
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from golden.errors import InputError
 from .adapter import adapter_of
 from .huggingface import METHOD
 from .layers import QuantLinear, replace_module
+from .recipe import Recipe
+from .scheme import Scheme
 
 __all__ = ["DintConfig", "DintQuantizer"]
 
@@ -37,10 +40,10 @@ class DintConfig(QuantizationConfigMixin):
         Name of the weights' number format.
     values
         The format's code table, so that codes written with another table are refused instead of misread.
-    form
-        "symmetric" or "asymmetric".
-    activations, scaling, rounding
-        The rest of the recipe, for the record: they do not change how the directory is loaded.
+    form, group_size, activations
+        The rest of what the layers are (`Scheme`).
+    scaling, clipping, rounding
+        How the codes were found, for the record: they do not change how the directory is loaded.
     source
         Name and SHA-256 of the unquantized model.
     calibration
@@ -52,8 +55,10 @@ class DintConfig(QuantizationConfigMixin):
         weights: str,
         values: list[int],
         form: str = "symmetric",
+        group_size: int | None = None,
         activations: str = "int8",
         scaling: str = "none",
+        clipping: str = "none",
         rounding: str = "rtn",
         source: dict[str, Any] | None = None,
         calibration: dict[str, Any] | None = None,
@@ -61,8 +66,9 @@ class DintConfig(QuantizationConfigMixin):
         **_: Any,
     ) -> None:
         self.quant_method = quant_method
-        self.weights, self.values, self.form = weights, values, form
-        self.activations, self.scaling, self.rounding = activations, scaling, rounding
+        self.weights, self.values = weights, values
+        self.form, self.group_size, self.activations = form, group_size, activations
+        self.scaling, self.clipping, self.rounding = scaling, clipping, rounding
         self.source, self.calibration = source or {}, calibration or {}
         if list(self.number_format.values) != list(values):
             raise InputError(
@@ -73,6 +79,16 @@ class DintConfig(QuantizationConfigMixin):
     def number_format(self) -> NumberFormat:
         """Format of the weights."""
         return format_by_name(self.weights)
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the layers are."""
+        return Scheme(self.number_format, self.form, self.group_size, self.activations)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How the model was quantized, as `Recipe.describe` gives it."""
+        return {field.name: getattr(self, field.name) for field in fields(Recipe)}
 
 
 @register_quantizer(METHOD)
@@ -88,9 +104,7 @@ class DintQuantizer(HfQuantizer):
             linear = model.get_submodule(name)
             assert isinstance(linear, nn.Linear)
             with torch.device(linear.weight.device):
-                layer = QuantLinear(
-                    linear.in_features, linear.out_features, linear.bias is not None, config.number_format, config.form
-                )
+                layer = QuantLinear(linear.in_features, linear.out_features, linear.bias is not None, config.scheme)
             replace_module(model, name, layer)
         return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,20 +12,35 @@ from torch import Tensor, nn
 from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
+from .block import GroupScale
+from .clipping import clipped_scales
 from .layers import QuantLinear, replace_module
+from .layerwise import go_through_layers
 from .models import LoadedModel
-from .scaling import GroupScale, fold, search_scales
-from .weights import FORMS
+from .optq import round_compensated
+from .scaling import METHODS, fold, search_scales
+from .scheme import Scheme
+from .weights import QuantizedWeights, choose_scales, nearest_codes
 
-__all__ = ["ROUNDINGS", "SCALINGS", "QuantizedModel", "Recipe", "quantize_model"]
+__all__ = [
+    "CLIPPINGS",
+    "ROUNDINGS",
+    "SCALINGS",
+    "QuantizedModel",
+    "Recipe",
+    "calibration_steps",
+    "check_groups",
+    "quantize_model",
+]
 
-SCALINGS = ("none", "aqas")
-ROUNDINGS = ("rtn",)
+SCALINGS = ("none", *METHODS)
+CLIPPINGS = ("none", "awq")
+ROUNDINGS = ("rtn", "optq")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to quantize a model. Activations are always INT8, per token; embeddings and `lm_head` stay in floating point.
+    """How to quantize a model. Embeddings and `lm_head` always stay in floating point.
 
     Raises
     ------
@@ -34,16 +49,19 @@ class Recipe:
     """
 
     weights: str  # name of the number format
-    scaling: str = "none"
-    rounding: str = "rtn"
-    form: str = "symmetric"
+    scaling: str = "none"  # a method of `scaling`, or none
+    rounding: str = "rtn"  # to nearest, or by OPTQ
+    form: str = "symmetric"  # this, the group size and the activations: see `Scheme`
+    clipping: str = "none"  # AWQ's search of the weights' range after the scaling, or none
+    group_size: int | None = None
+    activations: str = "int8"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", format_by_name(self.weights).name)
         for option, value, known in (
             ("scaling", self.scaling, SCALINGS),
+            ("clipping", self.clipping, CLIPPINGS),
             ("rounding", self.rounding, ROUNDINGS),
-            ("form", self.form, FORMS),
         ):
             if value not in known:
                 raise InputError(f"{option} is {value!r}: known are {', '.join(known)}")
@@ -52,6 +70,12 @@ class Recipe:
             raise InputError(
                 f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
             )
+        _ = self.scheme  # refuses unknown choices
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the quantized layers are."""
+        return Scheme(self.number_format, self.form, self.group_size, self.activations)
 
     @property
     def number_format(self) -> NumberFormat:
@@ -60,20 +84,21 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """As in tables: "W4A8 dINT4, AQAS"."""
-        base = f"W{self.number_format.bits}A8 {self.number_format.title}"
-        parts = [base, *(["asymmetric"] if self.form == "asymmetric" else []), *([] if self.scaling == "none" else ["AQAS"])]
-        return ", ".join(parts)
+        """As in tables: "W4A8 dINT4, AQAS, OPTQ"; what is as usual is left out."""
+        bits = f"W{self.number_format.bits}" + ("A8" if self.activations == "int8" else " only")
+        parts = [
+            f"{bits} {self.number_format.title}",
+            self.form if self.form != "symmetric" else "",
+            f"groups of {self.group_size}" if self.group_size is not None else "",
+            {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
+            {"none": "", "awq": "clipped"}[self.clipping],
+            {"rtn": "", "optq": "OPTQ"}[self.rounding],
+        ]
+        return ", ".join(part for part in parts if part)
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> dict[str, Any]:
         """The choices as plain data."""
-        return {
-            "weights": self.weights,
-            "activations": "int8",
-            "scaling": self.scaling,
-            "rounding": self.rounding,
-            "form": self.form,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -100,14 +125,60 @@ class QuantizedModel:
 def quantize_model(
     loaded: LoadedModel, recipe: Recipe, windows: Tensor, progress: Callable[[], None] | None = None
 ) -> QuantizedModel:
-    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: after every scaling group."""
+    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times."""
+    check_groups(loaded, recipe)
     scales: list[GroupScale] = []
-    if recipe.scaling == "aqas":
-        scales = search_scales(loaded.model, loaded.adapter, windows, recipe.number_format, recipe.form, progress)
+    if recipe.scaling != "none":
+        scales = search_scales(loaded.model, loaded.adapter, windows, recipe.scaling, recipe.scheme, progress)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
-    for name in loaded.adapter.linear_names(model):
-        linear = model.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        replace_module(model, name, QuantLinear.from_linear(linear, recipe.number_format, recipe.form))
+
+    def quantize_layer(layer: nn.Module, hessians: dict[str, Tensor]) -> None:
+        for name in loaded.adapter.linears:
+            linear = layer.get_submodule(name)
+            assert isinstance(linear, nn.Linear)
+            clip = recipe.clipping != "none" and name not in loaded.adapter.unclipped
+            replace_module(layer, name, _quantized(linear, recipe, clip, hessians.get(name)))
+
+    if _needs_hessians(recipe):
+        go_through_layers(model, loaded.adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
+    else:
+        for _, layer in loaded.adapter.decoder_layers(model):
+            quantize_layer(layer, {})
     return QuantizedModel(model, recipe, tuple(scales))
+
+
+def check_groups(loaded: LoadedModel, recipe: Recipe) -> None:
+    """Refuse a group size that does not divide the inputs of every linear layer."""
+    for name in loaded.adapter.linear_names(loaded.model):
+        inputs = loaded.model.get_submodule(name).in_features
+        if recipe.group_size is not None and inputs % recipe.group_size:
+            raise InputError(f"--group-size {recipe.group_size}: {name} has {inputs} input channels; give a divisor of it")
+
+
+def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
+    """How often `quantize_model` calls `progress`."""
+    layers = len(loaded.adapter.decoder_layers(loaded.model))
+    searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
+    return layers * (searched + _needs_hessians(recipe))
+
+
+def _needs_hessians(recipe: Recipe) -> bool:
+    return recipe.clipping != "none" or recipe.rounding == "optq"
+
+
+def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> QuantLinear:
+    """`linear` in integers; `hessian` (in, in) of its inputs where the recipe needs it."""
+    weight, number_format = linear.weight.detach(), recipe.number_format
+    granularity = recipe.form, recipe.group_size
+    if clip:
+        assert hessian is not None
+        scales, zero_points = clipped_scales(weight, hessian, number_format, *granularity)
+    else:
+        scales, zero_points = choose_scales(weight, number_format, *granularity)
+    if recipe.rounding == "optq":
+        assert hessian is not None
+        codes = round_compensated(weight, hessian, number_format, scales, zero_points)
+    else:
+        codes = nearest_codes(weight, number_format, scales, zero_points)
+    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)

@@ -28,7 +28,10 @@ from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 from golden.artifacts import output_directory, sha256_file, write_file
 from golden.errors import DintError, InputError
 
+from .calibration import tokenize
 from .corpus import documentation_test, documentation_train, held_out_topics, text_sha256
+from .evaluation import Evaluator, text_protocol
+from .models import load_model
 
 WINDOW_TOKENS = 256
 BATCH_WINDOWS = 16
@@ -145,32 +148,14 @@ def corpus(wikitext: Path) -> Corpus:
     documents = documentation_train()
     tokenizer = train_tokenizer([articles, *documents])
     end = np.array([tokenizer.eos_token_id], dtype=np.uint16)
-    parts = [part for text in (articles, *documents) for part in (encode(tokenizer, text), end)]
+    parts = [part for text in (articles, *documents) for part in (tokenize(tokenizer, text).numpy().astype(np.uint16), end)]
     tests = {"WikiText-2 test": articles_test, "Python documentation, held-out topics": documentation_test()}
     return Corpus(tokenizer, np.concatenate(parts), tests, text_sha256(articles))
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> np.ndarray:
-    """Token ids (tokens,) of a text of any length, without special tokens."""
-    return np.array(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
-
-
-def perplexity(model: OPTForCausalLM, tokens: np.ndarray) -> float:
-    """Per-token perplexity over disjoint windows of `WINDOW_TOKENS`; the incomplete last window is left out."""
-    windows = len(tokens) // WINDOW_TOKENS
-    model.eval()
-    total, count = 0.0, 0
-    with torch.no_grad():
-        for chunk in torch.from_numpy(tokens[: windows * WINDOW_TOKENS].astype(np.int64)).view(-1, WINDOW_TOKENS).split(32):
-            loss = language_model_loss(model(input_ids=chunk).logits, chunk, reduction="sum")
-            total += float(loss)
-            count += chunk[:, 1:].numel()
-    return float(np.exp(total / count))
-
-
-def language_model_loss(logits: torch.Tensor, tokens: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+def language_model_loss(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Cross-entropy in nats of `logits` (windows, tokens, vocabulary) for the next of `tokens` (windows, tokens)."""
-    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten(), reduction=reduction)
+    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten())
 
 
 def train(data: Corpus, state_file: Path, steps: int, seed: int, device: str = "cpu") -> OPTForCausalLM:
@@ -245,9 +230,10 @@ def release(model: OPTForCausalLM, data: Corpus, out: Path, steps: int, seed: in
     with output_directory(out) as scratch:
         model.half().save_pretrained(scratch)
         data.tokenizer.save_pretrained(scratch)
-        shipped = OPTForCausalLM.from_pretrained(scratch, dtype=torch.float32)
-        results = {name: perplexity(shipped, encode(data.tokenizer, text)) for name, text in data.test_texts.items()}
-        write_file(scratch / "README.md", _model_card(shipped, data, scratch, steps, seed, results))
+        shipped = load_model(scratch)
+        protocols = [text_protocol(name, text, shipped) for name, text in data.test_texts.items()]
+        results = {one.name: Evaluator(shipped.model, one).score(None).perplexity for one in protocols}
+        write_file(scratch / "README.md", _model_card(shipped.model, data, scratch, steps, seed, results))
     return results
 
 

@@ -1,9 +1,11 @@
-"""4-bit weights: a scale (and perhaps a zero-point) per output channel, and rounding to the nearest code.
+"""Weights in few bits: a scale (and perhaps a zero-point) per output channel or group, and rounding to the nearest code.
 
 Symmetric form (our choice, one multiplier for all channels): weight = value x scale, and the scale carries a *sign*. A
 format's range is lopsided (-8..7, -7..6), so each channel is stored mirrored where that puts its larger extreme on the
 longer side. Asymmetric form (the reference paper, arXiv 2311.05161, section 4): weight = (q - z) x scale, q counted from
 the least integer code, with dINT's special values at +-scale/2. Every format is treated alike by the same lines.
+
+With groups, consecutive weights along the input share a scale, and each group is treated as a channel of its own.
 
 Choosing scales and rounding are separate functions: a method that rounds column by column calls the second by itself.
 """
@@ -20,35 +22,39 @@ from torch import Tensor
 from golden import NumberFormat
 from golden.errors import InputError
 
-__all__ = ["FORMS", "QuantizedWeights", "choose_scales", "decode", "quantize_weights", "round_to_codes"]
+__all__ = ["FORMS", "QuantizedWeights", "choose_scales", "decode", "nearest_codes", "quantize_weights", "round_to_codes"]
 
 FORMS = ("symmetric", "asymmetric")
 
 
 @dataclass(frozen=True)
 class QuantizedWeights:
-    """A weight matrix in codes: weight[o, i] is about value(codes[o, i]) x unit x scales[o]."""
+    """A weight matrix in codes: weight[o, i] is about value(codes[o, i]) x unit x scales[o], or scales[o, i // group size]."""
 
     codes: Tensor  # (out, in) uint8
-    scales: Tensor  # (out,) float32, size of a step; negative where the channel is stored mirrored
-    zero_points: Tensor | None  # (out,) int64, asymmetric form only
+    scales: Tensor  # (out,) or (out, groups) float32, size of a step; negative where the channel is stored mirrored
+    zero_points: Tensor | None  # as scales, int64; asymmetric form only
 
 
-def quantize_weights(weight: Tensor, number_format: NumberFormat, form: str) -> QuantizedWeights:
-    """Round `weight` (out, in), float32, to nearest (RTN), with one scale per output channel."""
-    scales, zero_points = choose_scales(weight, number_format, form)
-    codes = round_to_codes(weight / scales[:, None], number_format, zero_points)
-    return QuantizedWeights(codes, scales, zero_points)
+def quantize_weights(weight: Tensor, number_format: NumberFormat, form: str, group_size: int | None = None) -> QuantizedWeights:
+    """Round `weight` (out, in), float32, to nearest (RTN), with one scale per output channel or group of it."""
+    scales, zero_points = choose_scales(weight, number_format, form, group_size)
+    return QuantizedWeights(nearest_codes(weight, number_format, scales, zero_points), scales, zero_points)
 
 
-def choose_scales(weight: Tensor, number_format: NumberFormat, form: str) -> tuple[Tensor, Tensor | None]:
-    """Scales (out,), float32, and zero-points (out,), int64, or None in the symmetric form.
+def choose_scales(
+    weight: Tensor, number_format: NumberFormat, form: str, group_size: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Scales (out,) or (out, groups), float32, and zero-points of the same shape, int64, or None in the symmetric form.
 
     Symmetric: |scale| = largest magnitude / longer side of the range, so that the largest weight is met exactly; an
     extreme of the other sign beyond the shorter side saturates. Fitting *both* extremes (a larger scale for the few such
     channels) was measured and is worse for INT4 and dINT4 alike. Asymmetric [paper]: scale = (max - min) / p with p the
     format's steps, the range made to include zero. A channel of zeros gets scale 1.
     """
+    if group_size is not None:
+        scales, zero_points = choose_scales(weight.reshape(-1, group_size), number_format, form)
+        return scales.view(len(weight), -1), None if zero_points is None else zero_points.view(len(weight), -1)
     if form == "symmetric":
         negative, positive = -weight.amin(dim=1), weight.amax(dim=1)
         long_side = float(max(-number_format.minimum, number_format.maximum) * number_format.unit)
@@ -63,6 +69,13 @@ def choose_scales(weight: Tensor, number_format: NumberFormat, form: str) -> tup
         zero_points = torch.round(-least / scales).clamp(0, number_format.steps).to(torch.int64)
         return scales, zero_points
     raise InputError(f"form is {form!r}: known are {', '.join(FORMS)}")
+
+
+def nearest_codes(weight: Tensor, number_format: NumberFormat, scales: Tensor, zero_points: Tensor | None) -> Tensor:
+    """Codes (out, in) uint8 of the values nearest to `weight` (out, in); scales and zero-points (out,) or (out, groups)."""
+    channels = weight.reshape(scales.numel(), -1)
+    own = None if zero_points is None else zero_points.flatten()
+    return round_to_codes(channels / scales.reshape(-1, 1), number_format, own).view(weight.shape)
 
 
 def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
@@ -87,7 +100,7 @@ def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | Non
 
 def _ranks(steps: Tensor, thresholds: Tensor) -> Tensor:
     """How many of its row's `thresholds` (out, n) each of `steps` (out, in) exceeds, int64 (out, in)."""
-    if thresholds.shape[1] > 15:
+    if thresholds.shape[1] > 15 or steps.shape[1] == 1:
         return torch.searchsorted(thresholds.contiguous(), steps.contiguous())
     # A few comparisons of whole matrices are three times as fast as a binary search for every weight.
     ranks = torch.zeros(steps.shape, dtype=torch.uint8, device=steps.device)

@@ -36,7 +36,8 @@ def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(row[name] == other[name] for name in ("activations", "scaling", "rounding", "form"))
+    names = ("activations", "scaling", "clipping", "rounding", "form", "group_size")
+    return all(row.get(name) == other.get(name) for name in names)
 
 
 def _kl(int4: Mapping[str, Any], dint4: Mapping[str, Any], text: str) -> str:

@@ -121,7 +121,7 @@ RESULTS: dict[str, Any] = {
             "sha256": TEXT,
             "layers": [TEXT],
             "tokens": COUNT,
-            "recipe": IfThere(Maybe(Each(TEXT_OR_NULL))),
+            "recipe": IfThere(Maybe(Each(Scalar("text or an integer", (str, int), null=True)))),
             "activation_rms": IfThere(FIGURE),
             "activation_zero_fraction": IfThere(FIGURE),
             "weight_rms_steps": IfThere(FIGURE),

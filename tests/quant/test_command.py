@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from golden import Operands
+from golden import DINT3, Operands
 from golden.artifacts import sha256_file
 from golden.errors import InputError
 from quant.command import operands, quantize
+from quant.comparison import compared_recipes
+from quant.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -115,23 +117,33 @@ def test_operands_again_are_the_same(result: tuple[dict[str, Any], Path], tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("format", "scaling", "form"),
+    "choices",
     [
-        ("int8", "aqas", "symmetric"),
-        ("dint3", "aqas", "asymmetric"),
-        ("int4", "none", "symmetric"),
-        ("fp4_e2m1", "none", "symmetric"),
+        {"format": "int8", "scaling": "aqas", "form": "symmetric"},
+        {"format": "dint3", "scaling": "aqas", "form": "asymmetric"},
+        {"format": "int4", "scaling": "none", "form": "symmetric"},
+        {"format": "dint4", "scaling": "aqas", "clipping": "awq", "rounding": "optq", "form": "symmetric", "group_size": 32},
+        {"format": "fp4_e2m1", "scaling": "none", "form": "symmetric"},
     ],
+    ids=lambda choices: choices["format"],
 )
-def test_any_format_without_the_table(tiny_directory: Path, tmp_path: Path, format: str, scaling: str, form: str) -> None:
-    metrics = quantize(
-        str(tiny_directory), out=tmp_path / "out", format=format, scaling=scaling, form=form, table=False, quiet=True
-    )
+def test_any_recipe_without_the_table(tiny_directory: Path, tmp_path: Path, choices: dict[str, Any]) -> None:
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", **choices, table=False, quiet=True)
     assert metrics["rows"] == []  # what was not measured is not there
     loaded = Operands.load(tmp_path / "out" / "operands.npz")
-    assert loaded.number_format.name == format
+    assert loaded.number_format.name == choices["format"]
+    expected = {"weights" if name == "format" else name: value for name, value in choices.items()}
+    assert loaded.provenance["recipe"].items() >= expected.items()
     for layer in loaded.layers:
-        assert (layer.zero_points is not None) == (form == "asymmetric")
+        assert (layer.zero_points is not None) == (choices["form"] == "asymmetric")
+
+
+def test_weights_only_have_no_operands(tiny_directory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    quantize(str(tiny_directory), out=out, activations="fp32", scaling="none", table=False, quiet=True)
+    assert {file.name for file in out.iterdir()} == FILES - {"operands.npz"}
+    with pytest.raises(InputError, match="only its weights are quantized"):
+        operands(out, quiet=True)
 
 
 def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,13 +156,40 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
     assert f"{metrics['rows'][-1]['kl']['python-documentation'] * 1e3:.3f}" in printed
 
 
+def test_full_table_has_every_method() -> None:
+    chosen = Recipe("dint4", group_size=32)
+    recipes = compared_recipes(chosen, full=True)
+    assert recipes[-1] == chosen
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+    assert not any(recipe.weights == "int8" for recipe in recipes)
+    for name in ("int4", "dint4"):
+        assert sum(recipe.weights == name for recipe in recipes[:-1]) == 4 * 2 * 2
+    assert Recipe("dint4", scaling="aqas", rounding="optq", clipping="awq") in recipes
+    assert compared_recipes(Recipe("dint4"), full=True) == recipes[:-1]
+
+
+def test_full_table_is_measured(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over one format and the fastest scalings: the way there is the same for all."""
+    monkeypatch.setattr("quant.comparison.FORMATS", {"dint3": DINT3})
+    monkeypatch.setattr("quant.comparison.SCALINGS", ("none", "smoothquant"))
+    choices = {"format": "dint3", "scaling": "smoothquant", "rounding": "optq"}
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", **choices, windows=3, full_table=True, quiet=True)
+    assert len(metrics["rows"]) == 1 + 8
+    assert [row["name"] for row in metrics["rows"] if row["chosen"]] == ["W3A8 dINT3, SmoothQuant, OPTQ"]
+    errors = {row["name"]: row["output_error"]["total"] for row in metrics["rows"][1:]}
+    assert errors["W3A8 dINT3, SmoothQuant, clipped, OPTQ"] < 0.7 * errors["W3A8 dINT3"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"format": "int5"}, "unknown format 'int5'"),
-        ({"scaling": "magic"}, "scaling is 'magic': known are none, aqas"),
-        ({"rounding": "up"}, "rounding is 'up': known are rtn"),
+        ({"scaling": "magic"}, "scaling is 'magic': known are none, smoothquant, awq, aqas"),
+        ({"rounding": "up"}, "rounding is 'up': known are rtn, optq"),
         ({"form": "round"}, "form is 'round'"),
+        ({"clipping": "all"}, "clipping is 'all': known are none, awq"),
+        ({"activations": "int4"}, "activations is 'int4'"),
+        ({"group_size": 48}, r"--group-size 48: model\.decoder\.layers\.0\.self_attn\.q_proj has 64 input"),
         ({"format": "fp4_e2m1", "form": "asymmetric"}, "form is 'asymmetric': FP4 E2M1 takes no zero-point"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
         ({"calibration_length": 0}, "--calibration-length 0"),

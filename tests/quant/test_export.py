@@ -15,7 +15,15 @@ from quant.export import default_layers, evenly_spaced, export_operands, recorde
 from quant.models import LoadedModel
 from quant.recipe import QuantizedModel, Recipe, quantize_model
 
-RECIPES = [Recipe("dint4", scaling="aqas"), Recipe("int4"), Recipe("int8"), Recipe("dint3"), Recipe("dint4", form="asymmetric")]
+RECIPES = [
+    Recipe("dint4", scaling="aqas"),
+    Recipe("int4"),
+    Recipe("int8"),
+    Recipe("dint3"),
+    Recipe("dint4", form="asymmetric"),
+    Recipe("dint4", scaling="aqas", rounding="optq"),
+]
+GROUPED = [Recipe("dint4", group_size=32), Recipe("int4", form="asymmetric", clipping="awq", group_size=16)]
 
 
 @pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
@@ -65,6 +73,26 @@ def test_scaled_accumulators_are_the_layers_output(exported: Operands, quantized
         np.testing.assert_allclose(scaled + bias.numpy(), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("recipe", GROUPED, ids=lambda recipe: recipe.name)
+def test_groups_are_exported_one_by_one(tiny: LoadedModel, windows: torch.Tensor, recipe: Recipe) -> None:
+    """Each group's accumulators are the golden model's, and scaled they add up to the layer's output."""
+    model = quantize_model(tiny, recipe, windows).model
+    name = "model.decoder.layers.1.fc2"
+    outputs: list[torch.Tensor] = []
+    layer = model.get_submodule(name)
+    layer.register_forward_hook(lambda _module, _args, output: outputs.append(output.flatten(0, -2)))
+    exported = export_operands(model, windows, {}, [name], tokens=64)
+    size = recipe.group_size
+    assert size is not None
+    assert [one.name for one in exported.layers] == [f"{name}[{start}:{start + size}]" for start in range(0, 160, size)]
+    total = layer.bias.numpy().astype(np.float64)
+    for one in exported.layers:
+        assert np.array_equal(one.expected(exported.number_format), one.accumulators)
+        steps = one.accumulators * float(exported.number_format.unit)
+        total = total + steps * one.weight_scales * one.activation_scales[:, None]
+    np.testing.assert_allclose(total, outputs[0].numpy(), rtol=1e-5, atol=1e-5 * np.abs(total).max())
+
+
 def test_tokens_are_spread_over_whole_windows(tiny: LoadedModel, windows: torch.Tensor) -> None:
     model = quantize_model(tiny, Recipe("dint4"), windows).model
     name = "model.decoder.layers.1.fc2"
@@ -95,6 +123,9 @@ def test_what_cannot_be_exported(tiny: LoadedModel, windows: torch.Tensor) -> No
     model = quantize_model(tiny, Recipe("dint4"), windows).model
     with pytest.raises(InputError, match=r"--layers fc1: no quantized layer of this name; there are model\.decoder"):
         export_operands(model, windows, {}, ["fc1"])
+    weights_only = quantize_model(tiny, Recipe("dint4", activations="fp32"), windows).model
+    with pytest.raises(InputError, match="only its weights are quantized"):
+        export_operands(weights_only, windows, {})
     for tokens in (0, windows.numel() + 1):
         with pytest.raises(InputError, match=rf"--tokens {tokens}: the text gives 1 to {windows.numel()}"):
             export_operands(model, windows, {}, tokens=tokens)

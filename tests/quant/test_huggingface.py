@@ -25,6 +25,12 @@ RECIPES = [
     Recipe("int4"),
     Recipe("int8"),
     Recipe("dint3", scaling="aqas", form="asymmetric"),
+    Recipe("dint4", scaling="aqas", rounding="optq"),
+    Recipe("int4", rounding="optq", form="asymmetric"),
+    Recipe("dint4", scaling="awq", clipping="awq", group_size=32),
+    Recipe("dint4", scaling="smoothquant", rounding="optq", form="asymmetric", group_size=16),
+    Recipe("dint3", activations="fp32", form="asymmetric"),
+    Recipe("int4", scaling="awq", clipping="awq", rounding="optq", activations="fp32", group_size=32),
 ]
 
 
@@ -42,6 +48,7 @@ def test_loaded_model_is_the_measured_one(tiny: LoadedModel, windows: torch.Tens
     with torch.no_grad():
         assert torch.equal(model(input_ids=windows).logits, quantized.model(input_ids=windows).logits)
     assert config.number_format == recipe.number_format
+    assert config.recipe == recipe.describe()
     assert config.source == {"name": "tiny", "sha256": tiny.sha256}
     own, other = quantized.model.state_dict(), model.state_dict()
     assert own.keys() == other.keys()

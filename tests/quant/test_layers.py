@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from golden import DINT4, FORMATS, INT8, MacConfig, NumberFormat
+from golden.errors import InputError
 from quant.activations import quantize_activations
 from quant.layers import QuantLinear
+from quant.scheme import Scheme
 
 FORMS = pytest.mark.parametrize(
     ("number_format", "form"),
@@ -18,9 +22,10 @@ FORMS = pytest.mark.parametrize(
 )
 
 
-def some_layer(number_format: NumberFormat, form: str = "symmetric", inputs: int = 70, bias: bool = True) -> QuantLinear:
+def some_layer(number_format: NumberFormat, form: str = "symmetric", bias: bool = True, **scheme: Any) -> QuantLinear:
     torch.manual_seed(4)
-    return QuantLinear.from_linear(nn.Linear(inputs, 24, bias=bias).requires_grad_(False), number_format, form)
+    linear = nn.Linear(70, 24, bias=bias).requires_grad_(False)
+    return QuantLinear.from_linear(linear, Scheme(number_format, form, **scheme))
 
 
 def test_activations_are_integers_with_half_a_step_of_error() -> None:
@@ -78,10 +83,48 @@ def test_output_is_scaled_integers(number_format: NumberFormat, form: str, bias:
     assert torch.equal(output, layer(x))
 
 
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_groups_have_accumulators_of_their_own(form: str) -> None:
+    layer = some_layer(DINT4, form, group_size=14)
+    assert layer.scales.shape == (24, 5)
+    x = torch.randn(6, 70, generator=torch.Generator().manual_seed(8))
+    activations, activation_scales = quantize_activations(x)
+    accumulators = layer.accumulate(activations)
+    values = layer.integer_weight()
+    for group in range(5):
+        part = slice(14 * group, 14 * group + 14)
+        exact = [
+            [sum(int(w) * int(a) for w, a in zip(row, token, strict=True)) for row in values[:, part].tolist()]
+            for token in activations[:, part].tolist()
+        ]
+        assert accumulators[group].tolist() == exact
+    expected = (activations.double() * activation_scales.double()[:, None]) @ layer.real_weight(torch.float64).T
+    assert layer.bias is not None
+    torch.testing.assert_close(layer(x).double(), expected + layer.bias.double(), rtol=2e-6, atol=2e-6)
+    assert layer(x[None]).shape == (1, 6, 24)
+
+
+def test_weights_only() -> None:
+    layer = some_layer(DINT4, activations="fp32")
+    x = torch.randn(6, 70, generator=torch.Generator().manual_seed(8))
+    weight = layer.integer_weight() * layer.scales[:, None] / 2
+    torch.testing.assert_close(layer(x), nn.functional.linear(x, weight, layer.bias))
+
+
+def test_schemes_that_do_not_exist() -> None:
+    for choices, message in (
+        ({"form": "round"}, "form is 'round': known are symmetric, asymmetric"),
+        ({"activations": "int4"}, "activations is 'int4': known are int8, fp32"),
+        ({"group_size": 0}, "--group-size 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Scheme(DINT4, **choices)
+
+
 def test_large_sums_stay_exact() -> None:
     """Beyond 2^24 float32 would lose the last bits; all weights and activations at their extremes get there."""
     inputs = 3000
-    layer = QuantLinear.from_linear(nn.Linear(inputs, 3, bias=False).requires_grad_(False), INT8, "symmetric")
+    layer = QuantLinear.from_linear(nn.Linear(inputs, 3, bias=False).requires_grad_(False), Scheme(INT8))
     layer.codes = torch.full((3, inputs), 127, dtype=torch.uint8)
     activations = torch.full((1, inputs), 127.0)
     activations[0, 0] = 126

@@ -9,17 +9,20 @@ import torch
 
 from golden import DINT4, INT4
 from quant.activations import quantize_activations
+from quant.aqas import candidate_scale
+from quant.block import GroupScale
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
-from quant.scaling import GroupScale, candidate_scale, fold, search_scales
+from quant.scaling import fold, search_scales
+from quant.scheme import Scheme
 from quant.weights import decode, quantize_weights
 
 
 @pytest.fixture(scope="module")
 def found(tiny: LoadedModel, windows: torch.Tensor) -> list[GroupScale]:
-    return search_scales(tiny.model, tiny.adapter, windows, DINT4, "symmetric")
+    return search_scales(tiny.model, tiny.adapter, windows, "aqas", Scheme(DINT4))
 
 
 def random_scales(tiny: LoadedModel, model: torch.nn.Module) -> list[GroupScale]:
@@ -30,7 +33,7 @@ def random_scales(tiny: LoadedModel, model: torch.nn.Module) -> list[GroupScale]
         for group in tiny.adapter.groups:
             channels = layer.get_submodule(group.consumers[0]).in_features
             scale = torch.exp(3 * (2 * torch.rand(channels, generator=generator) - 1))
-            scales.append(GroupScale(name, group, 0, 0, 0, 0, scale))
+            scales.append(GroupScale(name, group, scale, 0, 0))
     return scales
 
 
@@ -106,7 +109,7 @@ def test_attention_loss_is_on_the_attention_output(tiny: LoadedModel, windows: t
         model(input_ids=windows)
         fold(model, [one])
         for name in one.consumers:
-            replace_module(model, name, QuantLinear.from_linear(model.get_submodule(name), DINT4, "symmetric"))
+            replace_module(model, name, QuantLinear.from_linear(model.get_submodule(name), Scheme(DINT4)))
         model(input_ids=windows)
     exact, approximation = outputs
     assert one.loss == pytest.approx(float((approximation - exact).square().sum() / exact.square().sum()), rel=2e-2)
@@ -115,8 +118,8 @@ def test_attention_loss_is_on_the_attention_output(tiny: LoadedModel, windows: t
 def test_search_leaves_the_model_alone(tiny: LoadedModel, windows: torch.Tensor) -> None:
     before = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
     names = [name for name, _ in tiny.model.named_modules()]
-    first = search_scales(tiny.model, tiny.adapter, windows[:2], INT4, "symmetric")
-    second = search_scales(tiny.model, tiny.adapter, windows[:2], INT4, "symmetric")
+    first = search_scales(tiny.model, tiny.adapter, windows[:2], "aqas", Scheme(INT4))
+    second = search_scales(tiny.model, tiny.adapter, windows[:2], "aqas", Scheme(INT4))
     assert all(torch.equal(one.scale, other.scale) for one, other in zip(first, second, strict=True))
     assert names == [name for name, _ in tiny.model.named_modules()]
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.model.state_dict().items())

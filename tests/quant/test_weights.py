@@ -114,6 +114,21 @@ def test_channels_of_zeros_stay_zero(form: str) -> None:
     assert values[1, 2] / 2 * quantized.scales[1] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("number_format", [INT4, DINT4], ids=lambda one: one.name)
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_a_group_is_a_channel_of_its_own(number_format: NumberFormat, form: str) -> None:
+    weight = torch.randn(6, 24, generator=torch.Generator().manual_seed(10))
+    grouped = quantize_weights(weight, number_format, form, group_size=8)
+    assert grouped.codes.shape == (6, 24)
+    for group in range(3):
+        part = slice(8 * group, 8 * group + 8)
+        own = quantize_weights(weight[:, part], number_format, form)
+        assert torch.equal(grouped.codes[:, part], own.codes)
+        assert torch.equal(grouped.scales[:, group], own.scales)
+        if own.zero_points is not None and grouped.zero_points is not None:
+            assert torch.equal(grouped.zero_points[:, group], own.zero_points)
+
+
 def test_unknown_form_is_refused() -> None:
     with pytest.raises(InputError, match="form is 'log'"):
         choose_scales(torch.ones(1, 1), INT4, "log")

@@ -1,0 +1,64 @@
+"""Weight clipping as in AWQ: give up the largest weights of a channel where finer steps for the others are worth more.
+
+Ranges are shrunk to 1, 0.95, ... 0.55 of what holds all weights of the output channel (or group), and each channel keeps
+the range with the least squared error of its output on the calibration inputs, by which only the weight differs. That
+error is a quadratic form of the channel's weight error, with the Hessian of the inputs: no inputs need to be kept. The
+result is only scales and zero-points, so that any rounding can follow; weights beyond the range saturate.
+
+In the reference paper (arXiv 2311.05161, section 3.2) this follows AQAS's search, as it follows AWQ's: what its tables call
+AQAS + OPTQ is scaling "aqas", clipping "awq", rounding "optq".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from golden import NumberFormat
+
+from .weights import choose_scales, decode, nearest_codes
+
+__all__ = ["SHRINKS", "clipped_scales"]
+
+#: Fractions of the full range that are tried.
+SHRINKS = tuple(1 - step / 20 for step in range(10))
+
+
+def clipped_scales(
+    weight: Tensor, hessian: Tensor, number_format: NumberFormat, form: str, group_size: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Scales and zero-points, as `choose_scales` gives them for `weight` (out, in), for the best range of each channel.
+
+    `hessian` (in, in), of any scale. With groups, each group's range is judged by the error of its own part of the output.
+    """
+    if group_size is not None:
+        starts = range(0, weight.shape[1], group_size)
+        parts = [slice(start, start + group_size) for start in starts]
+        chosen = [clipped_scales(weight[:, part], hessian[part, part], number_format, form) for part in parts]
+        scales = torch.stack([scale for scale, _ in chosen], dim=1)
+        zero_points = [zero_point for _, zero_point in chosen if zero_point is not None]
+        return scales, torch.stack(zero_points, dim=1) if zero_points else None
+    candidates = [_shrunk(weight, number_format, form, shrink) for shrink in SHRINKS]
+    losses = torch.stack([_output_error(weight, hessian, number_format, *candidate) for candidate in candidates])
+    best = losses.argmin(dim=0)  # of equals the first: the widest range
+    rows = torch.arange(len(weight), device=weight.device)
+    scales = torch.stack([scale for scale, _ in candidates])[best, rows]
+    zero_points = [zero_point for _, zero_point in candidates if zero_point is not None]
+    return scales, torch.stack(zero_points)[best, rows] if zero_points else None
+
+
+def _shrunk(weight: Tensor, number_format: NumberFormat, form: str, shrink: float) -> tuple[Tensor, Tensor | None]:
+    if form == "symmetric":  # each channel stays mirrored as its larger extreme wants it, also where both are clipped
+        return choose_scales(weight, number_format, form)[0] * shrink, None
+    limit = weight.abs().amax(dim=1, keepdim=True) * shrink
+    return choose_scales(weight.clamp(-limit, limit), number_format, form)
+
+
+def _output_error(
+    weight: Tensor, hessian: Tensor, number_format: NumberFormat, scales: Tensor, zero_points: Tensor | None
+) -> Tensor:
+    """Squared output error (out,) of the channels rounded to nearest, up to the Hessian's scale."""
+    codes = nearest_codes(weight, number_format, scales, zero_points)
+    values = decode(codes, number_format, zero_points)
+    error = values * (scales[:, None] * float(number_format.unit)) - weight
+    return ((error @ hessian) * error).sum(dim=1)
