@@ -1,7 +1,8 @@
 """INT8 x INT8 multipliers that others make, as units with the ports of ours, to hold our baseline against.
 
 Yosys makes one of `*` and `+` (with or without its Booth multiplier); ArithsGen (Klhufek and Mrazek, DDECS 2022) makes signed
-multipliers in several structures, each with several adders. All get the same accumulator and control as `hdl.Mac` at one lane.
+multipliers in several structures, each with several adders. All get the ports, the control and the
+accumulator's width of `hdl.Mac` at one lane; their product is finished before it is added to the sum.
 """
 
 from __future__ import annotations

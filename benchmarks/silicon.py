@@ -26,10 +26,10 @@ from hdl.architectures import ARCHITECTURES
 from sim.command import simulate_verilog, stimuli_for
 from sim.processes import children_end_with_us
 from sim.simulators import find_simulator
-from sim.workload import OPT, OPT_FC2, STREAMING, WEIGHTS_HELD
+from sim.workload import OPT, OPT_FC2, STREAMING, UNIFORM, WEIGHTS_HELD
 from synth import liberty, liberty_text, sta, yosys
 from synth.comparison import compare
-from synth.flow import FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, area_recipes, fast_recipes
+from synth.flow import FAST_SCRIPTS, FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, area_recipes, fast_recipes
 from synth.mapping import DEFAULT_CACHE
 from synth.pdk import Pdk, discover, find
 from synth.recipe import Recipe
@@ -42,7 +42,9 @@ EFFORT = Effort(
     adders=MORE_ADDERS,
     recover=3,
     cycles=((1, 1024), (64, 512)),
-    workloads=((OPT, STREAMING), (OPT, WEIGHTS_HELD), (OPT_FC2, STREAMING)),
+    margins=(0.03, 0.1, 0.25, 0.5, 1.0),
+    scripts=FAST_SCRIPTS,
+    workloads=((OPT, STREAMING), (OPT, WEIGHTS_HELD), (OPT_FC2, STREAMING), (UNIFORM, STREAMING)),
     samples=5,
     clock_reference=True,
 )
@@ -82,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
-    """Smallest area and shortest delay of every peer and of every INT8 architecture of ours, by the same recipes."""
+    """Smallest area and shortest delay of every peer and of every INT8 architecture of ours, each of a netlist of its own.
+
+    Adders and scripts are the same. Ours are drawn with full adders, so that they can be mapped to the library's cells as well.
+    """
     entries = []
     for name, verilog, left_to_yosys in peers():
         for run in simulate_verilog(verilog, CONFIG, stimuli_for(CONFIG, None, 2000, 0), find_simulator(), quiet=True):
@@ -92,7 +97,7 @@ def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
         fast = [
             Recipe("logic", adder=adder, script=script, delay_ps=1, booth=one)
             for adder in ADDERS
-            for script in ("balanced", "speed", "delay")
+            for script in FAST_SCRIPTS
             for one in booth
         ]
         with children_end_with_us():

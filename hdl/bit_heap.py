@@ -17,7 +17,7 @@ __all__ = ["Bit", "BitHeap"]
 
 @dataclass(frozen=True)
 class Bit:
-    """One bit of a heap: `value` has the weight 2^`column` and is stable `arrival` gate delays after the clock edge."""
+    """One bit of a heap: `value` has the weight 2^`column` and is stable `arrival` gate delays after the operands."""
 
     column: int
     value: Value

@@ -25,8 +25,8 @@ __all__ = ["FULL_ADDER", "Compressor"]
 
 FULL_ADDER = "dint_full_adder"
 
-# Gate delays of a full adder, an exclusive or being two: the sum is a ^ b ^ c, the carry a & b | c & (a | b), and c, which
-# comes last, meets one gate only.
+# Gate delays of a full adder, an exclusive or being two: the sum is a ^ b ^ c, the carry a & b | c & (a | b). c comes last: to
+# the sum it has one exclusive or, to the carry an and gate and an or gate.
 _SUM, _CARRY, _LAST = 4, 3, 2
 
 _Entry = tuple[int, int, Value]  # arrival, order of creation (makes the choice deterministic), bit

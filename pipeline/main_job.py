@@ -70,6 +70,7 @@ def main_job(
     from synth.pdk import discover, find
 
     console = Console()
+    lanes, pdks = tuple(dict.fromkeys(lanes)), tuple(dict.fromkeys(pdks))
     if liberty:
         kits = [find(liberty=liberty)]
     elif pdks:

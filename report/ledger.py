@@ -40,10 +40,14 @@ _ACCUMULATOR = (
 )
 _CHOICE = (
     "Every architecture that can compute a format is synthesized for it by the same list of recipes, except `multiply`: the "
-    "behavioural product, left to the synthesizer, is mapped by recipes of its own. Each way to multiply is built in two "
-    "structures, the small one for minimum area and one for speed (its name ends in -fast) at the clock. Architectures far "
-    "larger than the smallest of their format are dropped early, on either side. For each PDK, lane count and clock the best "
-    "design of each side for the metric being compared is taken: the smallest for area, the most frugal for energy."
+    "behavioural product, left to the synthesizer, is mapped by recipes of its own. Ways to multiply that come in two "
+    "structures take the small one for minimum area and the one for speed (its name ends in -fast) at the clocks. Of every "
+    "architecture the smallest netlist stands; for each PDK, lane count and clock the best of these for the metric being "
+    "compared is taken on each side: the smallest for area, the most frugal for energy."
+)
+_TUNED = (
+    "Before any of these runs, dINT4's codes and the form of its rows were chosen by searches whose cost model was fitted to "
+    "areas mapped on libraries that are also reported here; INT8's rows follow the textbook, in the forms that mapped smallest."
 )
 _LIBRARIES = (
     "Typical corner of openly available libraries, at the voltage and temperature that each library states. "
@@ -173,17 +177,22 @@ def _clock(results: Mapping[str, Any]) -> list[str]:
     shares = sorted({clock["margin"] for clock in clocks if clock["margin"] is not None})
     margins = " or ".join(f"{100 * margin:g} %" for margin in shares) or "a share that was not recorded"
     text = [
-        f"Equal clock: both sides meet the same period, the shortest found at which an INT8 baseline closes plus {margins} "
-        "(the resolution of the search), or the shortest at which dINT4 closes where that is longer."
+        f"Equal clock: both sides meet the same period, the shortest found at which an INT8 baseline closes plus {margins} (or "
+        f"at which dINT4 closes, where that is longer). Where few netlists close, areas change by leaps."
     ]
     for clock in clocks:
         closes = ", ".join(
             f"{display.format_name(name)} {'closes ' if index == 0 else ''}at {_nanoseconds(clock['tightest_ns'][name])}"
             for index, name in enumerate(sorted(clock["tightest_ns"], key=_format_order))
         )
+        closing = ", ".join(
+            f"{display.format_name(name)} {count}"
+            for name, count in sorted(clock.get("closing", {}).items(), key=lambda item: _format_order(item[0]))
+        )
         text.append(
             f"{clock['pdk']}, {display.lanes(clock['lanes'])}: {closes}; compared at {_nanoseconds(clock['period_ns'])}, "
             f"set by {display.format_name(clock['set_by'])}."
+            + (f" Architectures that close there: {closing}." if closing else "")
         )
     return [*text, _MINIMUM]
 
@@ -218,7 +227,7 @@ def _accumulator(results: Mapping[str, Any]) -> list[str]:
 
 
 def _choice(results: Mapping[str, Any]) -> list[str]:
-    text = [_CHOICE]
+    text = [_CHOICE, *_dropped(results), _TUNED]
     for metric in ("area", "energy"):
         for side in ("baseline", "candidate"):
             chosen: dict[str, set[str]] = {}
@@ -229,6 +238,13 @@ def _choice(results: Mapping[str, Any]) -> list[str]:
                 text.append(f"Chosen for {metric}, {display.format_name(name)}: {', '.join(sorted(architectures))}.")
     stand_ins = sorted({entry.note for entry in summary.headline(results) if entry.note})
     return text + [f"Some rows stand in: {note}." for note in stand_ins]
+
+
+def _dropped(results: Mapping[str, Any]) -> list[str]:
+    limits = sorted({spent["kept_below"] for spent in results["effort"].values() if spent.get("kept_below") is not None})
+    return [
+        f"Architectures over {limit:g} times the smallest of their format were dropped, on either side." for limit in limits
+    ]
 
 
 def _effort(results: Mapping[str, Any]) -> list[str]:

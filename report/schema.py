@@ -216,10 +216,11 @@ RESULTS: dict[str, Any] = {
                 "tightest_ns": Each(FIGURE),
                 "margin": FIGURE,
                 "set_by": OneOf(("int8", "dint4")),
+                "closing": IfThere(Each(COUNT)),
             }
         ]
     ),
-    "effort": Each({"syntheses": COUNT, "architectures": [TEXT]}),
+    "effort": Each({"syntheses": COUNT, "architectures": [TEXT], "kept_below": IfThere(FIGURE)}),
     "not_measured": [TEXT],
     "stages": [{"name": TEXT, "seconds": FIGURE, "reused": TRUTH}],
     "provenance": [{"artefact": TEXT, "sha256": TEXT, "made_from": [TEXT]}],

@@ -12,20 +12,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from golden import Operands
+from golden import Operands, format_by_name
 from golden.errors import InputError
-from sim.workload import OPT_FC2, STREAMING, UNIFORM, WEIGHTS_HELD
+from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD
 
 from .energy import SDF, ZERO_DELAY
-from .flow import JOBS, Workshop, smallest
+from .flow import FIRST_ADDER, JOBS, Workshop, smallest
 from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
-from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, small_architectures
+from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
 EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """What the netlists that are compared with one another were mapped for, and the period they are measured at."""
+
+    kind: str  # EQUAL_CLOCK or MINIMUM_AREA
+    period_ns: float
+    netlists: dict[str, list[Mapped]]  # by format
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.period_ns}"
 
 
 @dataclass
@@ -36,6 +49,14 @@ class _Case:
     lanes: int
     found: Found
     measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def conditions(self) -> list[_Condition]:
+        """The clocks, the shortest period first, and minimum area, at the shortest period at which all its netlists close."""
+        clocks = [_Condition(EQUAL_CLOCK, period_ns, netlists) for period_ns, netlists in self.found.clocked.items()]
+        slowest = max((mapped.delay_ns for best in self.found.minimum.values() for mapped in best), default=math.nan)
+        period_ns = math.ceil(1000 * slowest) / 1000 if math.isfinite(slowest) else math.nan
+        return [*clocks, _Condition(MINIMUM_AREA, period_ns, self.found.minimum)]
 
 
 def compare(
@@ -103,23 +124,22 @@ def _measure(
 ) -> None:
     """Every netlist by one sample of each workload; the best two of each format for it by more.
 
-    Of the first workload the best two are measured without delays as well, and with uniform operands.
+    Of the first workload the best two are measured without delays as well.
     """
     cycles = effort.cycles_for(case.lanes)
 
-    def measure(tasks: Iterable[Task], kind: str, samples: int) -> list[Measurement]:
-        period_ns = _period(case, kind)
-        pdk = case.workshop.pdk
-        return measure_all(list(tasks), pdk, period_ns, kind, operands, cycles, seed, cache, jobs, advance, samples)
+    def measure(tasks: Iterable[Task], condition: _Condition, samples: int) -> list[Measurement]:
+        pdk, period_ns = case.workshop.pdk, condition.period_ns
+        return measure_all(list(tasks), pdk, period_ns, condition.name, operands, cycles, seed, cache, jobs, advance, samples)
 
     # Without operands of the model there is nothing but uniform ones.
     workloads = [
         (source if all(name in operands for name in FORMATS) else UNIFORM, dataflow) for source, dataflow in effort.workloads
     ]
-    for kind in (EQUAL_CLOCK, MINIMUM_AREA):
-        netlists = _netlists(case, kind)
+    for condition in case.conditions:
+        netlists = condition.netlists
         for workload in dict.fromkeys(workloads):
-            done = measure(((mapped, *workload, SDF) for best in netlists.values() for mapped in best), kind, 1)
+            done = measure(((mapped, *workload, SDF) for best in netlists.values() for mapped in best), condition, 1)
             finalists = {
                 mapped.netlist_sha256: mapped
                 for best in filter(None, netlists.values())
@@ -127,83 +147,97 @@ def _measure(
                 if mapped
             }
             case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
-            case.measurements += measure(((mapped, *workload, SDF) for mapped in finalists.values()), kind, effort.samples)
+            case.measurements += measure(((mapped, *workload, SDF) for mapped in finalists.values()), condition, effort.samples)
             if workload == workloads[0]:
-                others: list[Task] = [(mapped, *workload, ZERO_DELAY) for mapped in finalists.values()]
-                if workload[0] != UNIFORM:
-                    others += [(mapped, UNIFORM, STREAMING, SDF) for mapped in finalists.values()]
-                case.measurements += measure(others, kind, 1)
+                case.measurements += measure(((mapped, *workload, ZERO_DELAY) for mapped in finalists.values()), condition, 1)
 
 
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
     """Plain data of one case, appended to `results`."""
-    pdk, lanes = case.workshop.pdk, case.lanes
-    groups = [(kind, best) for kind in (EQUAL_CLOCK, MINIMUM_AREA) for best in _netlists(case, kind).values() if best]
+    groups = [(condition, best) for condition in case.conditions for best in condition.netlists.values() if best]
     smallest_ones = {mapped.netlist_sha256: mapped for mapped in (_best(best) for _, best in groups)}
     parts = dict(zip(smallest_ones, case.workshop.areas_by_part(list(smallest_ones.values())), strict=True))
     listed: set[str] = set()
-    for kind, best in groups:
+    for condition, best in groups:
         for mapped in best:
             if mapped.netlist_sha256 not in listed:
                 listed.add(mapped.netlist_sha256)
-                results["designs"].append(_design(case, mapped, kind, parts.get(mapped.netlist_sha256)))
+                results["designs"].append(_design(mapped, condition, parts.get(mapped.netlist_sha256)))
     results["energies"] += [measurement.describe() for measurement in case.measurements]
-    for kind in (EQUAL_CLOCK, MINIMUM_AREA):
+    for condition in case.conditions:
         for reference in (BASELINE, REFERENCE):
-            results["comparisons"] += _comparisons(case, kind, reference)
+            results["comparisons"] += _comparisons(case, condition, reference)
     for name in FORMATS:
-        entry = results["effort"].setdefault(name, {"syntheses": 0, "architectures": small_architectures(name)})
-        entry["syntheses"] += case.workshop.count(name, lanes)
-        entry["energies"] = entry.get("energies", 0) + sum(
-            measurement.mapped.config.weight_format.name == name for measurement in case.measurements
-        )
+        entry = results["effort"].setdefault(name, {"syntheses": 0, "architectures": [], "energies": 0})
+        entry["syntheses"] += case.workshop.count(name, case.lanes)
+        tried = case.workshop.architectures(name)
+        entry["architectures"] = list(dict.fromkeys([*entry["architectures"], *tried]))
+        entry["energies"] += sum(measurement.mapped.config.weight_format.name == name for measurement in case.measurements)
         entry["kept_below"] = effort.keep
-    baseline, candidate = case.found.tightest_ns[BASELINE], case.found.tightest_ns[CANDIDATE]
-    results["clocks"].append(
+    results["clocks"] += _clocks(case, effort)
+    results["not_measured"] += _not_compared(case, effort)
+
+
+def _clocks(case: _Case, effort: Effort) -> list[dict[str, Any]]:
+    """Where the common periods come from, and how many architectures close at each."""
+    tightest = case.found.tightest_ns
+    return [
         {
-            "pdk": pdk.name,
-            "lanes": lanes,
-            "period_ns": case.found.period_ns,
-            "tightest_ns": dict(case.found.tightest_ns),
-            "margin": effort.margin,
-            "set_by": CANDIDATE if candidate > (1 + effort.margin) * baseline else BASELINE,
+            "pdk": case.workshop.pdk.name,
+            "lanes": case.lanes,
+            "period_ns": period_ns,
+            "tightest_ns": dict(tightest),
+            "margin": margin,
+            "set_by": CANDIDATE if tightest[CANDIDATE] > tightest[BASELINE] else BASELINE,
+            "closing": {name: len(best) for name, best in netlists.items() if best},
         }
-    )
-    if candidate > (1 + effort.margin) * baseline:
-        results["not_measured"].append(
-            f"{pdk.name}, {_lanes(lanes)}: INT8 closes at {baseline:.3f} ns, dINT4 only at {candidate:.3f} ns; "
-            f"they are compared at the latter, the shortest period at which both close."
+        for margin, (period_ns, netlists) in zip(effort.margins, case.found.clocked.items(), strict=True)
+    ]
+
+
+def _not_compared(case: _Case, effort: Effort) -> list[str]:
+    """What a reader should know of the clocks of one case."""
+    place = f"{case.workshop.pdk.name}, {_lanes(case.lanes)}"
+    tightest = case.found.tightest_ns
+    found = []
+    if tightest[CANDIDATE] > tightest[BASELINE]:
+        found.append(
+            f"{place}: INT8 closes at {tightest[BASELINE]:.3f} ns, dINT4 only at {tightest[CANDIDATE]:.3f} ns; the clocks are "
+            f"those of the latter, the shortest period at which both close."
         )
     if not effort.clock_reference:
-        results["not_measured"].append(
-            "INT4 at the common clock: the cost of the denormal codes is given at minimum area only."
-        )
-    elif not case.found.clocked[REFERENCE]:
-        results["not_measured"].append(
-            f"{pdk.name}, {_lanes(lanes)}: no INT4 unit closes at {case.found.period_ns:.3f} ns, so the cost of the denormal "
-            f"codes is given at minimum area only."
-        )
+        found.append("INT4 at a common clock: the cost of the denormal codes is given at minimum area only.")
+    for period_ns, netlists in case.found.clocked.items():
+        for name in [BASELINE, CANDIDATE] + [REFERENCE] * effort.clock_reference:
+            title = format_by_name(name).title
+            if not netlists[name]:
+                found.append(f"{place}: no {title} unit closes at {period_ns:.3f} ns, so it is not compared there.")
+            elif len(netlists[name]) == 1:
+                only = netlists[name][0].config.architecture
+                found.append(f"{place}: at {period_ns:.3f} ns only one {title} unit closes ({only}), so nothing more frugal.")
+    return found
 
 
-def _design(case: _Case, mapped: Mapped, kind: str, parts: tuple[dict[str, float], float] | None) -> dict[str, Any]:
+def _design(mapped: Mapped, condition: _Condition, parts: tuple[dict[str, float], float] | None) -> dict[str, Any]:
+    clocked = condition.kind == EQUAL_CLOCK
     entry = mapped.describe()
-    entry["objective"] = "speed" if kind == EQUAL_CLOCK else "area"
-    entry["target_period_ns"] = case.found.period_ns if kind == EQUAL_CLOCK else None
+    entry["objective"] = "speed" if clocked else "area"
+    entry["target_period_ns"] = condition.period_ns if clocked else None
     entry["area_by_part_um2"] = None
     entry["accumulator_bits"], entry["depth"] = mapped.config.accumulator_bits, mapped.config.depth
-    entry["slack_ns"] = case.found.period_ns - mapped.delay_ns if kind == EQUAL_CLOCK else None
+    entry["slack_ns"] = condition.period_ns - mapped.delay_ns if clocked else None
     if parts is not None:
         entry["area_by_part_um2"], entry["options"]["area_with_parts_kept_um2"] = parts
     return entry
 
 
-def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]:
+def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dict[str, Any]]:
     """One comparison for each objective, kind of operands and kind of activity."""
-    netlists = _netlists(case, kind)
+    netlists = condition.netlists
     if not netlists[reference] or not netlists[CANDIDATE]:
         return []
     rows = []
-    measured = [m for m in case.measurements if m.kind == kind]
+    measured = [m for m in case.measurements if m.kind == condition.name]
     conditions = sorted(
         {(m.source, m.dataflow, m.activity) for m in measured if m.mapped.config.weight_format.name == CANDIDATE}
     )
@@ -230,9 +264,9 @@ def _comparisons(case: _Case, kind: str, reference: str) -> list[dict[str, Any]]
                 {
                     "pdk": case.workshop.pdk.name,
                     "lanes": case.lanes,
-                    "period_ns": _period(case, kind),
+                    "period_ns": condition.period_ns,
                     "objective": objective,
-                    "kind": kind,
+                    "kind": condition.kind,
                     "reference": reference,
                     "baseline": baseline,
                     "candidate": candidate,
@@ -261,17 +295,6 @@ def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _netlists(case: _Case, kind: str) -> dict[str, list[Mapped]]:
-    return case.found.clocked if kind == EQUAL_CLOCK else case.found.minimum
-
-
-def _period(case: _Case, kind: str) -> float:
-    """The common period: at minimum area the shortest at which all netlists of that kind close, in picoseconds rounded up."""
-    if kind == EQUAL_CLOCK:
-        return case.found.period_ns
-    return math.ceil(1000 * max(mapped.delay_ns for best in case.found.minimum.values() for mapped in best)) / 1000
-
-
 def _best(results: Iterable[Mapped]) -> Mapped:
     best = smallest(results)
     assert best is not None
@@ -290,18 +313,24 @@ def _lanes(lanes: int) -> str:
 
 
 def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
+    adders = " and ".join(adder.title() for adder in effort.adders) or "none"
     sentences = [
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
         "INT8 as sign and magnitude (+-127): it cannot hold -128, which the unit's interface allows.",
-        "Every final adder with every architecture: at minimum area ripple and Brent-Kung, at the clock Sklansky for all and "
-        "Kogge-Stone for the two fastest architectures of each format.",
-        "Structures built for speed (`-fast`) at minimum area, and the others at the clock unless they close as they are.",
-        "Uniform operands and zero-delay activity were measured for the finalists only: the smallest netlist of each format, "
-        "and the one that is most frugal with the model's operands and with delays.",
+        "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
+        "Every final adder with every architecture: at minimum area ripple and Brent-Kung; at the clocks "
+        f"{FIRST_ADDER.title()} for all, and for the {effort.fast} fastest architectures of each format more ({adders}).",
+        "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
+        "each architecture.",
+        "Structures built for speed (`-fast`) at minimum area, and the others at the clocks unless they close as they are.",
+        "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
+        "most frugal with the model's operands and with delays.",
     ]
     if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
         sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
+    if all(source != UNIFORM for source, _ in effort.workloads) and operands:
+        sentences.append("Uniform operands: energies are for the model's operands.")
     if all(source != OPT_FC2 for source, _ in effort.workloads):
         sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
     if not operands:

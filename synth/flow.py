@@ -19,13 +19,14 @@ from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
 from .pdk import Pdk
 from .recipe import Recipe
 
-__all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "recovery_recipes", "smallest", "synthesize"]
+__all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "recovery_recipes", "smallest", "synthesize", "to_size"]
 
 JOBS = 2
 FIRST_ADDER = "sklansky"
 MORE_ADDERS = ("kogge-stone", "brent-kung")
+FAST_SCRIPTS = ("balanced", "speed", "delay")
 # Delay targets of the last round as shares of the clock period: ABC does not see setup times and the delay of flip-flops.
-RECOVERY = (0.8, 0.95)
+RECOVERY = (0.9, 0.98)
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,24 @@ def area_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
     ]
 
 
-def fast_recipes(config: MacConfig, adders: Iterable[str]) -> list[Recipe]:
+def fast_recipes(config: MacConfig, adders: Iterable[str], scripts: Iterable[str] = FAST_SCRIPTS) -> list[Recipe]:
     """What is tried for speed, without regard to area."""
+    scripts = tuple(scripts)
     booth = config.architecture == "multiply"
-    return [
-        Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth)
-        for adder in adders
-        for script in ("balanced", "speed", "delay")
-    ]
+    return [Recipe("logic", adder=adder, script=script, delay_ps=1, booth=booth) for adder in adders for script in scripts]
 
 
 def recovery_recipes(recipe: Recipe, period_ns: float) -> list[Recipe]:
     """A fast recipe again, with gates sized for about the period."""
     return [replace(recipe, delay_ps=round(1000 * period_ns * share)) for share in RECOVERY]
+
+
+def to_size(results: Iterable[Mapped], period_ns: float, count: int) -> list[Mapped]:
+    """The `count` netlists to size for a period: the smallest that close; then, of those that miss it, the fastest."""
+    fast = [mapped for mapped in results if mapped.recipe.delay_ps == 1]
+    closing = sorted((mapped for mapped in fast if mapped.closes(period_ns)), key=lambda mapped: mapped.area_um2)
+    missing = sorted((mapped for mapped in fast if not mapped.closes(period_ns)), key=lambda mapped: mapped.delay_ns)
+    return (closing + missing)[:count]
 
 
 def relaxed_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
@@ -121,6 +127,10 @@ class Workshop:
         """Everything mapped so far for a configuration."""
         return [mapped for task, mapped in self._done.items() if task.config == config]
 
+    def architectures(self, format_name: str) -> list[str]:
+        """Architectures of a format that were mapped."""
+        return list(dict.fromkeys(t.config.architecture for t in self._done if t.config.weight_format.name == format_name))
+
     def count(self, format_name: str, lanes: int) -> int:
         """Number of syntheses for a format and lane count."""
         return sum(task.config.weight_format.name == format_name and task.config.lanes == lanes for task in self._done)
@@ -163,8 +173,7 @@ def synthesize(
         assert best is not None
         return best
     fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)) + relaxed_recipes(config, pdk))])
-    logic = [mapped for mapped in fast if mapped.recipe.full_adders == "logic"]
-    near = sorted(logic, key=lambda mapped: (not mapped.closes(target_period_ns), mapped.area_um2))[:2]
+    near = to_size((mapped for mapped in fast if mapped.recipe.full_adders == "logic"), target_period_ns, 2)
     workshop.run_recipes([(config, recovery_recipes(mapped.recipe, target_period_ns)) for mapped in near])
     everything = workshop.results(config)
     return smallest(everything, target_period_ns) or fastest(everything)

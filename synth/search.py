@@ -2,10 +2,10 @@
 
 1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
    of their format are dropped, on every side alike.
-2. The others are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes; the
-   clock period is the shortest at which an INT8 unit closes, to the resolution of the search (if no dINT4 unit can follow,
-   the shortest at which both close).
-3. Netlists near that period are sized for it; of every architecture the smallest netlist that closes counts.
+2. The others are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
+   first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
+   which both close); the others are longer, since areas change by leaps where few netlists close.
+3. For each period netlists near it are sized; of every architecture the smallest netlist that closes counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from golden import MacConfig, format_by_name
 from sim.workload import OPT, STREAMING
 
-from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, recovery_recipes, smallest
+from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, recovery_recipes, smallest, to_size
 from .mapping import Mapped
 
 __all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
@@ -33,15 +33,17 @@ class Effort:
     ----------
     keep
         Architectures above this multiple of the smallest area of their format are not followed further.
-    margin
-        The clock period lies above the shortest found by this share, the resolution of the search: at the shortest itself a
-        single netlist closes, and its area is a matter of luck.
+    margins
+        The clock periods lie above the shortest found by these shares. At the shortest itself a single netlist closes, and its
+        area is a matter of luck.
+    scripts
+        ABC's scripts for speed, of `synth.recipe.SCRIPTS`.
     fast
         Number of architectures of each format, the fastest first, that more adders than the first are tried for.
     adders
         Those adders.
     recover
-        Number of netlists of each architecture that are sized for the clock period.
+        Number of netlists of each architecture that are sized for a clock period.
     cycles
         Clock cycles of each sample of an energy measurement, by lane count up to which they apply.
     workloads
@@ -54,11 +56,12 @@ class Effort:
     """
 
     keep: float = 1.25
-    margin: float = 0.03
+    margins: tuple[float, ...] = (0.03, 0.25)
+    scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
     adders: tuple[str, ...] = ("kogge-stone",)
-    recover: int = 1
-    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 192))
+    recover: int = 2
+    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 128))
     workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
     samples: int = 3
     clock_reference: bool = False
@@ -73,9 +76,8 @@ class Found:
     """What the search found on one kit for one lane count, by format: a netlist an architecture."""
 
     minimum: dict[str, list[Mapped]] = field(default_factory=dict)  # the smallest
-    clocked: dict[str, list[Mapped]] = field(default_factory=dict)  # the smallest that close at the period
+    clocked: dict[float, dict[str, list[Mapped]]] = field(default_factory=dict)  # period in ns -> the smallest that close
     tightest_ns: dict[str, float] = field(default_factory=dict)  # shortest period of each format
-    period_ns: float = math.nan
 
 
 def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort) -> Found:
@@ -86,7 +88,7 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     InputError, ToolError
         If a Liberty file cannot be used, or a tool is missing or fails.
     """
-    found = Found(clocked={name: [] for name in FORMATS})
+    found = Found()
     plain = {name: MacConfig(format_by_name(name), lanes=lanes, depth=depth, pipeline=pipeline) for name in FORMATS}
     small = {name: [replace(config, architecture=one) for one in small_architectures(name)] for name, config in plain.items()}
     shop.run_recipes((config, area_recipes(config, shop.pdk)) for group in small.values() for config in group)
@@ -121,27 +123,22 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
         if name != REFERENCE or effort.clock_reference
     }
     fast = {name: list(dict.fromkeys(map(fast_of, configs))) for name, configs in followed.items()}
-    shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,))) for config in _all(fast))
+    shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
-    shop.run_recipes((config, fast_recipes(config, effort.adders)) for config in _all(ahead))
+    shop.run_recipes((config, fast_recipes(config, effort.adders, effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
-    # In whole picoseconds; the baseline decides, unless the candidate cannot follow.
-    wanted = max((1 + effort.margin) * found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
-    found.period_ns = math.ceil(1000 * wanted) / 1000
-
-    sized = []
-    # Every architecture, since the smallest is seldom the most frugal.
-    for config in _all(fast):
-        near = sorted(
-            (mapped for mapped in shop.results(config) if mapped.recipe.delay_ps == 1),
-            # Sizing makes netlists a little faster too, so what misses by a little has a chance.
-            key=lambda mapped: (mapped.delay_ns > 1.02 * found.period_ns, mapped.area_um2),
-        )[: effort.recover]
-        sized += [(config, recovery_recipes(mapped.recipe, found.period_ns)) for mapped in near]
-    shop.run_recipes(sized)
-    for name, configs in fast.items():
-        closing = (smallest(shop.results(config), found.period_ns) for config in dict.fromkeys([*followed[name], *configs]))
-        found.clocked[name] = [mapped for mapped in closing if mapped is not None]
+    slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
+    for margin in effort.margins:
+        period_ns = math.ceil(1000 * (1 + margin) * slower) / 1000  # in whole picoseconds
+        # Every architecture, since the smallest is seldom the most frugal.
+        near = [
+            (config, mapped) for config in _all(fast) for mapped in to_size(shop.results(config), period_ns, effort.recover)
+        ]
+        shop.run_recipes((config, recovery_recipes(mapped.recipe, period_ns)) for config, mapped in near)
+        found.clocked[period_ns] = {name: [] for name in FORMATS}
+        for name, configs in fast.items():
+            closing = (smallest(shop.results(config), period_ns) for config in dict.fromkeys([*followed[name], *configs]))
+            found.clocked[period_ns][name] = [mapped for mapped in closing if mapped is not None]
 
 
 def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:

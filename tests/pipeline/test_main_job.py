@@ -14,7 +14,7 @@ from pipeline.main_job import ROOT, main_job
 from report.verification import verification
 from synth.search import Effort
 
-LITTLE = Effort(keep=1.05, fast=1, adders=(), recover=1, cycles=((64, 64),), samples=2)
+LITTLE = Effort(keep=1.05, margins=(0.03,), fast=1, adders=(), recover=1, cycles=((64, 64),), samples=2)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_from_the_model_to_the_page_and_again(model: Path, tmp_path: Path, capsy
     for row in metrics["comparisons"]:
         assert row["area_ratio"] == pytest.approx(row["baseline"]["area_um2"] / row["candidate"]["area_um2"])
         assert row["energy_ratio"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / row["candidate"]["energy_per_mac_j"])
-        assert {row["operands"] for row in metrics["comparisons"]} == {"opt", "uniform"}
+        assert {row["operands"] for row in metrics["comparisons"]} == {"opt"}
         assert {row["activity"] for row in metrics["comparisons"]} == {"sdf", "zero-delay"}
     assert "timing__setup__ws" in json.dumps(metrics)
     page = index.read_text()
