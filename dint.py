@@ -64,7 +64,7 @@ app = typer.Typer(
 Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
 Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
-Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers.")]
+Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers; 2: and compressed products.")]
 Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
 Out = Annotated[Path, typer.Option(help="Directory to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]

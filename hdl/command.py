@@ -33,7 +33,7 @@ def generate(
     depth
         Products that the accumulator holds without overflow.
     pipeline
-        Register stages before the multiplication: 0 or 1.
+        Register stages before the accumulator: 0, 1 or 2 (`golden.MacConfig`).
     architecture
         How to multiply; empty for the format's default.
     period_ns

@@ -17,8 +17,8 @@ from amaranth.lib import wiring
 from golden import MacConfig
 
 from .architectures import ARCHITECTURES, architecture_of
-from .compressor import FULL_ADDER
-from .mac import PARTS, Mac
+from .compressor import FULL_ADDER, Compressor
+from .mac import Mac
 
 __all__ = ["generate"]
 
@@ -48,10 +48,10 @@ def generate(config: MacConfig) -> str:
         If the architecture does not exist or cannot do the format.
     """
     architecture_of(config)
-    mac = Mac(config, parts={part: f"{config.name}_{part}" for part in PARTS})
+    mac = Mac(config, parts=config.name)
     texts = [_convert(mac, config.name)]
     texts += [_convert(part, f"{config.name}_{name}") for name, part in mac.parts.items()]
-    if "compressor" in mac.parts:
+    if any(isinstance(part, Compressor) for part in mac.parts.values()):
         texts.append(_FULL_ADDER_TEXT)
     return "\n".join([_header(config), *texts])
 
