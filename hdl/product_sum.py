@@ -25,7 +25,7 @@ from .architectures import architecture_of
 from .assembly import Assembly
 from .compressor import Compressor
 from .final_adder import FinalAdder, Summation
-from .lane import PartialProducts, Product
+from .lane import Decoder, PartialProducts, Product
 
 __all__ = ["ProductSum"]
 
@@ -39,12 +39,21 @@ class ProductSum:
         Where the parts are placed.
     config
         The weight format, the lanes, the width of the sum, and the architecture.
+    decoded
+        Weights are given as what `selects` makes of them, not as codes.
     """
 
-    def __init__(self, unit: Assembly, m: Module, config: MacConfig) -> None:
-        self._unit, self._m, self._config = unit, m, config
+    def __init__(self, unit: Assembly, m: Module, config: MacConfig, *, decoded: bool = False) -> None:
+        self._unit, self._m, self._config, self._decoded = unit, m, config, decoded
         architecture = architecture_of(config)
         self._build, self._borrow = architecture.partial_products, not architecture.for_speed
+
+    def selects(self, weight: Value) -> Signal:
+        """The select lines of a weight's digits, for an architecture that has digits."""
+        build = self._build
+        assert build is not None, "the behavioural description decodes for itself"
+        (selects,) = self._unit.place(self._m, "decoder", "decoder", lambda: Decoder(self._config, build), {"weight": weight})
+        return selects
 
     def total(self, weights: Value, activations: Value, start: Value, arrival: int) -> Value:
         """`start`, which is there after `arrival` gate delays, plus the products."""
@@ -101,14 +110,16 @@ class ProductSum:
         config, values = self._config, []
         for i in range(config.lanes):
             operands = {
-                "weight": weights.word_select(i, config.weight_format.bits),
+                "weight": weights.word_select(i, len(weights) // config.lanes),
                 "activation": activations.word_select(i, config.activation_bits),
             }
             values += self._unit.place(self._m, "partial_products", f"lane_{i}", self._lane, operands)
         return values, self._unit.parts["partial_products"]
 
     def _lane(self) -> wiring.Component:
-        return Product(self._config) if self._build is None else PartialProducts(self._config, self._build)
+        if self._build is None:
+            return Product(self._config)
+        return PartialProducts(self._config, self._build, decoded=self._decoded)
 
     def _compressed(
         self,
