@@ -20,8 +20,8 @@ import wrapt
 from golden.errors import DintError
 
 if TYPE_CHECKING:
-    from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, MacConfig, NumberFormat, Operands
-    from hdl import Mac
+    from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, MacConfig, NumberFormat, Operands, PeConfig
+    from hdl import Mac, Pe
 
 __all__ = [
     "DINT3",
@@ -35,10 +35,12 @@ __all__ = [
     "MacConfig",
     "NumberFormat",
     "Operands",
+    "Pe",
+    "PeConfig",
     "main",
 ]
 
-_HOME = dict.fromkeys(__all__, "golden") | {"Mac": "hdl"}
+_HOME = dict.fromkeys(__all__, "golden") | {"Mac": "hdl", "Pe": "hdl"}
 
 
 def __getattr__(name: str) -> Any:
@@ -64,7 +66,7 @@ app = typer.Typer(
 Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
 Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
-Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers.")]
+Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers; 2: and compressed products.")]
 Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
 Out = Annotated[Path, typer.Option(help="Directory to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -152,15 +154,19 @@ def operands(
 @app.command()
 def generate(
     number_format: Format = "dint4",
-    lanes: Lanes = 16,
+    lanes: Annotated[int | None, typer.Option(help="Products per cycle of a MAC unit, 1 to 64; default 16.")] = None,
     out: Out = Path("build/rtl"),
     depth: Depth = 65536,
-    pipeline: Pipeline = 0,
+    pipeline: Annotated[
+        int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
+    ] = None,
     architecture: Architecture = "",
     period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
+    shape: Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")] = "mac",
+    decoded: Annotated[bool, typer.Option("--decoded", help="Of a pe: register the weight as its select lines.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the Verilog of a MAC unit, with .json, .sdc and FuseSoC .core beside it.
+    """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
 
     Example: dint generate --format dint4 --lanes 16 --out build/rtl
     """
@@ -174,6 +180,8 @@ def generate(
         pipeline=pipeline,
         architecture=architecture,
         period_ns=period_ns,
+        shape=shape,
+        decoded=decoded,
         quiet=quiet,
     )
 

@@ -6,6 +6,7 @@ from .mac import MacConfig
 from .number_format import NumberFormat
 from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
+from .pe import PeConfig
 
 __all__ = [
     "DINT3",
@@ -22,6 +23,7 @@ __all__ = [
     "NumberFormat",
     "OperandError",
     "Operands",
+    "PeConfig",
     "ToolError",
     "format_by_name",
     "pack",

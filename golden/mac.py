@@ -33,7 +33,8 @@ class MacConfig:
     depth
         Number of products that the accumulator holds without overflow, 1 to 2^24.
     pipeline
-        Register stages between the ports and the accumulator: 0 (none) or 1 (operand registers).
+        Register stages between the ports and the accumulator: 0 (none), 1 (operand registers), or 2 (operand registers, and
+        registers for the compressed products, which are added to the accumulator a cycle later).
     architecture
         Name of the multiplier architecture; empty for the format's default.
 
@@ -57,8 +58,8 @@ class MacConfig:
             raise InputError(f"lanes is {self.lanes}: a MAC has 1 to 64; use several units for more")
         if not self.lanes <= self.depth <= 1 << 24:
             raise InputError(f"depth is {self.depth}: it counts products, from lanes ({self.lanes}) to {1 << 24}")
-        if self.pipeline not in (0, 1):
-            raise InputError(f"pipeline is {self.pipeline}: 0 (none) or 1 (operand registers)")
+        if self.pipeline not in (0, 1, 2):
+            raise InputError(f"pipeline is {self.pipeline}: 0 (none), 1 (operand registers) or 2 (and compressed products)")
         if not self.architecture:
             object.__setattr__(self, "architecture", self.weight_format.architecture)
 

@@ -1,4 +1,4 @@
-"""Hardware of the MAC unit: an Amaranth component, and Verilog with its companion files."""
+"""Hardware of the MAC unit and the processing element: Amaranth components, and Verilog with its companion files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .mac import Mac
+    from .pe import Pe
 
-__all__ = ["Mac"]
+__all__ = ["Mac", "Pe"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from .mac import Mac
 
         return Mac
+    if name == "Pe":
+        from .pe import Pe
+
+        return Pe
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from amaranth.hdl import Value
+from amaranth.hdl import Signal, Value
 
-from golden import FORMATS, InputError, MacConfig, NumberFormat
+from golden import FORMATS, InputError, MacConfig, NumberFormat, PeConfig
 
 from .baugh_wooley import baugh_wooley
 from .bit_heap import BitHeap
@@ -55,6 +55,13 @@ class Architecture:
         """Names of the catalogue's formats that it can do."""
         return tuple(name for name, number_format in FORMATS.items() if self.can_do(number_format))
 
+    def decodes(self, number_format: NumberFormat) -> bool:
+        """Whether partial products are selected by lines that are decoded from the weight's code."""
+        if self.partial_products is None:
+            return False
+        heap = self.partial_products(number_format, Signal(number_format.bits), Signal(8))
+        return any(one.selects for one in heap.signals)
+
 
 def _twos_complement(number_format: NumberFormat) -> bool:
     half = 1 << (number_format.bits - 1)
@@ -93,13 +100,13 @@ _OTHERS = (
 ARCHITECTURES: dict[str, Architecture] = {one.name: one for one in (*_SMALL, *_FAST, *_OTHERS)}
 
 
-def architecture_of(config: MacConfig) -> Architecture:
+def architecture_of(config: MacConfig | PeConfig) -> Architecture:
     """The architecture that a configuration names.
 
     Raises
     ------
     InputError
-        If there is none of that name, or it cannot do the format.
+        If there is none of that name, it cannot do the format, or it has nothing to decode for a decoded element.
     """
     name, number_format = config.architecture, config.weight_format
     able = [architecture.name for architecture in ARCHITECTURES.values() if architecture.can_do(number_format)]
@@ -111,4 +118,7 @@ def architecture_of(config: MacConfig) -> Architecture:
         near = get_close_matches(name, able, n=1, cutoff=0)
         title = number_format.title
         raise InputError(f"architecture {name} cannot do {title}: did you mean {near[0]}? {title} takes {', '.join(able)}")
-    return ARCHITECTURES[name]
+    found = ARCHITECTURES[name]
+    if isinstance(config, PeConfig) and config.decoded and not found.decodes(number_format):
+        raise InputError(f"decoded: architecture {name} has nothing to decode; leave it out, or take another architecture")
+    return found

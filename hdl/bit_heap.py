@@ -8,11 +8,10 @@ lanes become one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from amaranth.hdl import Signal, Value
 
-__all__ = ["Bit", "BitHeap"]
+__all__ = ["Bit", "BitHeap", "Named"]
 
 
 @dataclass(frozen=True)
@@ -24,21 +23,35 @@ class Bit:
     arrival: int
 
 
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A signal and what drives it.
+
+    `decodes`: it depends on the code of the weight alone. `selects`: and the rest of the heap uses it; all such signals are 0
+    for a weight of zero, and together they may take the place of the code.
+    """
+
+    signal: Signal
+    value: Value
+    decodes: bool
+    selects: bool
+
+
 @dataclass
 class BitHeap:
     """The partial products of one lane: the sum of value x 2^column over `bits`, plus `constant`.
 
-    `statements` drive the named signals that the bits are made of.
+    `signals` are what the bits are made of, each after those that it depends on.
     """
 
     bits: list[Bit] = field(default_factory=list)
     constant: int = 0
-    statements: list[Any] = field(default_factory=list)
+    signals: list[Named] = field(default_factory=list)
 
-    def named(self, name: str, value: Value) -> Signal:
+    def named(self, name: str, value: Value, *, decodes: bool = False, selects: bool = False) -> Signal:
         """A signal called `name` that is driven by `value`: for what is used more than once or deserves a name."""
         signal = Signal(len(value), name=name)
-        self.statements.append(signal.eq(value))
+        self.signals.append(Named(signal, value, decodes or selects, selects))
         return signal
 
     def add(self, column: int, value: Value, arrival: int) -> None:

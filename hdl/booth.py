@@ -61,7 +61,7 @@ def _carrying(number_format: NumberFormat, weight: Value, activation: Value, inv
             _add(heap, i, activation, pair, _CARRYING[::2], inverted=inverted)
         else:
             _add(heap, i, activation, Cat(carry, pair), _CARRYING, inverted=inverted)
-        carry = heap.named(f"carry_{i}", pair[1] & (pair[0] | carry) if i else pair[1] & pair[0])
+        carry = heap.named(f"carry_{i}", pair[1] & (pair[0] | carry) if i else pair[1] & pair[0], decodes=True)
     _add(heap, top, activation, Cat(carry, weight[2 * top :]), _BOOTH)
     return heap
 

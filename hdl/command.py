@@ -1,45 +1,53 @@
-"""`dint generate`: Verilog of a MAC unit and its companion files."""
+"""`dint generate`: Verilog of a MAC unit or a processing element, and its companion files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from golden import MacConfig, format_by_name
+from golden import InputError, MacConfig, PeConfig, format_by_name
 from golden.artifacts import output_directory, write_file
 
 __all__ = ["generate"]
 
+_LANES = 16
+
 
 def generate(
     format: str = "dint4",
-    lanes: int = 16,
+    lanes: int | None = None,
     out: Path = Path("build/rtl"),
     depth: int = 65536,
-    pipeline: int = 0,
+    pipeline: int | None = None,
     architecture: str = "",
     period_ns: float = 10.0,
     quiet: bool = False,
+    shape: str = "mac",
+    decoded: bool = False,
 ) -> dict[str, Path]:
-    """Write `<name>.v`, `.json`, `.sdc` and `.core` of one MAC unit into `out`.
+    """Write `<name>.v`, `.json`, `.sdc` and `.core` of one MAC unit, or one processing element, into `out`.
 
     Parameters
     ----------
     format
         Number format of the weights.
     lanes
-        Products per cycle, 1 to 64.
+        Products per cycle of a MAC unit, 1 to 64; by default 16.
     out
         Directory of the files; made if need be. Files of the same names are replaced, all four or none.
     depth
-        Products that the accumulator holds without overflow.
+        Products that the accumulator, or a partial sum, holds without overflow.
     pipeline
-        Register stages before the multiplication: 0 or 1.
+        Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`); by default 0.
     architecture
         How to multiply; empty for the format's default.
     period_ns
         Clock period in the constraints.
     quiet
         Print nothing.
+    shape
+        "mac": a MAC unit (`golden.MacConfig`); "pe": a processing element of a systolic array (`golden.PeConfig`).
+    decoded
+        The weight in use of a processing element is registered as select lines.
 
     Returns
     -------
@@ -49,9 +57,10 @@ def generate(
     Raises
     ------
     InputError
-        For an unknown format or architecture, a parameter out of range, or a directory that cannot be written.
+        For an unknown format or architecture, a parameter that is out of range or that the shape does not have, or a directory
+        that cannot be written.
     """
-    config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    config = _config(shape, format, lanes, depth, pipeline, architecture, decoded)
     # Amaranth takes its time to load: not before the parameters are known to be good.
     from . import companions, verilog
     from .architectures import architecture_of
@@ -72,15 +81,33 @@ def generate(
     return paths
 
 
-def _print(config: MacConfig, paths: dict[str, Path]) -> None:
+def _config(
+    shape: str, format: str, lanes: int | None, depth: int, pipeline: int | None, architecture: str, decoded: bool
+) -> MacConfig | PeConfig:
+    weight_format = format_by_name(format)
+    if shape == "mac":
+        if decoded:
+            raise InputError("decoded is an option of --shape pe: a mac registers no weight that stays; leave it out")
+        lanes, pipeline = _LANES if lanes is None else lanes, pipeline or 0
+        return MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    if shape != "pe":
+        raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
+    for name, value in (("lanes", lanes), ("pipeline", pipeline)):
+        if value is not None:
+            raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")
+    return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+
+
+def _print(config: MacConfig | PeConfig, paths: dict[str, Path]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    facts = config.describe()
-    lanes = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
+    shape = "processing element"
+    if isinstance(config, MacConfig):
+        shape = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
     console.print(
-        f"{config.name}: {config.weight_format.title} x INT{config.activation_bits}, {lanes}, {config.architecture},"
-        f" {facts['accumulator_bits']}-bit accumulator, latency {config.latency_cycles}"
+        f"{config.name}: {config.weight_format.title} x INT{config.activation_bits}, {shape}, {config.architecture},"
+        f" {config.accumulator_bits}-bit accumulator, latency {config.latency_cycles}"
     )
     for path in paths.values():
         console.print(f"  {path}", markup=False)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from golden import InputError, MacConfig
+from golden import InputError, MacConfig, PeConfig
 from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
 
 INPUT_TRANSITION_NS = 0.05
 
+# Data ports of the two shapes, inputs and outputs.
+_MAC_PORTS = "rst valid first activations[*] weights[*]", "accumulator[*]"
+_PE_PORTS = (
+    "load swap weight[*] activation[*] partial_sum[*]",
+    "swap_out weight_out[*] activation_out[*] partial_sum_out[*]",
+)
 
-def facts(config: MacConfig) -> str:
-    """What a user of the Verilog needs to know, as JSON (`MacConfig.describe`)."""
+
+def facts(config: MacConfig | PeConfig) -> str:
+    """What a user of the Verilog needs to know, as JSON (`describe` of the configuration)."""
     return canonical_json(config.describe())
 
 
-def constraints(config: MacConfig, period_ns: float) -> str:
+def constraints(config: MacConfig | PeConfig, period_ns: float) -> str:
     """Synopsys design constraints: one clock of `period_ns`, and inputs and outputs that take none of it.
 
     Raises
@@ -25,26 +32,30 @@ def constraints(config: MacConfig, period_ns: float) -> str:
     """
     if not 0 < period_ns < float("inf"):
         raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
+    inputs, outputs = _MAC_PORTS if isinstance(config, MacConfig) else _PE_PORTS
     return f"""\
 # {config.name}: times in ns
 create_clock -name clk -period {period_ns:g} [get_ports clk]
-set data_inputs [get_ports {{rst valid first activations[*] weights[*]}}]
+set data_inputs [get_ports {{{inputs}}}]
 set_input_delay 0 -clock clk $data_inputs
-set_output_delay 0 -clock clk [get_ports {{accumulator[*]}}]
+set_output_delay 0 -clock clk [get_ports {{{outputs}}}]
 set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
 """
 
 
-def core(config: MacConfig) -> str:
+def core(config: MacConfig | PeConfig) -> str:
     """FuseSoC core description (CAPI2): lint with Verilator, compile for a bench with Icarus, and synthesize.
 
     FuseSoC knows no synthesis for cell libraries: `synth` is for an FPGA (iCE40), and `dint synthesize` for cells.
     """
     name = config.name
+    shape, what = "pe", "processing element of a systolic array"
+    if isinstance(config, MacConfig):
+        shape, what = "mac", f"multiply-accumulate unit, lanes {config.lanes}"
     return f"""\
 CAPI=2:
-name: dint:mac:{name}:0.1.0
-description: {config.weight_format.title} x INT{config.activation_bits} multiply-accumulate unit, lanes {config.lanes}
+name: dint:{shape}:{name}:0.1.0
+description: {config.weight_format.title} x INT{config.activation_bits} {what}
 
 filesets:
   rtl:

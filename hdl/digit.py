@@ -62,18 +62,20 @@ def add_digit(
         return Cat(fill.replicate(shift), source, source[-1].replicate(top + 1 - shift - len(source)))
 
     has_negative = any(multiple < 0 for multiple in multiples)
-    negative = heap.named(f"{name}_negative", chosen(*(m for m in multiples if m < 0))) if has_negative else None
+    negative = None
+    if has_negative:
+        negative = heap.named(f"{name}_negative", chosen(*(m for m in multiples if m < 0)), selects=True)
     terms = []
     if shared_sign and negative is not None:
         source = heap.named(f"{name}_activation", activation ^ negative.replicate(len(activation)))
         for magnitude in sorted({abs(multiple) for multiple in multiples}):
-            select = heap.named(f"{name}_times_{magnitude}", chosen(magnitude, -magnitude))
+            select = heap.named(f"{name}_times_{magnitude}", chosen(magnitude, -magnitude), selects=True)
             shift = magnitude.bit_length() - 1 - low
             terms.append(select.replicate(top + 1) & shifted(source, negative, shift))
     else:
         inverse = heap.named(f"{name}_inverse", ~activation) if has_negative else activation
         for multiple in multiples:
-            select = heap.named(f"{name}_times_{'minus_' * (multiple < 0)}{abs(multiple)}", chosen(multiple))
+            select = heap.named(f"{name}_times_{'minus_' * (multiple < 0)}{abs(multiple)}", chosen(multiple), selects=True)
             shift = abs(multiple).bit_length() - 1 - low
             terms.append(
                 select.replicate(top + 1) & shifted(inverse if multiple < 0 else activation, C(multiple < 0, 1), shift)

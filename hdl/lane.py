@@ -12,35 +12,65 @@ from golden import MacConfig, NumberFormat
 
 from .bit_heap import BitHeap
 
-__all__ = ["PartialProducts", "Product"]
+__all__ = ["Decoder", "PartialProducts", "Product"]
+
+Build = Callable[[NumberFormat, Value, Value], BitHeap]
 
 
 class PartialProducts(wiring.Component):
     """The bit heap of one weight times one activation.
 
-    Ports: `weight` (in), a code; `activation` (in), two's complement; `bits` (out).
+    Ports: `weight` (in), a code, or, if it is decoded, the select lines of a `Decoder`; `activation` (in), two's complement;
+    `bits` (out).
 
     Attributes: `columns` and `arrivals`, per bit its weight 2^column and when it is stable; the product is the sum of the
     weighted bits plus `constant`.
     """
 
-    def __init__(self, config: MacConfig, build: Callable[[NumberFormat, Value, Value], BitHeap]) -> None:
-        number_format = config.weight_format
+    def __init__(self, config: MacConfig, build: Build, *, decoded: bool = False) -> None:
         # The ports cannot be made before their number is known, and the heap refers to the ports: it is built twice.
-        plan = build(number_format, Signal(number_format.bits), Signal(config.activation_bits))
+        plan = _heap(config, build)
+        self._decoded = decoded
         self.columns = tuple(bit.column for bit in plan.bits)
         self.arrivals = tuple(bit.arrival for bit in plan.bits)
         self.constant = plan.constant
-        super().__init__(
-            {"weight": In(number_format.bits), "activation": In(config.activation_bits), "bits": Out(len(plan.bits))}
-        )
-        self._heap = build(number_format, self.weight, self.activation)
+        weight_bits = len(Cat(_selects(plan))) if decoded else config.weight_format.bits
+        super().__init__({"weight": In(weight_bits), "activation": In(config.activation_bits), "bits": Out(len(plan.bits))})
+        code = Signal(config.weight_format.bits) if decoded else self.weight
+        self._heap = build(config.weight_format, code, self.activation)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        m.d.comb += self._heap.statements
+        m.d.comb += [one.signal.eq(one.value) for one in self._heap.signals if not (self._decoded and one.decodes)]
+        if self._decoded:
+            m.d.comb += Cat(_selects(self._heap)).eq(self.weight)
         m.d.comb += self.bits.eq(Cat(bit.value for bit in self._heap.bits))
         return m
+
+
+class Decoder(wiring.Component):
+    """The select lines of a weight's digits: what of `PartialProducts` depends on the code alone.
+
+    Ports: `weight` (in), a code; `selects` (out), all 0 for a weight of zero. There are none where nothing is decoded.
+    """
+
+    def __init__(self, config: MacConfig, build: Build) -> None:
+        super().__init__({"weight": In(config.weight_format.bits), "selects": Out(len(Cat(_selects(_heap(config, build)))))})
+        self._heap = build(config.weight_format, self.weight, Signal(config.activation_bits))
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.d.comb += [one.signal.eq(one.value) for one in self._heap.signals if one.decodes]
+        m.d.comb += self.selects.eq(Cat(_selects(self._heap)))
+        return m
+
+
+def _heap(config: MacConfig, build: Build) -> BitHeap:
+    return build(config.weight_format, Signal(config.weight_format.bits), Signal(config.activation_bits))
+
+
+def _selects(heap: BitHeap) -> list[Signal]:
+    return [one.signal for one in heap.signals if one.selects]
 
 
 class Product(wiring.Component):

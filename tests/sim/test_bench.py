@@ -43,7 +43,7 @@ def icarus():
 
 @pytest.mark.parametrize(
     ("number_format", "pipeline"),
-    [(INT8, 0), (INT4, 1), (DINT4, 0), (DINT4, 1), (DINT3, 0)],
+    [(INT8, 0), (INT4, 1), (DINT4, 0), (DINT4, 1), (DINT4, 2), (DINT3, 0)],
     ids=lambda x: str(getattr(x, "name", x)),
 )
 def test_a_correct_unit_passes_and_everything_is_compared(

@@ -1,0 +1,134 @@
+"""The processing element of a weight-stationary systolic array as one immutable object, and the exact integers it passes on.
+
+The element of Kung and Leiserson's arrays (H. T. Kung, "Why systolic architectures?", IEEE Computer 15, 1982) with the second
+weight register that lets an array load weights while it multiplies by others (Jouppi et al., "In-datacenter performance
+analysis of a tensor processing unit", ISCA 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+from .mac import MacConfig
+from .number_format import NumberFormat
+
+__all__ = ["PeConfig", "PeOutputs"]
+
+
+class PeOutputs(NamedTuple):
+    """What an element shows after each rising edge, each (cycles,)."""
+
+    partial_sum: NDArray[np.int64]
+    activation: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    swap: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PeConfig:
+    """A processing element: it adds weight x activation to a partial sum on its way, once a cycle.
+
+    Parameters
+    ----------
+    weight_format
+        Number format of the weights.
+    activation_bits
+        Width of an activation; 8.
+    depth
+        Number of products that a partial sum holds without overflow, 1 to 2^24.
+    architecture
+        Name of the multiplier architecture; empty for the format's default.
+    decoded
+        Whether the weight in use is registered as the select lines of its digits instead of its code, so that nothing is
+        decoded while it stays.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range.
+    """
+
+    weight_format: NumberFormat
+    activation_bits: int = 8
+    depth: int = 65536
+    architecture: str = ""
+    decoded: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "architecture", self.mac.architecture)
+
+    @property
+    def mac(self) -> MacConfig:
+        """The unit of one lane that has the element's multiplier and width."""
+        return MacConfig(self.weight_format, self.activation_bits, depth=self.depth, architecture=self.architecture)
+
+    @property
+    def name(self) -> str:
+        """Name of the top module: `pe_<format>`; what differs from the default is a suffix."""
+        parts = ["pe", self.weight_format.name]
+        if self.architecture != self.weight_format.architecture:
+            parts.append(self.architecture.replace("-", "_"))
+        if self.decoded:
+            parts.append("decoded")
+        if self.depth != 65536:
+            parts.append(f"d{self.depth}")
+        return "_".join(parts)
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Two's complement bits of a partial sum: any sum of `depth` products fits."""
+        return self.mac.accumulator_bits
+
+    @property
+    def latency_cycles(self) -> int:
+        """Rising edges until an activation's product is in the partial sum, the edge that takes the activation being the first.
+
+        The partial sum that it is added to is taken by the second.
+        """
+        return 2
+
+    def run(
+        self, weights: ArrayLike, load: ArrayLike, swap: ArrayLike, activations: ArrayLike, partial_sums: ArrayLike
+    ) -> PeOutputs:
+        """The outputs after each rising edge, cycle by cycle, from the inputs of each cycle, all (cycles,).
+
+        An edge takes `weights` (codes) into the next weight if `load` is set, the next weight as it was before into the
+        weight in use if `swap` is set, and the activation; the sum of `partial_sums` and the product of what the two registers
+        held before goes to the output, and wraps at `accumulator_bits` as the register does. Both weights are zero in the
+        beginning, and the activation too.
+
+        Raises
+        ------
+        InputError
+            If an operand does not fit its port.
+        """
+        codes = self.weight_format.checked_codes(weights)
+        operands = self.mac.checked_activations(activations)
+        half = 1 << (self.accumulator_bits - 1)
+        sums = np.asarray(partial_sums, dtype=np.int64)
+        if sums.size and not -half <= sums.min() <= sums.max() < half:
+            raise InputError(f"partial_sums do not fit {self.accumulator_bits} bits: {-half} to {half - 1}")
+        loads, swaps = np.asarray(load, dtype=bool), np.asarray(swap, dtype=bool)
+        if codes.ndim != 1 or any(np.shape(column) != codes.shape for column in (operands, sums, loads, swaps)):
+            raise InputError(f"weights have shape {codes.shape}: all inputs need the same, (cycles,)")
+        following = in_use = self.weight_format.zero_code
+        activation = 0
+        shown, passed = np.empty(len(codes), dtype=np.int64), np.empty(len(codes), dtype=np.int64)
+        for cycle, (code, total) in enumerate(zip(codes.tolist(), sums.tolist(), strict=True)):
+            total += self.weight_format.decode_one(in_use) * activation
+            shown[cycle] = (total + half) % (2 * half) - half
+            activation = int(operands[cycle])
+            in_use = following if swaps[cycle] else in_use
+            passed[cycle] = following = code if loads[cycle] else following
+        return PeOutputs(shown, operands, passed, swaps)
+
+    def describe(self) -> dict[str, Any]:
+        """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
+        facts = self.mac.describe()
+        del facts["lanes"]
+        return {"shape": "pe"} | facts | {"latency_cycles": self.latency_cycles, "decoded": self.decoded}

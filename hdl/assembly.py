@@ -1,0 +1,57 @@
+"""Units made of parts, each of which is a module of its own in Verilog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amaranth.hdl import Instance, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+__all__ = ["Assembly"]
+
+
+class Assembly(wiring.Component):
+    """A component made of parts.
+
+    Parameters
+    ----------
+    ports
+        The members of its signature.
+    parts
+        None: everything is part of the component, for simulation in Amaranth and for embedding in an Amaranth design. For
+        Verilog: prefix of the names of the parts' modules; the top then instantiates these, and leaves the parts themselves,
+        one of each, in the attribute `parts` when it is elaborated.
+    """
+
+    def __init__(self, ports: Mapping[str, Any], parts: str | None) -> None:
+        self._prefix = parts
+        self.parts: dict[str, wiring.Component] = {}
+        super().__init__(dict(ports))
+
+    @property
+    def for_verilog(self) -> bool:
+        """Whether parts are modules of their own."""
+        return self._prefix is not None
+
+    def place(
+        self, m: Module, part: str, name: str, create: Callable[[], wiring.Component], inputs: Mapping[str, Value]
+    ) -> list[Signal]:
+        """Add a part called `name`: an instance of its Verilog module, or a new component. Gives its outputs."""
+        if self._prefix is None or part not in self.parts:
+            self.parts[part] = create()
+        component = self.parts[part]
+        outputs = {
+            port: Signal(member.shape, name=f"{name}_{port}")
+            for port, member in component.signature.members.items()
+            if member.flow is Out
+        }
+        if self._prefix is None:
+            m.submodules[name] = component
+            m.d.comb += [getattr(component, port).eq(value) for port, value in inputs.items()]
+            m.d.comb += [signal.eq(getattr(component, port)) for port, signal in outputs.items()]
+        else:
+            sides = {f"i_{port}": value for port, value in inputs.items()} | {f"o_{port}": s for port, s in outputs.items()}
+            m.submodules[name] = Instance(f"{self._prefix}_{part}", **sides)
+        return list(outputs.values())
