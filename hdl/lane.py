@@ -34,7 +34,7 @@ class PartialProducts(wiring.Component):
         self.columns = tuple(bit.column for bit in plan.bits)
         self.arrivals = tuple(bit.arrival for bit in plan.bits)
         self.constant = plan.constant
-        weight_bits = len(Cat(_selects(plan))) if decoded else config.weight_format.bits
+        weight_bits = len(_selects(plan)) if decoded else config.weight_format.bits
         super().__init__({"weight": In(weight_bits), "activation": In(config.activation_bits), "bits": Out(len(plan.bits))})
         code = Signal(config.weight_format.bits) if decoded else self.weight
         self._heap = build(config.weight_format, code, self.activation)
@@ -43,7 +43,8 @@ class PartialProducts(wiring.Component):
         m = Module()
         m.d.comb += [one.signal.eq(one.value) for one in self._heap.signals if not (self._decoded and one.decodes)]
         if self._decoded:
-            m.d.comb += Cat(_selects(self._heap)).eq(self.weight)
+            for i, signals in enumerate(_selects(self._heap)):
+                m.d.comb += [signal.eq(self.weight[i]) for signal in signals]
         m.d.comb += self.bits.eq(Cat(bit.value for bit in self._heap.bits))
         return m
 
@@ -55,13 +56,13 @@ class Decoder(wiring.Component):
     """
 
     def __init__(self, config: MacConfig, build: Build) -> None:
-        super().__init__({"weight": In(config.weight_format.bits), "selects": Out(len(Cat(_selects(_heap(config, build)))))})
+        super().__init__({"weight": In(config.weight_format.bits), "selects": Out(len(_selects(_heap(config, build))))})
         self._heap = build(config.weight_format, self.weight, Signal(config.activation_bits))
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         m.d.comb += [one.signal.eq(one.value) for one in self._heap.signals if one.decodes]
-        m.d.comb += self.selects.eq(Cat(_selects(self._heap)))
+        m.d.comb += self.selects.eq(Cat(signals[0] for signals in _selects(self._heap)))
         return m
 
 
@@ -69,8 +70,13 @@ def _heap(config: MacConfig, build: Build) -> BitHeap:
     return build(config.weight_format, Signal(config.weight_format.bits), Signal(config.activation_bits))
 
 
-def _selects(heap: BitHeap) -> list[Signal]:
-    return [one.signal for one in heap.signals if one.selects]
+def _selects(heap: BitHeap) -> list[list[Signal]]:
+    """The select lines, each with all signals that it is: those of the same function of the code, for registers cost area."""
+    lines: dict[str, list[Signal]] = {}
+    for one in heap.signals:
+        if one.selects:
+            lines.setdefault(repr(one.value), []).append(one.signal)
+    return list(lines.values())
 
 
 class Product(wiring.Component):

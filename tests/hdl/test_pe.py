@@ -137,9 +137,9 @@ def test_random_sequences(in_icarus, name, decoded, simulator):
 
 
 def test_registers_of_a_decoded_weight():
-    """dINT4's next weight is a code of 4 bits; the one in use is 2 signs, and 3 + 3 selects."""
+    """dINT4's next weight is a code of 4 bits; the one in use is 1 sign, and 3 + 3 selects."""
     text = verilog_of(PeConfig(DINT4, decoded=True))
-    assert re.search(r"^  reg \[7:0\] selects_in_use = ", text, flags=re.MULTILINE)
+    assert re.search(r"^  reg \[6:0\] selects_in_use = ", text, flags=re.MULTILINE)
     assert re.search(r"^  reg \[3:0\] weight_out = ", text, flags=re.MULTILINE)
     assert "weight_in_use" not in text
     assert re.search(r"^  reg \[3:0\] weight_in_use = ", verilog_of(PeConfig(DINT4)), flags=re.MULTILINE)

@@ -18,18 +18,20 @@ def _behavioural(config: MacConfig) -> str:
     bits, width = number_format.bits, config.accumulator_bits
     table = "\n".join(f"      {bits}'d{code}: decode = {value};" for code, value in enumerate(number_format.values))
     edge = "always @(posedge clk) stage <=" if config.pipeline else "always @* stage ="
+    again = "always @(posedge clk) taken <=" if config.pipeline > 1 else "always @* taken ="
     return f"""
 module {config.name} (
   input clk, input rst, input valid, input first,
   input [{8 * lanes - 1}:0] activations, input [{bits * lanes - 1}:0] weights,
   output reg [{width - 1}:0] accumulator
 );
-  reg [{(8 + bits) * lanes + 2}:0] stage;
+  reg [{(8 + bits) * lanes + 2}:0] stage, taken;
   {edge} {{weights, activations, first, valid, rst}};
+  {again} stage;
   wire [{bits * lanes - 1}:0] w;
   wire [{8 * lanes - 1}:0] a;
   wire start, take, clear;
-  assign {{w, a, start, take, clear}} = stage;
+  assign {{w, a, start, take, clear}} = taken;
   function signed [31:0] decode;
     input [{bits - 1}:0] code;
     case (code)
