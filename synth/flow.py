@@ -15,6 +15,7 @@ from golden import MacConfig
 from golden.errors import InputError
 from sim.processes import children_end_with_us
 
+from . import liberty_text
 from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
 from .pdk import Pdk
 from .recipe import Recipe
@@ -102,6 +103,9 @@ class Workshop:
         new = [task for task in dict.fromkeys(tasks) if task not in self._done]
         for task in new:
             verilog_of(task.config)  # Amaranth is not for threads
+        if new:
+            # Here, since a thread that still writes when another one has failed leaves half a file.
+            liberty_text.unpacked(self.pdk.liberty, self.cache)
         with children_end_with_us():
             calls = (delayed(map_design)(task.config, self.pdk, task.recipe, self.cache) for task in new)
             # Threads are enough, since each only waits for Yosys.
