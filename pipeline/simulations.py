@@ -39,15 +39,18 @@ def simulate_units(
     quantized: Mapping[str, Stage],
     seed: int,
     cycles: int = CYCLES,
+    compared: Mapping[str, str] | None = None,
 ) -> Stage:
     """The stage `name`: the cocotb bench on every unit, with operands of the model, uniform ones and corners.
+
+    `compared`: by unit, the SHA-256 that its Verilog must have.
 
     Raises
     ------
     SimulationMismatch
         At the first sum that is wrong.
     ToolError
-        If the simulator fails.
+        If the simulator fails, or the Verilog of a unit is another than was compared.
     """
     from hdl.verilog import generate
     from sim.command import simulate_verilog, stimuli_for
@@ -57,9 +60,9 @@ def simulate_units(
     simulator = find_simulator()
     formats = sorted({config.weight_format.name for config in configs})
     operands = {one: quantized[one].path("operands.npz") for one in formats}
-    verilog = {config: generate(config) for config in configs}  # here, since Amaranth is not for threads
     inputs = {
-        "verilog": sorted(sha256(text.encode()).hexdigest() for text in verilog.values()),
+        "units": sorted(config.name for config in configs),
+        "compared": compared,
         "operands": {one: sha256_file(file) for one, file in operands.items()},
         "seed": seed,
         "cycles": cycles,
@@ -69,6 +72,10 @@ def simulate_units(
     }
 
     def work(directory: Path) -> None:
+        verilog = {config: generate(config) for config in configs}  # here, since Amaranth is not for threads
+        for config, text in verilog.items():
+            if compared and sha256(text.encode()).hexdigest() != compared[config.name]:
+                raise ToolError(f"the Verilog of {config.name} is not what was compared; run the comparison anew")
         columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stages.console, transient=True) as progress:
             bar = progress.add_task("", total=len(configs))
@@ -92,30 +99,18 @@ def simulate_units(
 def simulate_compared(
     stages: Stages, compared: Iterable[Stage], simulated: Stage, quantized: Mapping[str, Stage], seed: int
 ) -> Stage | None:
-    """The same for every design of a reported comparison whose Verilog is not in `simulated`; None if all are.
-
-    Raises
-    ------
-    ToolError
-        If the Verilog of a design is not that which was compared.
-    """
-    from hdl.verilog import generate
-
+    """The same for every design of a reported comparison whose Verilog is not in `simulated`; None if all are."""
     done = {run["verilog_sha256"] for run in simulated.json("simulation.json")}
     designs = {
-        design["verilog_sha256"]: design
+        unit_of(design): design["verilog_sha256"]
         for stage in compared
         for design in winners(stage.json("comparison.json"))
         if design["verilog_sha256"] not in done
     }
-    configs = []
-    for digest, design in sorted(designs.items()):
-        configs.append(config := unit_of(design))
-        if sha256(generate(config).encode()).hexdigest() != digest:
-            raise ToolError(f"the Verilog of {config.name} is not what was compared as {design['design']}; run it anew")
-    if not configs:
+    if not designs:
         return None
-    return simulate_units(stages, "simulate compared designs", configs, quantized, seed, CYCLES_COMPARED)
+    digests = {config.name: digest for config, digest in designs.items()}
+    return simulate_units(stages, "simulate compared designs", list(designs), quantized, seed, CYCLES_COMPARED, digests)
 
 
 def unit_of(design: Mapping[str, Any]) -> MacConfig:
