@@ -116,10 +116,9 @@ def synthesize(
                     f"{faster} (nothing was written to {out})"
                 )
             metrics = _files(scratch, config, kit, mapped, period_ns, cache)
-            tasks = _tasks(mapped, given, dataflow, activity)
+            tasks = _tasks(mapped, metrics["clock__period"], given, dataflow, activity)
             available = {config.weight_format.name: given} if given else {}
-            period = metrics["clock__period"]
-            measured = measure_all(tasks, kit, period, "", available, cycles, seed, cache, 1, advance, engine=power_engine)
+            measured = measure_all(tasks, kit, available, cycles, seed, cache, 1, advance, power_engine)
             metrics |= _power(measured, power_engine)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
@@ -236,17 +235,19 @@ def _files(
     }
 
 
-def _tasks(mapped: Mapped, operands: Operands | None, dataflow: str, activity: str) -> list[Task]:
+def _tasks(mapped: Mapped, period_ns: float, operands: Operands | None, dataflow: str, activity: str) -> list[Task]:
     """What is measured: the activity that was asked for first; with delays, the same without them too."""
+    from .measuring import Task
+
     if activity == "vectorless":
-        return [(mapped, None, None, activity)]
+        return [Task(mapped, period_ns, None, None, activity)]
     source = "uniform" if operands is None else "opt"
-    return [(mapped, source, dataflow, kind) for kind in dict.fromkeys((activity, "zero-delay"))]
+    return [Task(mapped, period_ns, source, dataflow, kind) for kind in dict.fromkeys((activity, "zero-delay"))]
 
 
 def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
     """The metrics of power and energy."""
-    wanted, facts = measured[0], measured[0].facts
+    wanted, facts = measured[0].task, measured[0].facts
     metrics = {
         "power__total": facts["power_w"],
         "power__internal__total": facts["internal_w"],
@@ -262,7 +263,7 @@ def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
         "activity__operands": wanted.source,
         "activity__dataflow": wanted.dataflow,
     }
-    quiet = {one.activity: one for one in measured}.get("zero-delay")
+    quiet = {one.task.activity: one for one in measured}.get("zero-delay")
     return metrics | ({"energy__per_mac__zero_delay": quiet.energy_per_mac_j} if quiet else {})
 
 

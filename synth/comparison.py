@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,30 +126,35 @@ def _measure(
 
     Of the first workload the best two are measured without delays as well.
     """
-    cycles = effort.cycles_for(case.lanes)
+    pdk, cycles = case.workshop.pdk, effort.cycles_for(case.lanes)
 
-    def measure(tasks: Iterable[Task], condition: _Condition, samples: int) -> list[Measurement]:
-        pdk, period_ns = case.workshop.pdk, condition.period_ns
-        return measure_all(list(tasks), pdk, period_ns, condition.name, operands, cycles, seed, cache, jobs, advance, samples)
+    def measure(tasks: Iterable[Task]) -> list[Measurement]:
+        return measure_all(list(tasks), pdk, operands, cycles, seed, cache, jobs, advance)
 
     # Without operands of the model there is nothing but uniform ones.
-    workloads = [
-        (source if all(name in operands for name in FORMATS) else UNIFORM, dataflow) for source, dataflow in effort.workloads
-    ]
-    for condition in case.conditions:
-        netlists = condition.netlists
-        for workload in dict.fromkeys(workloads):
-            done = measure(((mapped, *workload, SDF) for best in netlists.values() for mapped in best), condition, 1)
-            finalists = {
-                mapped.netlist_sha256: mapped
-                for best in filter(None, netlists.values())
-                for mapped in (_best(best), _frugal(best, done))
-                if mapped
-            }
-            case.measurements += [m for m in done if m.mapped.netlist_sha256 not in finalists]
-            case.measurements += measure(((mapped, *workload, SDF) for mapped in finalists.values()), condition, effort.samples)
-            if workload == workloads[0]:
-                case.measurements += measure(((mapped, *workload, ZERO_DELAY) for mapped in finalists.values()), condition, 1)
+    given = all(name in operands for name in FORMATS)
+    workloads = list(dict.fromkeys((source if given else UNIFORM, dataflow) for source, dataflow in effort.workloads))
+    plan = [(condition, workload) for condition in case.conditions for workload in workloads]
+    first = measure(
+        Task(mapped, condition.period_ns, *workload, SDF, kind=condition.name)
+        for condition, workload in plan
+        for best in condition.netlists.values()
+        for mapped in best
+    )
+    closer: list[Task] = []
+    for condition, workload in plan:
+        done = [m for m in first if (m.task.kind, m.task.source, m.task.dataflow) == (condition.name, *workload)]
+        finalists = {
+            mapped.netlist_sha256: mapped
+            for best in filter(None, condition.netlists.values())
+            for mapped in (_best(best), _frugal(best, done))
+            if mapped
+        }
+        case.measurements += [m for m in done if m.task.mapped.netlist_sha256 not in finalists]
+        for mapped in finalists.values():
+            task = Task(mapped, condition.period_ns, *workload, SDF, effort.samples, condition.name)
+            closer += [task, replace(task, activity=ZERO_DELAY, samples=1)] if workload == workloads[0] else [task]
+    case.measurements += measure(closer)
 
 
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
@@ -172,7 +177,7 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         entry["syntheses"] += case.workshop.count(name, case.lanes)
         tried = case.workshop.architectures(name)
         entry["architectures"] = list(dict.fromkeys([*entry["architectures"], *tried]))
-        entry["energies"] += sum(measurement.mapped.config.weight_format.name == name for measurement in case.measurements)
+        entry["energies"] += sum(measurement.task.mapped.config.weight_format.name == name for measurement in case.measurements)
         entry["kept_below"] = effort.keep
     results["clocks"] += _clocks(case, effort)
     results["not_measured"] += _not_compared(case, effort)
@@ -237,15 +242,19 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
     if not netlists[reference] or not netlists[CANDIDATE]:
         return []
     rows = []
-    measured = [m for m in case.measurements if m.kind == condition.name]
+    measured = [m for m in case.measurements if m.task.kind == condition.name]
     conditions = sorted(
-        {(m.source, m.dataflow, m.activity) for m in measured if m.mapped.config.weight_format.name == CANDIDATE}
+        {
+            (m.task.source, m.task.dataflow, m.task.activity)
+            for m in measured
+            if m.task.mapped.config.weight_format.name == CANDIDATE
+        }
     )
     for source, dataflow, activity in conditions:
-        alike = [m for m in measured if (m.source, m.dataflow, m.activity) == (source, dataflow, activity)]
+        alike = [m for m in measured if (m.task.source, m.task.dataflow, m.task.activity) == (source, dataflow, activity)]
         # Finalists only: a single sample of another netlist must not win by luck.
         most = max(len(m.samples_j) for m in alike)
-        by_netlist = {m.mapped.netlist_sha256: m for m in alike if len(m.samples_j) == most}
+        by_netlist = {m.task.mapped.netlist_sha256: m for m in alike if len(m.samples_j) == most}
         for objective in ("area", "energy"):
             sides, samples = [], []
             for name in (reference, CANDIDATE):
@@ -304,7 +313,9 @@ def _best(results: Iterable[Mapped]) -> Mapped:
 def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> Mapped | None:
     """The netlist of least energy, of those that were measured."""
     known = {mapped.netlist_sha256: mapped for mapped in netlists}
-    energies = [(m.energy_per_mac_j, m.mapped.netlist_sha256) for m in measurements if m.mapped.netlist_sha256 in known]
+    energies = [
+        (m.energy_per_mac_j, m.task.mapped.netlist_sha256) for m in measurements if m.task.mapped.netlist_sha256 in known
+    ]
     return known[min(energies)[1]] if energies else None
 
 

@@ -1,6 +1,6 @@
 """Energy per MAC: gate-level simulation of a mapped netlist with given operands, and the power of what happened there.
 
-Beside it `assume`, the power at the activities that tools assume by default.
+Beside it the power at the activities that tools assume by default.
 
 What a figure includes: every cell of the netlist, that is decoders, partial products, compressor, final adder, accumulator and,
 in a pipelined unit, operand registers; the internal power of the flip-flops' clock pins in every cycle; glitches, if delays are
@@ -13,7 +13,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +32,7 @@ from .cell_models import cell_models
 from .liberty import Cell, Library
 from .netlist import Netlist, PlainNetlist, read_netlist
 from .pdk import Pdk
-from .power import REQUIRED_ANNOTATION, Power, estimate, total
+from .power import REQUIRED_ANNOTATION, Power, PowerModel, total
 from .sdf import Delays, for_icarus, read_delays
 
 __all__ = [
@@ -46,9 +48,8 @@ __all__ = [
     "VECTORLESS",
     "ZERO_DELAY",
     "Energy",
-    "assume",
+    "Unit",
     "check_engine",
-    "measure",
 ]
 
 ACTIVITIES = SDF, ZERO_DELAY, VECTORLESS = "sdf", "zero-delay", "vectorless"
@@ -99,23 +100,8 @@ class Energy:
         return {part: power.total * self.period_ns * 1e-9 / self.lanes for part, power in self.by_part.items()}
 
 
-def measure(
-    netlist: Path,
-    top: str,
-    config: MacConfig,
-    library: Library,
-    pdk: Pdk,
-    stimulus: Stimulus,
-    period_ns: float,
-    sdf: Path | None,
-    workdir: Path,
-    time_limit_s: float = 1800.0,
-    engine: str = OWN_ENGINE,
-) -> Energy:
-    """Simulate a mapped netlist with the operands of `stimulus` and work out its energy.
-
-    The first cycles (reset, and four of the stimulus) warm up and are not counted. Every sum of the stimulus is compared with
-    the golden model.
+class Unit:
+    """A mapped MAC unit, read once, whose energy can be measured with any number of workloads.
 
     Parameters
     ----------
@@ -124,103 +110,151 @@ def measure(
     pdk
         Gives the transition time at the input ports and the clock.
     sdf
-        OpenSTA's SDF for this netlist, as it is; without, the simulation has no delays and no glitches.
-    workdir
-        An existing directory for temporary files (the recorded waveforms can take hundreds of megabytes); nothing is left.
-    engine
-        What works out the power of the recorded activity: "dint" (`synth.power`) or "opensta".
+        OpenSTA's SDF for this netlist, as it is; without, only what needs no delays can be measured.
 
     Raises
     ------
     InputError
-        If the library has no power tables or lacks a cell, the netlist has other ports, or the engine is unknown.
-    ToolError
-        If a sum is wrong, the simulator fails, delays do not apply, the activity of more than 1 % of the nets is missing, or
-        the engine cannot be used.
+        If the library has no power tables or lacks a cell, or the netlist has other ports.
     """
-    check_engine(engine)
-    library.require_power()
-    gates = read_netlist(netlist, top)
-    _check_ports(netlist, gates, config)
-    delays = read_delays(sdf, gates, library) if sdf is not None else None
-    plain = gates.with_plain_names()
-    try:
-        with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:
-            folder = Path(scratch)
-            files = _write_inputs(folder, gates, plain, library, delays)
-            run = run_gate_level(
-                files["netlist"],
-                files["cells"],
-                config,
-                stimulus,
-                period_ns,
-                folder,
-                sdf=files.get("sdf"),
-                top=top,
-                time_limit_s=time_limit_s,
-            )
-            activity = read_activity(run.vcd, SCOPE, gates, library, plain.instances, (run.start, run.end))
-            powers = _by_opensta(files["netlist"], top, plain, pdk, period_ns, run.vcd) if engine == OPENSTA else None
-    except OSError as error:
-        raise ToolError(f"energy: {error.filename or workdir}: {error.strerror}; is there space left?") from None
-    at_delays = None
-    if delays is not None:
-        at_delays = share_at_delays(activity, gates, delays)
-        if at_delays < REQUIRED_AT_DELAYS:
-            raise ToolError(
-                f"icarus: only {at_delays:.1%} of the output changes of {top} come at the delays of {sdf}, at least "
-                f"{REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
-            )
-    if powers is None:
-        powers = estimate(gates, library, activity, pdk.input_transition_ns * 1e-9)
-    whole = total(powers)
-    return Energy(
-        internal_w=whole.internal,
-        switching_w=whole.switching,
-        leakage_w=whole.leakage,
-        period_ns=activity.duration_s / run.cycles * 1e9,
-        lanes=config.lanes,
-        cycles=run.cycles,
-        activity=ZERO_DELAY if delays is None else SDF,
-        annotated_fraction=activity.annotated,
-        at_delays_fraction=at_delays,
-        sums_compared=run.sums_compared,
-        leakage_in_library=library.leakage_in_library,
-        by_part=_by_part(gates, library, powers),
-    )
 
+    def __init__(self, netlist: Path, top: str, config: MacConfig, library: Library, pdk: Pdk, sdf: Path | None = None) -> None:
+        library.require_power()
+        self._top, self._config, self._library, self._pdk, self._sdf = top, config, library, pdk, sdf
+        self._gates = read_netlist(netlist, top)
+        _check_ports(netlist, self._gates, config)
 
-def assume(netlist: Path, top: str, config: MacConfig, library: Library, pdk: Pdk, period_ns: float) -> Energy:
-    """Energy at default activities of all inputs, without operands and simulation (`synth.vectorless`).
+    @cached_property
+    def _plain(self) -> PlainNetlist:
+        return self._gates.with_plain_names()
 
-    Raises
-    ------
-    InputError
-        If the library has no power tables or lacks a cell, the netlist has other ports, or the period is not positive.
-    ToolError
-        If the activities do not settle.
-    """
-    if not period_ns > 0:
-        raise InputError(f"period is {period_ns:g} ns: it must be positive")
-    gates = read_netlist(netlist, top)
-    _check_ports(netlist, gates, config)
-    rates = vectorless.propagate(gates, library)
-    powers = vectorless.estimate(gates, library, rates, period_ns * 1e-9, pdk.input_transition_ns * 1e-9)
-    whole = total(powers)
-    return Energy(
-        internal_w=whole.internal,
-        switching_w=whole.switching,
-        leakage_w=whole.leakage,
-        period_ns=period_ns,
-        lanes=config.lanes,
-        cycles=0,
-        activity=VECTORLESS,
-        annotated_fraction=1.0,
-        at_delays_fraction=None,
-        sums_compared=0,
-        leakage_in_library=library.leakage_in_library,
-        by_part=_by_part(gates, library, powers),
-    )
+    @cached_property
+    def _delays(self) -> Delays:
+        assert self._sdf is not None
+        return read_delays(self._sdf, self._gates, self._library)
+
+    @cached_property
+    def _power(self) -> PowerModel:
+        return PowerModel(self._gates, self._library, self._pdk.input_transition_ns * 1e-9)
+
+    def measure(
+        self,
+        stimulus: Stimulus,
+        period_ns: float,
+        activity: str,
+        workdir: Path,
+        time_limit_s: float = 1800.0,
+        engine: str = OWN_ENGINE,
+    ) -> Energy:
+        """Simulate the unit with the operands of `stimulus` and work out its energy.
+
+        The first cycles (reset, and four of the stimulus) warm up and are not counted. Every sum of the stimulus is compared
+        with the golden model.
+
+        Parameters
+        ----------
+        activity
+            "sdf", with delays, or "zero-delay": then the simulation has no glitches.
+        workdir
+            An existing directory for temporary files (the recorded waveforms can take hundreds of megabytes); nothing is left.
+        engine
+            What works out the power of the recorded activity: "dint" (`synth.power`) or "opensta".
+
+        Raises
+        ------
+        InputError
+            If the engine is unknown.
+        ToolError
+            If a sum is wrong, the simulator fails, delays do not apply, the activity of more than 1 % of the nets is missing,
+            or the engine cannot be used.
+        """
+        check_engine(engine)
+        delays = self._delays if activity == SDF else None
+        try:
+            with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:
+                folder = Path(scratch)
+                files = _write_inputs(folder, self._gates, self._plain, self._library, delays)
+                run = run_gate_level(
+                    files["netlist"],
+                    files["cells"],
+                    self._config,
+                    stimulus,
+                    period_ns,
+                    folder,
+                    sdf=files.get("sdf"),
+                    top=self._top,
+                    time_limit_s=time_limit_s,
+                )
+                recorded = read_activity(
+                    run.vcd, SCOPE, self._gates, self._library, self._plain.instances, (run.start, run.end)
+                )
+                theirs = self._by_opensta(files["netlist"], period_ns, run.vcd) if engine == OPENSTA else None
+        except OSError as error:
+            raise ToolError(f"energy: {error.filename or workdir}: {error.strerror}; is there space left?") from None
+        at_delays = None
+        if delays is not None:
+            at_delays = share_at_delays(recorded, self._gates, delays)
+            if at_delays < REQUIRED_AT_DELAYS:
+                raise ToolError(
+                    f"icarus: only {at_delays:.1%} of the output changes of {self._top} come at the delays of {self._sdf}, at "
+                    f"least {REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
+                )
+        return self._energy(
+            theirs or self._power.estimate(recorded),
+            period_ns=recorded.duration_s / run.cycles * 1e9,
+            cycles=run.cycles,
+            activity=activity,
+            annotated_fraction=recorded.annotated,
+            at_delays_fraction=at_delays,
+            sums_compared=run.sums_compared,
+        )
+
+    def assume(self, period_ns: float) -> Energy:
+        """Energy at default activities of all inputs, without operands and simulation (`synth.vectorless`).
+
+        Raises
+        ------
+        InputError
+            If the period is not positive.
+        ToolError
+            If the activities do not settle.
+        """
+        if not period_ns > 0:
+            raise InputError(f"period is {period_ns:g} ns: it must be positive")
+        rates = vectorless.propagate(self._gates, self._library)
+        transition_s = self._pdk.input_transition_ns * 1e-9
+        return self._energy(
+            vectorless.estimate(self._gates, self._library, rates, period_ns * 1e-9, transition_s),
+            period_ns=period_ns,
+            cycles=0,
+            activity=VECTORLESS,
+            annotated_fraction=1.0,
+            at_delays_fraction=None,
+            sums_compared=0,
+        )
+
+    def _energy(self, powers: Mapping[str, Power], **how: Any) -> Energy:
+        whole = total(powers)
+        return Energy(
+            internal_w=whole.internal,
+            switching_w=whole.switching,
+            leakage_w=whole.leakage,
+            lanes=self._config.lanes,
+            leakage_in_library=self._library.leakage_in_library,
+            by_part=_by_part(self._gates, self._library, powers),
+            **how,
+        )
+
+    def _by_opensta(self, netlist: Path, period_ns: float, vcd: Path) -> dict[str, Power]:
+        """OpenSTA's power of every instance, from the netlist that was simulated and its waveforms."""
+        liberty = liberty_text.unpacked(self._pdk.liberty, netlist.parent)
+        rows, annotated = sta.power(
+            netlist, self._top, liberty, period_ns, self._pdk.input_transition_ns, vcd, SCOPE.replace(".", "/")
+        )
+        instances = self._plain.instances
+        if annotated < REQUIRED_ANNOTATION or rows.keys() != set(instances.values()):
+            raise ToolError(f"OpenSTA: it found the activity of only {annotated:.1%} of the pins of {self._top} in {vcd.name}")
+        return {name: Power(*(rows[inside][i] for i in (0, 1, 2))) for name, inside in instances.items()}
 
 
 def check_engine(engine: str) -> None:
@@ -229,15 +263,6 @@ def check_engine(engine: str) -> None:
         raise InputError(f"--power-engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     if engine == OPENSTA:
         sta.require_vcd()
-
-
-def _by_opensta(netlist: Path, top: str, plain: PlainNetlist, pdk: Pdk, period_ns: float, vcd: Path) -> dict[str, Power]:
-    """OpenSTA's power of every instance, from the netlist that was simulated and its waveforms."""
-    liberty = liberty_text.unpacked(pdk.liberty, netlist.parent)
-    rows, annotated = sta.power(netlist, top, liberty, period_ns, pdk.input_transition_ns, vcd, SCOPE.replace(".", "/"))
-    if annotated < REQUIRED_ANNOTATION or rows.keys() != set(plain.instances.values()):
-        raise ToolError(f"OpenSTA: it found the activity of only {annotated:.1%} of the pins of {top} in {vcd.name}")
-    return {name: Power(*(rows[inside][i] for i in (0, 1, 2))) for name, inside in plain.instances.items()}
 
 
 def _check_ports(path: Path, gates: Netlist, config: MacConfig) -> None:

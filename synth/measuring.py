@@ -18,18 +18,26 @@ from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
 from sim.stimulus import Stimulus
 from sim.workload import UNIFORM, workload
 
-from . import energy, liberty, sta
-from .energy import OWN_ENGINE, SDF, VECTORLESS
+from . import liberty, sta
+from .energy import OWN_ENGINE, SDF, VECTORLESS, Unit
 from .mapping import Mapped, delays
 from .pdk import Pdk
 
 __all__ = ["Measurement", "Task", "confidence_95", "measure_all", "standard_error"]
 
-Task = tuple[Mapped, str | None, str | None, str]
-"""A netlist, source and dataflow of its operands (`sim.workload`), and an activity of `synth.energy`.
 
-Vectorless activity has neither source nor dataflow.
-"""
+@dataclass(frozen=True)
+class Task:
+    """What is measured: a netlist at a clock, with operands and a kind of activity."""
+
+    mapped: Mapped
+    period_ns: float
+    source: str | None  # of the operands (`sim.workload`); None for vectorless activity
+    dataflow: str | None  # of `sim.workload` too
+    activity: str  # of `synth.energy`
+    samples: int = 1  # each with operands and a simulation of its own; sample i of every netlist from the same places
+    kind: str = ""  # which comparison it belongs to
+
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {
@@ -51,11 +59,7 @@ _INDIFFERENT = {
 class Measurement:
     """Energy of one netlist with one workload and kind of activity."""
 
-    mapped: Mapped
-    kind: str  # which comparison it belongs to
-    source: str | None  # of the operands: "opt", "opt-fc2" or "uniform"; None for vectorless activity
-    dataflow: str | None  # "streaming" or "weights-held"
-    activity: str  # "sdf", "zero-delay" or "vectorless"
+    task: Task
     facts: Mapping[str, Any]  # means over the samples
     samples_j: tuple[float, ...]  # energy per MAC of each sample
 
@@ -86,14 +90,14 @@ class Measurement:
 
     def describe(self) -> dict[str, Any]:
         """Plain data."""
-        design = self.mapped.describe()
+        design = self.task.mapped.describe()
         names = ("design", "pdk", "format", "architecture", "lanes", "netlist_sha256")
         spread = {
             "samples": len(self.samples_j),
             "energy_per_mac_standard_error_j": self.standard_error_j,
             "energy_per_mac_confidence_95_j": self.confidence_95_j,
         }
-        conditions = {"operands": self.source, "dataflow": self.dataflow}
+        conditions = {"operands": self.task.source, "dataflow": self.task.dataflow}
         return {name: design[name] for name in names} | dict(self.facts) | spread | conditions
 
 
@@ -138,65 +142,53 @@ def _student_t(probability: float, degrees: int) -> float:
 def measure_all(
     tasks: Sequence[Task],
     pdk: Pdk,
-    period_ns: float,
-    kind: str,
     operands: Mapping[str, Operands],
     cycles: int,
     seed: int,
     cache: Path,
     jobs: int,
     advance: Callable[[str], None] | None = None,
-    samples: int = 1,
     engine: str = OWN_ENGINE,
 ) -> list[Measurement]:
-    """Measure every task at `period_ns`, in order.
+    """Carry out every task, in order; each sample is a simulation of `cycles`.
 
-    Each of the `samples` has operands and a simulation of its own, `cycles` long; sample i of every netlist has operands from
-    the same places of the model. `operands` holds those of the model by format. Vectorless activity needs neither and has one
-    sample. `engine` is what works out power from activity (`synth.energy.measure`).
+    `operands` holds those of the model by format. Vectorless activity needs none and has one sample. `engine` is what works
+    out power from activity (`synth.energy.Unit.measure`).
 
     Raises
     ------
     InputError, ToolError
-        As `sim.workload.workload` and `synth.energy.measure`: operands that are missing, a wrong sum, delays that do not apply,
+        As `sim.workload.workload` and `synth.energy.Unit`: operands that are missing, a wrong sum, delays that do not apply,
         too few nets with activity.
     """
     from joblib import Parallel, delayed
 
-    calls: list[tuple[Any, ...]] = []
-    counts = []
-    for mapped, source, dataflow, activity in tasks:
-        sdf = delays(mapped, pdk) if activity == SDF else None
-        stimuli: list[Stimulus | None] = [None]
-        if activity != VECTORLESS:
-            given = None if source == UNIFORM else operands.get(mapped.config.weight_format.name)
-            seeds = range(1000 * seed, 1000 * seed + samples)
-            stimuli = [workload(mapped.config, source or "", dataflow or "", given, cycles, one) for one in seeds]
-        counts.append(len(stimuli))
-        for stimulus in stimuli:
-            key = sha256_of(
-                {
-                    "netlist": mapped.netlist_sha256,
-                    "pdk": pdk.describe(),
-                    "period_ns": period_ns,
-                    "stimulus": stimulus and stimulus.sha256,
-                    "activity": activity,
-                    "engine": engine,
-                    "opensta": sta.version(),
-                    "sources": _sources_sha256(),
-                }
-            )
-            calls.append((cache / "energies" / key[:2] / f"{key}.json", mapped, pdk, period_ns, stimulus, sdf, engine))
-    # Processes, since reading waveforms is work for Python.
-    measured = iter(Parallel(jobs if len(calls) > 1 else 1, return_as="generator")(delayed(_measure)(*call) for call in calls))
-    results: list[Measurement] = []
-    for (mapped, source, dataflow, activity), count in zip(tasks, counts, strict=True):
-        found = [next(measured) for _ in range(count)]
-        energies = tuple(float(facts["energy_per_mac_j"]) for facts in found)
-        results.append(Measurement(mapped, kind, source, dataflow, activity, _mean(found), energies))
-        if advance is not None:
-            advance(f"{pdk.name} {mapped.design}: {', '.join(filter(None, (source, dataflow, activity)))}")
-    return results
+    stimuli = [_stimuli(task, operands, cycles, seed) for task in tasks]
+    # What concerns one netlist is done in one go, in a process: reading netlists and waveforms is work for Python.
+    by_netlist: dict[str, list[int]] = {}
+    for i, task in enumerate(tasks):
+        by_netlist.setdefault(task.mapped.netlist_sha256, []).append(i)
+    groups = list(by_netlist.values())
+    calls = (delayed(_measure)([(tasks[i], stimuli[i]) for i in group], pdk, cache, engine) for group in groups)
+    measured = Parallel(jobs if len(groups) > 1 else 1, return_as="generator")(calls)
+    results: dict[int, Measurement] = {}
+    for group, found in zip(groups, measured, strict=True):
+        for i, facts in zip(group, found, strict=True):
+            task, energies = tasks[i], tuple(float(sample["energy_per_mac_j"]) for sample in facts)
+            results[i] = Measurement(task, _mean(facts), energies)
+            if advance is not None:
+                how = ", ".join(filter(None, (task.source, task.dataflow, task.activity)))
+                advance(f"{pdk.name} {task.mapped.design}: {how}")
+    return [results[i] for i in range(len(tasks))]
+
+
+def _stimuli(task: Task, operands: Mapping[str, Operands], cycles: int, seed: int) -> list[Stimulus | None]:
+    """One for each sample; vectorless activity has a single sample without."""
+    if task.activity == VECTORLESS:
+        return [None]
+    given = None if task.source == UNIFORM else operands.get(task.mapped.config.weight_format.name)
+    seeds = range(1000 * seed, 1000 * seed + task.samples)
+    return [workload(task.mapped.config, task.source or "", task.dataflow or "", given, cycles, one) for one in seeds]
 
 
 def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -214,22 +206,62 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _measure(
-    path: Path, mapped: Mapped, pdk: Pdk, period_ns: float, stimulus: Stimulus | None, sdf: Path | None, engine: str
-) -> dict[str, Any]:
-    """One measurement, from the cache if it is there; without a stimulus a vectorless one."""
+    tasks: Sequence[tuple[Task, Sequence[Stimulus | None]]], pdk: Pdk, cache: Path, engine: str
+) -> list[list[dict[str, Any]]]:
+    """By task, the facts of each sample, from the cache if they are there. All tasks are of the same netlist."""
+    mapped = tasks[0][0].mapped
+    unit: Unit | None = None
+    results = []
+    for task, stimuli in tasks:
+        found = []
+        for stimulus in stimuli:
+            path = _entry(task, stimulus, pdk, cache, engine)
+            facts = _read(path)
+            if facts is None:
+                if unit is None:
+                    sdf = delays(mapped, pdk) if any(other.activity == SDF for other, _ in tasks) else None
+                    unit = Unit(mapped.netlist, mapped.design, mapped.config, liberty.load(pdk.liberty), pdk, sdf)
+                facts = _facts(task, unit, stimulus, engine)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, canonical_json(facts))
+            found.append(facts)
+        results.append(found)
+    return results
+
+
+def _entry(task: Task, stimulus: Stimulus | None, pdk: Pdk, cache: Path, engine: str) -> Path:
+    """Where one sample is kept."""
+    key = sha256_of(
+        {
+            "netlist": task.mapped.netlist_sha256,
+            "pdk": pdk.describe(),
+            "period_ns": task.period_ns,
+            "stimulus": stimulus and stimulus.sha256,
+            "activity": task.activity,
+            "engine": engine,
+            "opensta": sta.version(),
+            "sources": _sources_sha256(),
+        }
+    )
+    return cache / "energies" / key[:2] / f"{key}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
-        pass
-    library = liberty.load(pdk.liberty)
-    unit = (mapped.netlist, mapped.design, mapped.config, library, pdk)
+        return None
+
+
+def _facts(task: Task, unit: Unit, stimulus: Stimulus | None, engine: str) -> dict[str, Any]:
+    """One sample; without a stimulus a vectorless one."""
     if stimulus is None:
-        result = energy.assume(*unit, period_ns)
+        result = unit.assume(task.period_ns)
     else:
         with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
-            result = energy.measure(*unit, stimulus, period_ns, sdf, Path(workdir), engine=engine)
-    facts = {
-        "period_ns": period_ns,
+            result = unit.measure(stimulus, task.period_ns, task.activity, Path(workdir), engine=engine)
+    return {
+        "period_ns": task.period_ns,
         "activity": result.activity,
         "energy_per_mac_j": result.energy_per_mac_j,
         "power_w": result.total_w,
@@ -241,9 +273,6 @@ def _measure(
         "cycles": result.cycles,
         "sums_compared": result.sums_compared,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, canonical_json(facts))
-    return facts
 
 
 @lru_cache(maxsize=1)

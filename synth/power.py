@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from golden.errors import ToolError
 
 from .activity import Activity, Wave
-from .cell_power import Cause, CellPower, PinPower, cell_power
-from .electrical import Electrical, electrical
+from .cell_power import Cause, PinPower, cell_power
+from .electrical import electrical
 from .liberty import Library
 from .netlist import Instance, Netlist
 
-__all__ = ["REQUIRED_ANNOTATION", "Power", "estimate", "total"]
+__all__ = ["REQUIRED_ANNOTATION", "Power", "PowerModel", "total"]
 
 REQUIRED_ANNOTATION = 0.99
 
@@ -53,8 +53,10 @@ class Power:
         return Power(self.internal + other.internal, self.switching + other.switching, self.leakage + other.leakage)
 
 
-def estimate(netlist: Netlist, library: Library, activity: Activity, input_transition_s: float) -> dict[str, Power]:
-    """Average power of every instance, by name, over the recorded time.
+class PowerModel:
+    """What a netlist's events cost, for any number of recordings of it.
+
+    The tables of an instance are read at its load and transition times when an event first needs them, and kept.
 
     Parameters
     ----------
@@ -65,49 +67,119 @@ def estimate(netlist: Netlist, library: Library, activity: Activity, input_trans
     ------
     InputError
         If the library has no power tables.
-    ToolError
-        If less than `REQUIRED_ANNOTATION` of the nets have activity: a net without is not a quiet net.
     """
-    library.require_power()
-    if activity.annotated < REQUIRED_ANNOTATION:
-        raise ToolError(
-            f"power: only {activity.annotated:.1%} of the nets of {netlist.name} have known activity, at least "
-            f"{REQUIRED_ANNOTATION:.0%} are needed; was every level recorded, and every register reset?"
+
+    def __init__(self, netlist: Netlist, library: Library, input_transition_s: float) -> None:
+        library.require_power()
+        self._netlist = netlist
+        self._library = library
+        self._environment = electrical(netlist, library, input_transition_s)
+        self._types = {name: cell_power(library.cell(name)) for name in netlist.cells}
+        self._by_state: dict[tuple[int, float, float], NDArray[np.float64]] = {}
+
+    def estimate(self, activity: Activity) -> dict[str, Power]:
+        """Average power of every instance, by name, over the recorded time.
+
+        Raises
+        ------
+        ToolError
+            If less than `REQUIRED_ANNOTATION` of the nets have activity: a net without is not a quiet net.
+        """
+        if activity.annotated < REQUIRED_ANNOTATION:
+            raise ToolError(
+                f"power: only {activity.annotated:.1%} of the nets of {self._netlist.name} have known activity, at least "
+                f"{REQUIRED_ANNOTATION:.0%} are needed; was every level recorded, and every register reset?"
+            )
+        return {instance.name: self._instance_power(instance, activity) for instance in self._netlist.instances}
+
+    def _instance_power(self, instance: Instance, activity: Activity) -> Power:
+        kind = self._types[instance.cell]
+        nets = [instance.pins.get(pin, "") for pin in kind.pins]
+        # What is not connected or (rarely, see REQUIRED_ANNOTATION) not recorded counts as quiet.
+        waves = [activity.waves.get(net, _QUIET) for net in nets]
+        events = _Events(waves, activity.start, activity.end)
+        internal = switching = 0.0
+        for power in kind.powers:
+            if not len(waves[power.pin].changes):
+                continue
+            if power.is_output:
+                load = self._environment.load(nets[power.pin])
+                switching += 0.5 * load * self._library.voltage**2 * len(waves[power.pin].changes)
+                internal += self._output_energy(power, events, nets, load)
+            if len(power.weights):
+                internal += self._pin_energy(power, events, nets[power.pin])
+        units, seconds = self._library.units, activity.duration_s
+        # The unit of table energies is that of C V^2.
+        switching *= units.capacitance_f
+        return Power(
+            internal * units.energy_j / seconds, switching / seconds, float(kind.leakage @ events.time_shares) * units.leakage_w
         )
-    environment = electrical(netlist, library, input_transition_s)
-    types = {name: cell_power(library.cell(name)) for name in netlist.cells}
-    return {
-        instance.name: _instance_power(instance, types[instance.cell], library, activity, environment)
-        for instance in netlist.instances
-    }
+
+    def _pin_energy(self, power: PinPower, events: _Events, net: str) -> float:
+        """Energy of an input's edges in the groups of the pin itself.
+
+        Where the state changes at the very instant of the edge, as without delays, the order of causes decides: a register
+        meets its clock edge in the old state, everything else meets the new one.
+        """
+        where, edges = events.edges(power.pin)
+        states = events.before[where] if power.is_clock else events.after[where]
+        total, load = 0.0, self._environment.load(net)
+        for edge in (0, 1):
+            total += float(self._energies(power, edge, self._environment.slew(net, edge), load)[states[edges == edge]].sum())
+        return total
+
+    def _output_energy(self, power: PinPower, events: _Events, nets: list[str], load: float) -> float:
+        """Energy of an output's edges: each is charged to the inputs that changed last before it and that it follows."""
+        if not power.causes:
+            return 0.0
+        where, edges = events.edges(power.pin)
+        mask = sum(1 << cause.pin for cause in power.causes)
+        origin = events.last(mask, where)
+        known = origin >= 0  # else the cause lies before the recording: charged to all inputs alike
+        safe = np.maximum(origin, 0)
+        after, before = events.after[safe], events.before[safe]
+        changed = np.where(known, events.changed[safe], mask)
+        shares: list[NDArray[np.float64]] = []
+        energies: list[NDArray[np.float64]] = []
+        for cause in power.causes:
+            moved = (changed >> cause.pin & 1).astype(bool)
+            # A change of several inputs at once may only be followed through one of them in the old or the new state.
+            now, then = cause.sensitized[after], cause.sensitized[before]
+            shares.append(moved * np.where(now | then, 1.0, UNLIKELY))
+            state = np.where(now | ~then, after, before)
+            energies.append(self._cause_energies(cause, state, edges, (after >> cause.pin & 1), nets, load))
+        share = np.array(shares)
+        return float((share * np.array(energies) / share.sum(axis=0)).sum())
+
+    def _cause_energies(
+        self,
+        cause: Cause,
+        states: NDArray[np.int64],
+        edges: NDArray[np.int64],
+        values: NDArray[np.int64],
+        nets: list[str],
+        load: float,
+    ) -> NDArray[np.float64]:
+        """Energy of each output edge if this input had caused it; `values` are the input's, after its own edge."""
+        result = np.zeros(len(edges))
+        for edge in (0, 1):
+            for input_edge in (0, 1):
+                chosen = (edges == edge) & (values == 1 - input_edge)
+                if chosen.any():
+                    slew = self._environment.slew(nets[cause.pin], input_edge)
+                    result[chosen] = self._energies(cause, edge, slew, load)[states[chosen]]
+        return result
+
+    def _energies(self, groups: Cause | PinPower, edge: int, slew: float, load: float) -> NDArray[np.float64]:
+        """Energy of an edge by state, shape (states,)."""
+        tables = groups.energies[edge]
+        key = id(tables), slew, load  # the tables live as long as `_types`
+        if key not in self._by_state:
+            self._by_state[key] = tables.at(slew, load) @ groups.weights
+        return self._by_state[key]
 
 
 _QUIET = Wave(False, np.empty(0, np.int64))
-
-
-def _instance_power(
-    instance: Instance, kind: CellPower, library: Library, activity: Activity, environment: Electrical
-) -> Power:
-    nets = [instance.pins.get(pin, "") for pin in kind.pins]
-    # What is not connected or (rarely, see REQUIRED_ANNOTATION) not recorded counts as quiet.
-    waves = [activity.waves.get(net, _QUIET) for net in nets]
-    events = _Events(waves, activity.start, activity.end)
-    internal = switching = 0.0
-    for power in kind.powers:
-        if not len(waves[power.pin].changes):
-            continue
-        if power.is_output:
-            load = environment.load(nets[power.pin])
-            switching += 0.5 * load * library.voltage**2 * len(waves[power.pin].changes)
-            internal += _output_energy(power, events, nets, environment, load)
-        if len(power.weights):
-            internal += _pin_energy(power, events, environment, nets[power.pin])
-    units, seconds = library.units, activity.duration_s
-    # The unit of table energies is that of C V^2.
-    switching *= units.capacitance_f
-    return Power(
-        internal * units.energy_j / seconds, switching / seconds, float(kind.leakage @ events.time_shares) * units.leakage_w
-    )
 
 
 class _Events:
@@ -135,65 +207,6 @@ class _Events:
         where = np.flatnonzero(self.changed & mask)
         places = np.searchsorted(where, until, side="right") - 1
         return np.where(places >= 0, where[places], -1) if len(where) else np.full(len(until), -1)
-
-
-def _pin_energy(power: PinPower, events: _Events, environment: Electrical, net: str) -> float:
-    """Energy of an input's edges in the groups of the pin itself.
-
-    Where the state changes at the very instant of the edge, as without delays, the order of causes decides: a register meets
-    its clock edge in the old state, everything else meets the new one.
-    """
-    where, edges = events.edges(power.pin)
-    states = events.before[where] if power.is_clock else events.after[where]
-    total = 0.0
-    for edge in (0, 1):
-        energies = power.energies[edge].at(environment.slew(net, edge), environment.load(net))
-        total += float((energies @ power.weights)[states[edges == edge]].sum())
-    return total
-
-
-def _output_energy(power: PinPower, events: _Events, nets: list[str], environment: Electrical, load: float) -> float:
-    """Energy of an output's edges: each is charged to the inputs that changed last before it and that the output follows."""
-    if not power.causes:
-        return 0.0
-    where, edges = events.edges(power.pin)
-    mask = sum(1 << cause.pin for cause in power.causes)
-    origin = events.last(mask, where)
-    known = origin >= 0  # else the cause lies before the recording: charged to all inputs alike
-    safe = np.maximum(origin, 0)
-    after, before = events.after[safe], events.before[safe]
-    changed = np.where(known, events.changed[safe], mask)
-    shares: list[NDArray[np.float64]] = []
-    energies: list[NDArray[np.float64]] = []
-    for cause in power.causes:
-        moved = (changed >> cause.pin & 1).astype(bool)
-        # A change of several inputs at once may only be followed through one of them in the old or the new state.
-        now, then = cause.sensitized[after], cause.sensitized[before]
-        shares.append(moved * np.where(now | then, 1.0, UNLIKELY))
-        state = np.where(now | ~then, after, before)
-        energies.append(_cause_energies(cause, state, edges, (after >> cause.pin & 1), nets, environment, load))
-    share = np.array(shares)
-    return float((share * np.array(energies) / share.sum(axis=0)).sum())
-
-
-def _cause_energies(
-    cause: Cause,
-    states: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    values: NDArray[np.int64],
-    nets: list[str],
-    environment: Electrical,
-    load: float,
-) -> NDArray[np.float64]:
-    """Energy of each output edge if this input had caused it; `values` are the input's, after its own edge."""
-    result = np.zeros(len(edges))
-    for edge in (0, 1):
-        for input_edge in (0, 1):
-            chosen = (edges == edge) & (values == 1 - input_edge)
-            if chosen.any():
-                slew = environment.slew(nets[cause.pin], input_edge)
-                result[chosen] = (cause.energies[edge].at(slew, load) @ cause.weights)[states[chosen]]
-    return result
 
 
 def total(powers: Mapping[str, Power]) -> Power:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from golden import MacConfig, format_by_name
 from sim.workload import OPT, STREAMING
 
-from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, recovery_recipes, smallest, to_size
+from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, smallest, to_size
 from .mapping import Mapped
 
 __all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
@@ -131,10 +131,8 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
     for margin in effort.margins:
         period_ns = math.ceil(1000 * (1 + margin) * slower) / 1000  # in whole picoseconds
         # Every architecture, since the smallest is seldom the most frugal.
-        near = [
-            (config, mapped) for config in _all(fast) for mapped in to_size(shop.results(config), period_ns, effort.recover)
-        ]
-        shop.run_recipes((config, recovery_recipes(mapped.recipe, period_ns)) for config, mapped in near)
+        near = [mapped for config in _all(fast) for mapped in to_size(shop.results(config), period_ns, effort.recover)]
+        shop.size(near, period_ns)
         found.clocked[period_ns] = {name: [] for name in FORMATS}
         for name, configs in fast.items():
             closing = (smallest(shop.results(config), period_ns) for config in dict.fromkeys([*followed[name], *configs]))

@@ -86,7 +86,7 @@ def propagate(netlist: Netlist, library: Library, inputs: Mapping[str, Rate] | N
 def estimate(
     netlist: Netlist, library: Library, rates: Mapping[str, Rate], period_s: float, input_transition_s: float
 ) -> dict[str, Power]:
-    """Average power of every instance, by name, at the rates of `propagate`; for the rest as `synth.power.estimate`."""
+    """Average power of every instance, by name, at the rates of `propagate`; for the rest as `synth.power.PowerModel`."""
     library.require_power()
     environment = electrical(netlist, library, input_transition_s)
     return {instance.name: _instance_power(instance, library, rates, environment, period_s) for instance in netlist.instances}

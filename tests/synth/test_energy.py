@@ -16,7 +16,7 @@ from hdl.verilog import generate
 from sim.gate_level import GateLevelRun, run_gate_level
 from sim.stimulus import Stimulus
 from synth import energy, liberty_text, sta
-from synth.energy import FULL_ADDERS, OTHER_LOGIC, REGISTERS, Energy, measure
+from synth.energy import FULL_ADDERS, OTHER_LOGIC, REGISTERS, SDF, ZERO_DELAY, Energy
 from synth.liberty import Library, load
 from synth.netlist import Netlist, PlainNetlist
 from synth.pdk import QFLOW, Pdk, find
@@ -35,7 +35,7 @@ PERIOD_NS = 20.0  # far above the critical path
 
 @dataclass(frozen=True)
 class Unit:
-    """A mapped INT4 unit with one lane, its delays, and what `measure` takes."""
+    """A mapped INT4 unit with one lane, its delays, and what else a measurement takes."""
 
     folder: Path
     config: MacConfig
@@ -47,17 +47,8 @@ class Unit:
 
     def measure(self, sdf: bool, period_ns: float = PERIOD_NS, **changes: object) -> Energy:
         unit = replace(self, **changes)  # type: ignore[arg-type]
-        return measure(
-            unit.netlist,
-            unit.config.name,
-            unit.config,
-            unit.library,
-            unit.pdk,
-            unit.stimulus,
-            period_ns,
-            unit.sdf if sdf else None,
-            unit.folder,
-        )
+        mapped = energy.Unit(unit.netlist, unit.config.name, unit.config, unit.library, unit.pdk, unit.sdf)
+        return mapped.measure(unit.stimulus, period_ns, SDF if sdf else ZERO_DELAY, unit.folder)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from golden import INT4, InputError, MacConfig
 from synth import measuring, sta
 from synth.mapping import Mapped, map_design
-from synth.measuring import Measurement, confidence_95, measure_all, standard_error
+from synth.measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from synth.pdk import QFLOW, Pdk, find
 from synth.recipe import Recipe
 
@@ -38,8 +38,8 @@ def mapped(kit: Pdk, cache: Path) -> Mapped:
 
 
 def measure(mapped: Mapped, kit: Pdk, cache: Path, *conditions: tuple[str, str, str], **options: Any) -> list[Measurement]:
-    options = {"cycles": CYCLES, "seed": 1, "jobs": 1, "samples": SAMPLES} | options
-    return measure_all([(mapped, *condition) for condition in conditions], kit, 20.0, "", {}, cache=cache, **options)
+    options = {"cycles": CYCLES, "seed": 1, "jobs": 1} | options
+    return measure_all([Task(mapped, 20.0, *condition, SAMPLES) for condition in conditions], kit, {}, cache=cache, **options)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_equal_measurements_come_from_the_cache(
 
 
 def test_vectorless_needs_no_operands(mapped: Mapped, kit: Pdk, cache: Path) -> None:
-    (one,) = measure_all([(mapped, None, None, "vectorless")], kit, 20.0, "", {}, CYCLES, 1, cache, 1, samples=SAMPLES)
+    (one,) = measure_all([Task(mapped, 20.0, None, None, "vectorless", SAMPLES)], kit, {}, CYCLES, 1, cache, 1)
     assert len(one.samples_j) == 1
     described = one.describe()
     assert (described["operands"], described["dataflow"], described["activity"]) == (None, None, "vectorless")

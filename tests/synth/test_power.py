@@ -17,7 +17,7 @@ from synth.cell_power import cell_power
 from synth.electrical import electrical
 from synth.liberty import Library, load
 from synth.netlist import Netlist, read_netlist
-from synth.power import Power, estimate, total
+from synth.power import Power, PowerModel, total
 
 TINY = Path(__file__).with_name("tiny.lib")
 NS = 10_000  # ticks
@@ -42,7 +42,7 @@ def activity(annotated: float = 1.0, **waves: Wave) -> Activity:
 
 
 def power(one: Netlist, library: Library = LIBRARY, annotated: float = 1.0, **waves: Wave) -> dict[str, Power]:
-    return estimate(one, library, activity(annotated, **waves), SLEW * 1e-9)
+    return PowerModel(one, library, SLEW * 1e-9).estimate(activity(annotated, **waves))
 
 
 # Inverters: u1 drives u2, u2 drives the output port.
@@ -201,7 +201,8 @@ def test_flip_flop_without_delays(tmp_path: Path) -> None:
 def test_cell_without_power_groups_costs_only_switching(tmp_path: Path) -> None:
     body = "  FA g (.A(a), .B(b), .CI(1'b0), .S(n1));\n  INV u (.A(n1), .Y(y));"
     one = netlist(tmp_path, body, "a, b")
-    result = estimate(one, LIBRARY, _with_constant(a=wave(0, 1), b=wave(0), n1=wave(0, 1), y=wave(1, 1)), SLEW * 1e-9)["g"]
+    recorded = _with_constant(a=wave(0, 1), b=wave(0), n1=wave(0, 1), y=wave(1, 1))
+    result = PowerModel(one, LIBRARY, SLEW * 1e-9).estimate(recorded)["g"]
     assert result == Power(0.0, pytest.approx(0.5 * 0.012e-12 * 4 / T), 0.0)  # CO is open
 
 

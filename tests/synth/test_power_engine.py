@@ -12,7 +12,7 @@ import pytest
 from golden import INT4, InputError, MacConfig, ToolError
 from sim.workload import STREAMING, UNIFORM, workload
 from synth import sta
-from synth.energy import FULL_ADDERS, OPENSTA, REGISTERS, Energy, measure
+from synth.energy import FULL_ADDERS, OPENSTA, REGISTERS, SDF, Energy, Unit
 from synth.liberty import load
 from synth.mapping import Mapped, delays, map_design
 from synth.pdk import QFLOW, Pdk, find
@@ -78,8 +78,8 @@ def mapped(kit: Pdk, tmp_path_factory: pytest.TempPathFactory) -> Mapped:
 
 def run(mapped: Mapped, kit: Pdk, folder: Path, engine: str) -> Energy:
     stimulus = workload(mapped.config, UNIFORM, STREAMING, None, 100, 0)
-    unit = (mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit)
-    return measure(*unit, stimulus, PERIOD_NS, delays(mapped, kit), folder, engine=engine)
+    unit = Unit(mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit, delays(mapped, kit))
+    return unit.measure(stimulus, PERIOD_NS, SDF, folder, engine=engine)
 
 
 def test_both_engines_agree(mapped: Mapped, kit: Pdk, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from synth.boolean import parse
 from synth.electrical import electrical
 from synth.liberty import Library, load
 from synth.netlist import Netlist, read_netlist
-from synth.power import Power, estimate
+from synth.power import Power, PowerModel
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def case(request: pytest.FixtureRequest, reference: Path, tmp_path_factory: pyte
     stamps = [int(line[1:]) for line in vcd.read_text().splitlines() if line.startswith("#")]
     activity = read_activity(vcd, "tb.dut", netlist, library, span=(stamps[0], stamps[-1]))
     transition_s = data["input_transition_ns"] * 1e-9
-    powers = estimate(netlist, library, activity, transition_s)
+    powers = PowerModel(netlist, library, transition_s).estimate(activity)
     return Case(mode, library, netlist, activity, transition_s, data[mode], powers)
 
 

@@ -222,12 +222,12 @@ def test_energy_of_a_unit(tmp_path: Path) -> None:
     kit, found = find("osu018"), {}
     for number_format in (INT8, DINT4):
         mapped = map_design(MacConfig(number_format), kit, Recipe(), tmp_path)
-        result = energy.assume(mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit, 10.0)
+        result = energy.Unit(mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit).assume(10.0)
         assert result.activity == "vectorless"
         assert result.cycles == result.sums_compared == 0
         assert result.total_w == pytest.approx(result.energy_per_mac_j / 10e-9)
         assert sum(result.by_part_j.values()) == pytest.approx(result.energy_per_mac_j)
         found[number_format.name] = result.energy_per_mac_j
         with pytest.raises(InputError, match="period is 0 ns"):
-            energy.assume(mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit, 0.0)
+            energy.Unit(mapped.netlist, mapped.design, mapped.config, load(kit.liberty), kit).assume(0.0)
     assert found["dint4"] < found["int8"]
