@@ -115,13 +115,13 @@ class Workshop:
         """All recipes of all configurations, as one batch."""
         return self.run([Task(config, recipe) for config, recipes in pairs for recipe in recipes])
 
-    def size(self, fast: Iterable[Mapped], period_ns: float) -> None:
-        """Map netlists again with gates sized for a period; for less of it where the result does not close."""
+    def size(self, fast: Iterable[tuple[Mapped, float]]) -> None:
+        """Map netlists again with gates sized for a period in ns; for less of it where the result does not close."""
         pending = list(fast)
         for share in RECOVERY:
-            delay_ps = round(1000 * period_ns * share)
-            again = self.run([Task(mapped.config, replace(mapped.recipe, delay_ps=delay_ps)) for mapped in pending])
-            pending = [mapped for mapped in again if not mapped.closes(period_ns)]
+            tasks = [Task(one.config, replace(one.recipe, delay_ps=round(1000 * period * share))) for one, period in pending]
+            again = zip(self.run(tasks), (period for _, period in pending), strict=True)
+            pending = [(mapped, period) for mapped, period in again if not mapped.closes(period)]
 
     def areas_by_part(self, designs: Sequence[Mapped]) -> list[tuple[dict[str, float], float]]:
         """`synth.mapping.area_by_part` of each."""
@@ -182,6 +182,6 @@ def synthesize(
         return best
     fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)) + relaxed_recipes(config, pdk))])
     logic = (mapped for mapped in fast if mapped.recipe.full_adders == "logic")
-    workshop.size(to_size(logic, target_period_ns, 2), target_period_ns)
+    workshop.size((mapped, target_period_ns) for mapped in to_size(logic, target_period_ns, 2))
     everything = workshop.results(config)
     return smallest(everything, target_period_ns) or fastest(everything)

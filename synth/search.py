@@ -128,11 +128,15 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
     shop.run_recipes((config, fast_recipes(config, effort.adders, effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
     slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
-    for margin in effort.margins:
-        period_ns = math.ceil(1000 * (1 + margin) * slower) / 1000  # in whole picoseconds
-        # Every architecture, since the smallest is seldom the most frugal.
-        near = [mapped for config in _all(fast) for mapped in to_size(shop.results(config), period_ns, effort.recover)]
-        shop.size(near, period_ns)
+    periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
+    # Every architecture, since the smallest is seldom the most frugal.
+    shop.size(
+        (mapped, period_ns)
+        for period_ns in periods_ns
+        for config in _all(fast)
+        for mapped in to_size(shop.results(config), period_ns, effort.recover)
+    )
+    for period_ns in periods_ns:
         found.clocked[period_ns] = {name: [] for name in FORMATS}
         for name, configs in fast.items():
             closing = (smallest(shop.results(config), period_ns) for config in dict.fromkeys([*followed[name], *configs]))

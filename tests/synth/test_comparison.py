@@ -226,9 +226,9 @@ def test_sizing_goes_on_where_the_first_share_of_the_period_does_not_close() -> 
     shop = FakeShop(find("osu018"), {"int8": 3.0})
     config = MacConfig(INT8)
     (fast,) = shop.run([Task(config, Recipe("logic", script="delay", delay_ps=1))])
-    shop.size([fast], 4.0)
+    shop.size([(fast, 4.0)])
     assert {round(one.recipe.delay_ps / 4000, 2) for one in shop.results(config)[1:]} == set(RECOVERY)
-    shop.size([fast], 2.0)  # nothing closes
+    shop.size([(fast, 2.0)])  # nothing closes
     assert len(shop.results(config)) == 5
 
 
