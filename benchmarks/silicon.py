@@ -105,7 +105,7 @@ def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
         areas, delays = (sorted(measured) for measured in zip(*mapped, strict=True))
         entries.append(_entry(kit, name, areas[0], delays[0]))
     shop = Workshop(kit)
-    for name in small_architectures(BASELINE):
+    for name in small_architectures(BASELINE, 1):
         config = replace(CONFIG, architecture=name)
         quick = replace(CONFIG, architecture=ARCHITECTURES[name].fast or name)
         smallest = min(mapped.area_um2 for mapped in shop.run_recipes([(config, area_recipes(config, kit))]))

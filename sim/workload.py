@@ -48,7 +48,7 @@ __all__ = [
 SOURCES = OPT, OPT_FC2, UNIFORM = "opt", "opt-fc2", "uniform"
 DATAFLOWS = STREAMING, WEIGHTS_HELD = "streaming", "weights-held"
 
-RUN_CYCLES = 16  # cycles from one place of the model while streaming
+RUN_CYCLES = 8  # cycles from one place of the model while streaming
 HELD_CYCLES = 64  # cycles for which weights stay
 
 
@@ -57,7 +57,8 @@ def workload(config: MacConfig, source: str, dataflow: str, operands: Operands |
 
     From a model come short runs from many places, since whole sums are hundreds of cycles of one output channel and one token,
     and a few of them say little about a model. A run begins at a random (layer, token, output) triple and place in the sum;
-    layers take part in proportion to their products (systematic sampling).
+    layers take part in proportion to their products (systematic sampling). `first` comes where a sum begins in the model: a run
+    that begins amid one goes on from the sum that is there, so that the accumulator is as full as it is in use.
 
     Parameters
     ----------
@@ -111,6 +112,7 @@ def _from_model(config: MacConfig, source: str, dataflow: str, operands: Operand
         token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
         pieces.append(_run(config, layer, dataflow, length, token, output, random.random()))
     weights, activations, first = (np.concatenate(arrays)[:cycles] for arrays in zip(*pieces, strict=True))
+    _within_depth(first, _longest_sum(config))
     return Stimulus(weights, activations, first, np.ones(cycles, bool), source)
 
 
@@ -125,24 +127,24 @@ def _run(
     if dataflow == WEIGHTS_HELD:
         start = int(place * max(1, layer.weights.shape[1] // config.lanes))
         tokens = (token + step) % len(activations)
-        return (
-            np.repeat(weights[None, output, start], length, axis=0),
-            activations[tokens, start],
-            step % _longest_sum(config) == 0,
-        )
+        return np.repeat(weights[None, output, start], length, axis=0), activations[tokens, start], step == 0
     # A sum that ends within the run is followed by that of the next output channel.
-    at = int(place * max(1, whole - length + 1)) + step
-    return (
-        weights[(output + at // whole) % len(weights), at % whole],
-        activations[token, at % whole],
-        (at % whole == 0) | (step == 0),
-    )
+    at = int(place * whole) + step
+    return weights[(output + at // whole) % len(weights), at % whole], activations[token, at % whole], at % whole == 0
 
 
 def _by_cycle(array: NDArray[Any], lanes: int, fill: int) -> NDArray[Any]:
     """(rows, K) as (rows, cycles, lanes), the last cycle filled up."""
     missing = -array.shape[1] % lanes
     return np.pad(array, ((0, 0), (0, missing)), constant_values=fill).reshape(len(array), -1, lanes)
+
+
+def _within_depth(first: NDArray[np.bool_], longest: int) -> None:
+    """Begin a sum in the first cycle, and wherever one would become longer than `longest` cycles."""
+    began = -longest
+    for cycle in range(len(first)):
+        first[cycle] |= cycle - began >= longest
+        began = cycle if first[cycle] else began
 
 
 def _longest_sum(config: MacConfig) -> int:

@@ -329,6 +329,7 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Ef
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
         "INT8 as sign and magnitude (+-127): it cannot hold -128, which the unit's interface allows.",
+        "Multiplications left to Yosys (`multiply`) with more than one lane: it gives every product an adder of its own.",
         "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
         "Every final adder with every architecture: at minimum area ripple and Brent-Kung; at the clocks "
         f"{FIRST_ADDER.title()} for all, and for the {effort.fast} fastest architectures of each format more ({adders}).",

@@ -60,8 +60,8 @@ class Effort:
     scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
     adders: tuple[str, ...] = ("kogge-stone",)
-    recover: int = 2
-    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 128))
+    recover: int = 1
+    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 96))
     workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
     samples: int = 3
     clock_reference: bool = False
@@ -90,7 +90,9 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     """
     found = Found()
     plain = {name: MacConfig(format_by_name(name), lanes=lanes, depth=depth, pipeline=pipeline) for name in FORMATS}
-    small = {name: [replace(config, architecture=one) for one in small_architectures(name)] for name, config in plain.items()}
+    small = {
+        name: [replace(config, architecture=one) for one in small_architectures(name, lanes)] for name, config in plain.items()
+    }
     shop.run_recipes((config, area_recipes(config, shop.pdk)) for group in small.values() for config in group)
     for name, group in small.items():
         best = [_smallest(shop.results(config)) for config in group]
@@ -100,11 +102,16 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     return found
 
 
-def small_architectures(number_format: str) -> list[str]:
-    """Names of the architectures that can do a format and are not built for speed."""
+def small_architectures(number_format: str, lanes: int) -> list[str]:
+    """Names of the architectures that can do a format and are not built for speed.
+
+    What is left to the synthesis tool (`multiply`) is tried with one lane only: with more, each product has an adder of its
+    own there, and the whole is half as large again as with a common tree, or more.
+    """
     from hdl.architectures import ARCHITECTURES
 
-    return [name for name, one in ARCHITECTURES.items() if number_format in one.formats and not one.for_speed]
+    known = {name: one for name, one in ARCHITECTURES.items() if number_format in one.formats and not one.for_speed}
+    return [name for name in known if lanes == 1 or name != "multiply"]
 
 
 def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
