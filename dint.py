@@ -67,6 +67,7 @@ Format = Annotated[str, typer.Option("--format", help="Number format of the weig
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
 Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
 Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers; 2: and compressed products.")]
+Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined unit.")]
 Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
 Out = Annotated[Path, typer.Option(help="Directory to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -163,7 +164,9 @@ def generate(
     architecture: Architecture = "",
     period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
     shape: Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")] = "mac",
-    decoded: Annotated[bool, typer.Option("--decoded", help="Of a pe: register the weight as its select lines.")] = False,
+    decoded: Annotated[
+        bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
@@ -197,6 +200,7 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
     depth: Depth = 65536,
     pipeline: Pipeline = 0,
+    decoded: Decoded = False,
     architecture: Architecture = "",
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -217,6 +221,7 @@ def simulate(
         out=out,
         depth=depth,
         pipeline=pipeline,
+        decoded=decoded,
         architecture=architecture,
         seed=seed,
         quiet=quiet,
@@ -233,6 +238,7 @@ def synthesize(
     operands: OperandFile = None,
     depth: Depth = 65536,
     pipeline: Pipeline = 0,
+    decoded: Decoded = False,
     architecture: Architecture = "",
     liberty: Liberty = None,
     platforms: Platforms = None,
@@ -258,6 +264,7 @@ def synthesize(
         operands=operands,
         depth=depth,
         pipeline=pipeline,
+        decoded=decoded,
         architecture=architecture,
         liberty=tuple(liberty or ()),
         platforms=platforms,

@@ -37,6 +37,9 @@ class MacConfig:
         registers for the compressed products, which are added to the accumulator a cycle later).
     architecture
         Name of the multiplier architecture; empty for the format's default.
+    decoded
+        Whether the operand registers hold the select lines of the weights' digits instead of their codes: more flip-flops, but
+        nothing is decoded between them and the partial products, which then change once a cycle.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class MacConfig:
     depth: int = 65536
     pipeline: int = 0
     architecture: str = ""
+    decoded: bool = False
 
     def __post_init__(self) -> None:
         if self.activation_bits != 8:
@@ -60,6 +64,8 @@ class MacConfig:
             raise InputError(f"depth is {self.depth}: it counts products, from lanes ({self.lanes}) to {1 << 24}")
         if self.pipeline not in (0, 1, 2):
             raise InputError(f"pipeline is {self.pipeline}: 0 (none), 1 (operand registers) or 2 (and compressed products)")
+        if self.decoded and not self.pipeline:
+            raise InputError("decoded: without operand registers there is nothing to register; give pipeline 1 or 2")
         if not self.architecture:
             object.__setattr__(self, "architecture", self.weight_format.architecture)
 
@@ -71,6 +77,8 @@ class MacConfig:
             parts.append(self.architecture.replace("-", "_"))
         if self.pipeline:
             parts.append(f"p{self.pipeline}")
+        if self.decoded:
+            parts.append("decoded")
         if self.depth != 65536:
             parts.append(f"d{self.depth}")
         return "_".join(parts)

@@ -108,7 +108,7 @@ def architecture_of(config: MacConfig | PeConfig) -> Architecture:
     Raises
     ------
     InputError
-        If there is none of that name, it cannot do the format, or it has nothing to decode for a decoded element.
+        If there is none of that name, it cannot do the format, or it has nothing to decode.
     """
     name, number_format = config.architecture, config.weight_format
     able = [architecture.name for architecture in ARCHITECTURES.values() if architecture.can_do(number_format)]
@@ -121,6 +121,6 @@ def architecture_of(config: MacConfig | PeConfig) -> Architecture:
         title = number_format.title
         raise InputError(f"architecture {name} cannot do {title}: did you mean {near[0]}? {title} takes {', '.join(able)}")
     found = ARCHITECTURES[name]
-    if isinstance(config, PeConfig) and config.decoded and not found.decodes(number_format):
+    if config.decoded and not found.decodes(number_format):
         raise InputError(f"decoded: architecture {name} has nothing to decode; leave it out, or take another architecture")
     return found

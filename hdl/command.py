@@ -47,7 +47,7 @@ def generate(
     shape
         "mac": a MAC unit (`golden.MacConfig`); "pe": a processing element of a systolic array (`golden.PeConfig`).
     decoded
-        The weight in use of a processing element is registered as select lines.
+        The weights of a pipelined MAC unit, or the weight in use of a processing element, are registered as select lines.
 
     Returns
     -------
@@ -86,10 +86,8 @@ def _config(
 ) -> MacConfig | PeConfig:
     weight_format = format_by_name(format)
     if shape == "mac":
-        if decoded:
-            raise InputError("decoded is an option of --shape pe: a mac registers no weight that stays; leave it out")
         lanes, pipeline = _LANES if lanes is None else lanes, pipeline or 0
-        return MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+        return MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded)
     if shape != "pe":
         raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
     for name, value in (("lanes", lanes), ("pipeline", pipeline)):

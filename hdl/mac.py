@@ -17,7 +17,7 @@ final adder in it, whatever the number of lanes.
 
 from __future__ import annotations
 
-from amaranth.hdl import C, ClockDomain, Module, Mux, Signal
+from amaranth.hdl import C, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from golden import MacConfig
@@ -94,30 +94,33 @@ class Mac(Assembly):
         m.domains.sync = domain = ClockDomain(reset_less=True, local=True)
         domain.clk = self.clk
 
-        pipeline = self.config.pipeline
-        inputs = [self.rst, self.valid, self.first, self.activations, self.weights]
-        rst, valid, first, activations, weights = _registered(m, *inputs) if pipeline else inputs
+        pipeline, weights, activations = self.config.pipeline, self.weights, self.activations
         take, keep = Signal(name="take"), Signal(name="keep")
-        m.d.comb += [take.eq(valid & ~rst), keep.eq(~(rst | (valid & first)))]
-        in_two_steps = pipeline == _ROWS_REGISTERED
-        (keep_sum,) = _registered(m, keep) if in_two_steps else (keep,)
-        kept = Signal.like(self.accumulator, name="kept")
-        m.d.comb += kept.eq(self.accumulator & keep_sum.replicate(len(kept)))
+        m.d.comb += [take.eq(self.valid & ~self.rst), keep.eq(~(self.rst | (self.valid & self.first)))]
         if self._gates_weights:
             taken = Signal.like(weights, name="taken")
             zeros = C(self.config.weight_format.zero_code, self.config.weight_format.bits).replicate(self.config.lanes)
             m.d.comb += taken.eq(Mux(take, weights, zeros))
             weights = taken
 
-        products = ProductSum(self, m, self.config)
-        if in_two_steps:
-            rows = products.rows(weights, activations)
-            total = products.total_of_rows(_registered(m, *rows), kept, _CLEAR)
+        products = ProductSum(self, m, self.config, decoded=self.config.decoded)
+        in_use: Value = products.selects(weights) if self.config.decoded else weights
+        if pipeline:
+            in_use, activations = _registered(m, weights=in_use, activations=activations)
+        for _ in range(pipeline):
+            (keep,) = _registered(m, keep=keep)
+            if not self._gates_weights:
+                (take,) = _registered(m, take=take)
+        kept = Signal.like(self.accumulator, name="kept")
+        m.d.comb += kept.eq(self.accumulator & keep.replicate(len(kept)))
+        if pipeline == _ROWS_REGISTERED:
+            row_0, *others = products.rows(in_use, activations)
+            rows = _registered(m, row_0=row_0, **{f"row_{i}": row for i, row in enumerate(others, 1)})
+            total = products.total_of_rows(rows, kept, _CLEAR)
         else:
-            total = products.total(weights, activations, kept, _CLEAR + (0 if pipeline else _REGISTER))
+            total = products.total(in_use, activations, kept, _CLEAR + (0 if pipeline else _REGISTER))
         if not self._gates_weights:
-            (take_sum,) = _registered(m, take) if in_two_steps else (take,)
-            total = Mux(take_sum, total, kept)
+            total = Mux(take, total, kept)
         m.d.sync += self.accumulator.eq(total)
         return m
 
@@ -126,7 +129,7 @@ class Mac(Assembly):
         return len(self.weights) <= (_MULTIPLEXER_FAST if self._for_speed else _MULTIPLEXER) * len(self.accumulator)
 
 
-def _registered(m: Module, *signals: Signal) -> list[Signal]:
-    registers = [Signal.like(signal, name=f"{signal.name}_1") for signal in signals]
-    m.d.sync += [register.eq(signal) for register, signal in zip(registers, signals, strict=True)]
+def _registered(m: Module, **values: Value) -> list[Signal]:
+    registers = [Signal(len(value), name=f"{name}_1", init=getattr(value, "init", 0)) for name, value in values.items()]
+    m.d.sync += [register.eq(value) for register, value in zip(registers, values.values(), strict=True)]
     return registers

@@ -48,12 +48,15 @@ class ProductSum:
         architecture = architecture_of(config)
         self._build, self._borrow = architecture.partial_products, not architecture.for_speed
 
-    def selects(self, weight: Value) -> Signal:
-        """The select lines of a weight's digits, for an architecture that has digits."""
-        build = self._build
+    def selects(self, weights: Value) -> Value:
+        """The select lines of the weights' digits, lane by lane, for an architecture that has digits."""
+        build, bits = self._build, self._config.weight_format.bits
         assert build is not None, "the behavioural description decodes for itself"
-        (selects,) = self._unit.place(self._m, "decoder", "decoder", lambda: Decoder(self._config, build), {"weight": weight})
-        return selects
+        lines: list[Signal] = []
+        for i in range(len(weights) // bits):
+            operands = {"weight": weights.word_select(i, bits)}
+            lines += self._unit.place(self._m, "decoder", f"decoder_{i}", lambda: Decoder(self._config, build), operands)
+        return Cat(lines)
 
     def total(self, weights: Value, activations: Value, start: Value, arrival: int) -> Value:
         """`start`, which is there after `arrival` gate delays, plus the products."""

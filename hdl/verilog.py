@@ -88,6 +88,7 @@ def _header(config: MacConfig | PeConfig) -> str:
     bits, unit, count = config.accumulator_bits, number_format.unit, config.depth
     if isinstance(config, MacConfig):
         what = f"multiply-accumulate unit, {operands}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
+        what += ", weights registered as select lines" if config.decoded else ""
         edges = f"{config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}"
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products; visible after {edges}"
     else:

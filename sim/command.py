@@ -35,6 +35,7 @@ def simulate(
     waves: Path | None = None,
     architecture: str = "",
     pipeline: int = 0,
+    decoded: bool = False,
     depth: int = 65536,
     out: Path | None = None,
     time_limit: float = 1800.0,
@@ -71,7 +72,9 @@ def simulate(
     ToolError
         If the simulator is missing, fails, or takes longer than the time limit.
     """
-    config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    config = MacConfig(
+        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    )
     stimuli = stimuli_for(config, operands, _CYCLES if cycles is None else cycles, seed)
     if time_limit <= 0:
         raise InputError(f"time_limit is {time_limit:g}: it is a number of seconds above 0")

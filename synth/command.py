@@ -36,6 +36,7 @@ def synthesize(
     operands: Path | None = None,
     depth: int = 65536,
     pipeline: int = 0,
+    decoded: bool = False,
     architecture: str = "",
     liberty: Sequence[Path] = (),
     platforms: Path | None = None,
@@ -82,7 +83,9 @@ def synthesize(
         If a tool is missing or fails; and if no netlist closes at `period_ns`, with the slack of the best: then nothing is
         written, and an earlier result stays.
     """
-    config = MacConfig(format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture)
+    config = MacConfig(
+        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    )
     if period_ns is not None and not 0 < period_ns < float("inf"):
         raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
     if cycles < 16:

@@ -91,7 +91,8 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     found = Found()
     plain = {name: MacConfig(format_by_name(name), lanes=lanes, depth=depth, pipeline=pipeline) for name in FORMATS}
     small = {
-        name: [replace(config, architecture=one) for one in small_architectures(name, lanes)] for name, config in plain.items()
+        name: [way for one in small_architectures(name, lanes) for way in _ways(replace(config, architecture=one))]
+        for name, config in plain.items()
     }
     shop.run_recipes((config, area_recipes(config, shop.pdk)) for group in small.values() for config in group)
     for name, group in small.items():
@@ -112,6 +113,14 @@ def small_architectures(number_format: str, lanes: int) -> list[str]:
 
     known = {name: one for name, one in ARCHITECTURES.items() if number_format in one.formats and not one.for_speed}
     return [name for name in known if lanes == 1 or name != "multiply"]
+
+
+def _ways(config: MacConfig) -> list[MacConfig]:
+    """A configuration, and with operand registers, where weights are decoded, the one that registers what they select."""
+    from hdl.architectures import ARCHITECTURES
+
+    decodes = config.pipeline and ARCHITECTURES[config.architecture].decodes(config.weight_format)
+    return [config, *([replace(config, decoded=True)] if decodes else [])]
 
 
 def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:

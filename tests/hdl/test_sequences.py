@@ -9,6 +9,7 @@ from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig
 from hdl.architectures import ARCHITECTURES
 
 EVERY = [(name, a.name) for a in ARCHITECTURES.values() for name in a.formats]
+DECODING = [(name, architecture) for name, architecture in EVERY if ARCHITECTURES[architecture].decodes(FORMATS[name])]
 
 
 def stimulus(config, cycles, seed):
@@ -48,6 +49,23 @@ def test_pipeline_registers(simulate, number_format, pipeline):
     config = MacConfig(number_format, lanes=3, pipeline=pipeline)
     operands = stimulus(config, 400, seed=2)
     assert np.array_equal(simulate(config, *operands), config.run(*operands))
+
+
+@pytest.mark.parametrize(("name", "architecture"), DECODING)
+def test_registered_select_lines(simulate, name, architecture):
+    """Every product for itself, and in a random sequence with holds, restarts and resets."""
+    number_format = FORMATS[name]
+    config = MacConfig(number_format, lanes=2, depth=4, pipeline=1, architecture=architecture, decoded=True)
+    codes, values = np.meshgrid(np.arange(len(number_format.values)), np.arange(-128, 128), indexing="ij")
+    weights, activations = codes.reshape(-1, 1).repeat(2, axis=1), values.reshape(-1, 1).repeat(2, axis=1)
+    always = np.ones(len(weights), dtype=bool)
+    sums = simulate(config, weights, activations, always, always)
+    assert np.array_equal(sums, config.run(weights, activations, always, always))
+    assert sums.tolist() == (2 * np.array(number_format.values)[weights[:, 0]] * activations[:, 0]).tolist()
+    for lanes in (1, 16):  # both ways to hold
+        config = MacConfig(number_format, lanes=lanes, pipeline=2, architecture=architecture, decoded=True)
+        operands = stimulus(config, 200, seed=3)
+        assert np.array_equal(simulate(config, *operands), config.run(*operands))
 
 
 @pytest.mark.parametrize(("name", "architecture"), EVERY)
