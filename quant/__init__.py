@@ -4,7 +4,7 @@ Nothing is imported here, so that the command line can look at this package with
 
 | module | idea |
 |---|---|
-| `adapter`, `opt`, `models` | which layers produce and consume channels, as data per family; loading, checking |
+| `adapter`, `opt`, `llama`, `models` | which layers produce and consume channels, as data per family; loading, checking |
 | `scheme`, `weights`, `activations`, `layers` | codes, 8-bit activations, the linear layer with exact integer accumulators |
 | `calibration`, `scaling` | calibration windows (SLAC), channel scaling by any method |
 | `block`, `smoothquant`, `awq`, `aqas` | what a method looks at and decides by, and the methods |

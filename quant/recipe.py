@@ -119,7 +119,7 @@ class QuantizedModel:
 
     def row_scales(self) -> dict[str, Tensor]:
         """By linear layer: what its rows (output channels) were divided by."""
-        return {found.producer: found.scale for found in self.scales}
+        return {found.producer: found.producer_scale(self.model) for found in self.scales}
 
 
 def quantize_model(
