@@ -9,7 +9,7 @@ Nothing is imported here, so that the command line can look at this package with
 | `calibration`, `scaling` | calibration windows (SLAC), channel scaling by any method |
 | `block`, `smoothquant`, `awq`, `aqas` | what a method looks at and decides by, and the methods |
 | `clipping`, `optq`, `layerwise` | the range of the weights, rounding with compensation, the pass through the layers for both |
-| `recipe` | every choice of a quantization as data, and the model quantized by it |
+| `recipe`, `recipes` | every choice of a quantization as data, and the model quantized by it; recipes as TOML |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |
 | `corpus`, `training` | Python's documentation as text, and the script that trained the shipped checkpoint |

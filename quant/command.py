@@ -28,13 +28,14 @@ def quantize(
     model: str | None = None,
     *,
     out: Path,
-    format: str = "dint4",
-    scaling: str = "aqas",
-    clipping: str = "none",
-    rounding: str = "rtn",
-    form: str = "symmetric",
+    recipe: str = "default",
+    format: str | None = None,
+    scaling: str | None = None,
+    clipping: str | None = None,
+    rounding: str | None = None,
+    form: str | None = None,
     group_size: int | None = None,
-    activations: str = "int8",
+    activations: str | None = None,
     calibration_length: int | None = None,
     calibration_text: Path | None = None,
     text: Path | None = None,
@@ -53,9 +54,11 @@ def quantize(
     Parameters
     ----------
     model
-        Directory or hub name of an OPT model; default the shipped checkpoint.
+        Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
     out
         Output directory.
+    recipe
+        File of a recipe, or name of one that comes along (`quant.recipes`). What follows overrides it where given:
     format
         Number format of the weights.
     scaling
@@ -67,11 +70,11 @@ def quantize(
     form
         symmetric (signed scales) or asymmetric (zero-points).
     group_size
-        Weights along the input that share a scale; default all of an output channel.
+        Weights along the input that share a scale; without it all of an output channel.
     activations
         int8, or fp32: quantize only the weights; there are no operands for the hardware then.
     calibration_length
-        Tokens of a calibration window (SLAC); default the model's positions, at most 1024. The number of windows follows.
+        Tokens of a calibration window (SLAC); without it the model's positions, at most 1024. The number of windows follows.
     calibration_text
         UTF-8 file to calibrate on; default a part of Python's documentation.
     text
@@ -98,9 +101,19 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     _yield_when_idle()
-    from .recipe import Recipe
+    from .recipes import read_recipe
 
-    chosen = Recipe(format, scaling, rounding, form, clipping, group_size, activations)
+    options = {
+        "format": format,
+        "scaling": scaling,
+        "clipping": clipping,
+        "rounding": rounding,
+        "form": form,
+        "group-size": group_size,
+        "activations": activations,
+        "calibration-length": calibration_length,
+    }
+    chosen, length = read_recipe(recipe, options)
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch:
         from .calibration import calibration_windows
@@ -113,7 +126,7 @@ def quantize(
         with console.status("loading the model"):
             loaded = load_model(model)
             check_groups(loaded, chosen)
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, calibration_text, seed)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, calibration_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
                 protocols.append(file_protocol(text, loaded, windows))
