@@ -23,8 +23,8 @@ def test_every_named_recipe_is_what_its_name_says() -> None:
     """Bits of the weights, format, scaling and rounding: all but the default."""
     recipes = named_recipes()
     assert recipes.pop("default") == Recipe("dint4", scaling="aqas")
-    assert len(recipes) == 20
-    assert len(set(recipes.values())) == 19  # SLAC's differs by the calibration only
+    assert len(recipes) == 22
+    assert len(set(recipes.values())) == 21  # SLAC's differs by the calibration only
     for name, recipe in recipes.items():
         bits, number_format, *methods = name.split("-")
         assert bits[:2] == f"w{recipe.number_format.bits}"
