@@ -92,7 +92,7 @@ def quantize(
     model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
     out: Out = Path("build/quantized"),
     recipe: Annotated[
-        str, typer.Option(help="A .toml file, or a name such as w4a8-dint4-aqas-optq; options override it.")
+        str, typer.Option(help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.")
     ] = "default",
     number_format: Annotated[
         str | None, typer.Option("--format", help="Number format of the weights.", show_default=_OF_RECIPE)
@@ -108,6 +108,12 @@ def quantize(
     group_size: Annotated[int | None, typer.Option(help="Weights that share a scale; default: an output channel.")] = None,
     activations: Annotated[
         str | None, typer.Option(help="int8, or fp32: quantize only the weights.", show_default=_OF_RECIPE)
+    ] = None,
+    value_format: Annotated[
+        str | None, typer.Option(help="Number format of the attention's values, or none.", show_default=_OF_RECIPE)
+    ] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="fp32, or int8: the attention's own products too.", show_default=_OF_RECIPE)
     ] = None,
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
     calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
@@ -135,6 +141,8 @@ def quantize(
         form=form,
         group_size=group_size,
         activations=activations,
+        value_format=value_format,
+        attention=attention,
         calibration_length=calibration_length,
         calibration_text=calibration_text,
         text=text,

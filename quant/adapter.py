@@ -51,6 +51,7 @@ class Adapter:
     family: str  # `model_type` of its configuration
     layers: str  # name of the list of decoder layers
     groups: tuple[ScalingGroup, ...]  # of each decoder layer
+    values: str  # the linear layer, relative name, whose output is the attention's value tensor
     unclipped: tuple[str, ...]  # linear layers, relative names, whose weights are never clipped: only their product matters
     check: Callable[[Any, str], None] | None = None  # (configuration, model name): InputError for a member that does not fit
 

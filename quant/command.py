@@ -36,6 +36,8 @@ def quantize(
     form: str | None = None,
     group_size: int | None = None,
     activations: str | None = None,
+    value_format: str | None = None,
+    attention: str | None = None,
     calibration_length: int | None = None,
     calibration_text: Path | None = None,
     text: Path | None = None,
@@ -73,6 +75,10 @@ def quantize(
         Weights along the input that share a scale; without it all of an output channel.
     activations
         int8, or fp32: quantize only the weights; there are no operands for the hardware then.
+    value_format
+        Number format of the attention's value tensor, or none.
+    attention
+        fp32, or int8: the attention's own products multiply integers; it needs a value format.
     calibration_length
         Tokens of a calibration window (SLAC); without it the model's positions, at most 1024. The number of windows follows.
     calibration_text
@@ -111,6 +117,8 @@ def quantize(
         "form": form,
         "group-size": group_size,
         "activations": activations,
+        "value-format": value_format,
+        "attention": attention,
         "calibration-length": calibration_length,
     }
     chosen, length = read_recipe(recipe, options)

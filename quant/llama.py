@@ -30,6 +30,7 @@ LLAMA = register_adapter(
             ScalingGroup(producer="post_attention_layernorm", consumers=("mlp.gate_proj", "mlp.up_proj"), block="mlp"),
             ScalingGroup(producer="mlp.up_proj", consumers=("mlp.down_proj",), block="mlp.down_proj"),
         ),
+        values="self_attn.v_proj",
         unclipped=("self_attn.q_proj", "self_attn.k_proj"),
     )
 )

@@ -49,6 +49,7 @@ OPT = register_adapter(
             ScalingGroup(producer="final_layer_norm", consumers=("fc1",), block="fc1"),
             ScalingGroup(producer="fc1", consumers=("fc2",), block="fc2"),
         ),
+        values="self_attn.v_proj",
         unclipped=("self_attn.q_proj", "self_attn.k_proj"),
         check=_check,
     )

@@ -34,6 +34,8 @@ _KEYS: dict[str, tuple[type, str | None]] = {
     "form": (str, "form"),
     "group-size": (int, "group_size"),
     "activations": (str, "activations"),
+    "value-format": (str, "value_format"),
+    "attention": (str, "attention"),
     "calibration-length": (int, None),
 }
 _TYPES = {str: "a string", int: "an integer"}

@@ -30,6 +30,7 @@ def test_every_named_recipe_is_what_its_name_says() -> None:
         assert bits[:2] == f"w{recipe.number_format.bits}"
         assert number_format == recipe.weights.removesuffix("_e2m1")
         assert ("16" in bits) == (recipe.activations == "fp32")
+        assert ("v" in bits) == (recipe.value_format == recipe.weights) == (recipe.attention == "int8")
         assert ("optq" in methods) == (recipe.rounding == "optq")
         scaling = {"sq": "smoothquant", "awq": "awq", "aqas": "aqas"}.get(methods[0], "none")
         assert recipe.scaling == scaling
@@ -41,9 +42,9 @@ def test_the_papers_tables_are_complete() -> None:
     """Table 3's ten quantized rows less the repeated format, Table 14's six, four of three bits."""
     names = set(named_recipes())
     methods = ("rtn", "optq", "sq", "sq-optq", "awq", "awq-optq", "aqas", "aqas-optq")
-    assert {f"w4a8-int4-{method}" for method in methods} <= names
+    assert {f"w4a8v4-int4-{method}" for method in methods} <= names
     assert {f"w4a16-{name}-{method}" for name in ("int4", "fp4", "dint4") for method in ("rtn", "optq")} <= names
-    assert {f"w3a8-{name}-{method}" for name in ("int3", "dint3") for method in ("rtn", "aqas-optq")} <= names
+    assert {f"w3a8v3-{name}-{method}" for name in ("int3", "dint3") for method in ("rtn", "aqas-optq")} <= names
 
 
 def test_options_override_the_recipe(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_options_override_the_recipe(tmp_path: Path) -> None:
     assert read_recipe(str(file), {}) == (Recipe("dint4", scaling="awq", rounding="optq", group_size=32), 64)
     options = {"format": "int4", "scaling": None, "rounding": "rtn", "calibration-length": 16}
     assert read_recipe(str(file), options) == (Recipe("int4", scaling="awq", group_size=32), 16)
-    assert read_recipe("w4a8-dint4-aqas-optq-slac128", {})[1] == 128
+    assert read_recipe("w4a8v4-dint4-aqas-optq-slac128", {})[1] == 128
     assert read_recipe("default", {"form": None}) == (Recipe("dint4", scaling="aqas"), None)
 
 
@@ -92,8 +93,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(InputError, match=r"--recipe w4a8-dint4-aqas: did you mean w4a8-.*\? there are default, w4a8-int4-rtn"):
-        read_recipe("w4a8-dint4-aqas", {})
+    with pytest.raises(
+        InputError, match=r"--recipe w4a8v4-dint4-aqas: did you mean w4a8v4-.*\? there are default, w4a8v4-int4-rtn"
+    ):
+        read_recipe("w4a8v4-dint4-aqas", {})
     with pytest.raises(InputError, match=r"--recipe zzz: there are default, .*ending in \.toml"):
         read_recipe("zzz", {})
 
@@ -128,7 +131,7 @@ def test_the_default_has_not_changed(tiny_directory: Path, tmp_path: Path) -> No
     """No recipe, and its choices as options over another one, are the same."""
     plain, chosen = tmp_path / "plain", tmp_path / "chosen"
     quantize(str(tiny_directory), out=plain, table=False, quiet=True)
-    options = {"recipe": "w4a8-int4-rtn", "format": "dint4", "scaling": "aqas", "form": "symmetric"}
+    options = {"recipe": "w4a8v4-int4-rtn", "format": "dint4", "scaling": "aqas", "form": "symmetric"}
     quantize(str(tiny_directory), out=chosen, **options, table=False, quiet=True)  # type: ignore[arg-type]
     for name in ("model.safetensors", "config.json", "operands.npz"):
         assert (plain / name).read_bytes() == (chosen / name).read_bytes()
