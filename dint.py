@@ -117,7 +117,11 @@ def quantize(
     ] = None,
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
     calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
+    calibration_dataset: Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")] = None,
     text: Text = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")
+    ] = None,
     windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
     table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
@@ -145,7 +149,9 @@ def quantize(
         attention=attention,
         calibration_length=calibration_length,
         calibration_text=calibration_text,
+        calibration_dataset=calibration_dataset,
         text=text,
+        dataset=dataset,
         windows=windows,
         table=table,
         full_table=full_table,

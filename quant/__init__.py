@@ -13,5 +13,5 @@ Nothing is imported here, so that the command line can look at this package with
 | `recipe`, `recipes` | every choice of a quantization as data, and the model quantized by it; recipes as TOML |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |
-| `corpus`, `training` | Python's documentation as text, and the script that trained the shipped checkpoint |
+| `corpus`, `texts`, `training` | Python's documentation, other texts, the script that trained the shipped checkpoint |
 """

@@ -28,10 +28,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalL
 from golden.artifacts import output_directory, sha256_file, write_file
 from golden.errors import DintError, InputError
 
-from .calibration import tokenize
 from .corpus import documentation_test, documentation_train, held_out_topics, text_sha256
 from .evaluation import Evaluator, text_protocol
 from .models import load_model
+from .texts import Text, tokenize
 
 WINDOW_TOKENS = 256
 BATCH_WINDOWS = 16
@@ -257,7 +257,7 @@ def release(model: PreTrainedModel, data: Corpus, out: Path, steps: int, seed: i
         model.half().save_pretrained(scratch)
         data.tokenizer.save_pretrained(scratch)
         shipped = load_model(scratch)
-        protocols = [text_protocol(name, text, shipped) for name, text in data.test_texts.items()]
+        protocols = [text_protocol(Text(name, text), shipped) for name, text in data.test_texts.items()]
         results = {one.name: Evaluator(shipped.model, one).score(None).perplexity for one in protocols}
         write_file(scratch / "README.md", _model_card(shipped.model, data, scratch, steps, seed, results))
     return results

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from golden.errors import InputError
-from quant.calibration import tokenize
 from quant.corpus import text_sha256
 from quant.evaluation import Evaluator, text_protocol
 from quant.models import LoadedModel, load_model
+from quant.texts import Text, tokenize
 from quant.training import Corpus, batches, language_model_loss, llama, release, train
 
 
@@ -24,7 +24,7 @@ def test_released_directory_has_the_measured_perplexity(tiny: LoadedModel, tmp_p
     out = tmp_path / "released"
     results = release(copy.deepcopy(tiny.model), data, out, steps=200, seed=3)
     loaded = load_model(out)
-    assert results == {"essay": Evaluator(loaded.model, text_protocol("essay", text, loaded)).score(None).perplexity}
+    assert results == {"essay": Evaluator(loaded.model, text_protocol(Text("essay", text), loaded)).score(None).perplexity}
     card = (out / "README.md").read_text()
     assert f"| essay | {results['essay']:.2f} | `{text_sha256(text)}` |" in card
     assert "$" not in card
