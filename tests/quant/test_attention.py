@@ -168,3 +168,24 @@ def test_a_row_of_the_paper(tiny_directory: Path, tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert (config["value_format"], config["attention"]) == ("dint4", "int8")
     assert (out / "operands.npz").is_file()
+
+
+@pytest.mark.parametrize("family", ["tiny", "llama"])
+def test_a_cache_changes_nothing(request: pytest.FixtureRequest, windows: torch.Tensor, family: str) -> None:
+    """Token by token with cached keys and values, the logits are those of the whole sequence; a padded batch runs as well."""
+    loaded: LoadedModel = request.getfixturevalue(family)
+    model = quantize_model(loaded, RECIPES[0], windows).model
+    tokens = windows[:2, :24]
+    with torch.no_grad():
+        whole = model(input_ids=tokens, use_cache=False).logits
+        cache, steps = None, []
+        for position in range(tokens.shape[1]):
+            result = model(input_ids=tokens[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = result.past_key_values
+            steps.append(result.logits)
+        mask = torch.ones_like(tokens)
+        mask[0, :8] = 0
+        padded = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0.05, atol=0.05 * float(whole.abs().max()))
+    assert torch.equal(padded[1], whole[1])
+    assert not torch.equal(padded[0, 8:], whole[0, 8:])
