@@ -75,6 +75,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors."
 OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
 Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
 Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of OpenROAD-flow-scripts' flow/platforms.")]
+_OF_RECIPE = "the recipe's"  # shown as the default of an option
 Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
 
 
@@ -91,23 +92,44 @@ _debug = False
 def quantize(
     model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
     out: Out = Path("build/quantized"),
-    number_format: Format = "dint4",
-    scaling: Annotated[str, typer.Option(help="none, smoothquant, awq or aqas.")] = "aqas",
-    clipping: Annotated[str, typer.Option(help="none, or awq: search the range of each channel's weights.")] = "none",
-    rounding: Annotated[str, typer.Option(help="rtn (to nearest) or optq.")] = "rtn",
-    form: Annotated[str, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).")] = "symmetric",
+    recipe: Annotated[
+        str, typer.Option(help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.")
+    ] = "default",
+    number_format: Annotated[
+        str | None, typer.Option("--format", help="Number format of the weights.", show_default=_OF_RECIPE)
+    ] = None,
+    scaling: Annotated[str | None, typer.Option(help="none, smoothquant, awq or aqas.", show_default=_OF_RECIPE)] = None,
+    clipping: Annotated[
+        str | None, typer.Option(help="none, or awq: search the range of each channel's weights.", show_default=_OF_RECIPE)
+    ] = None,
+    rounding: Annotated[str | None, typer.Option(help="rtn (to nearest) or optq.", show_default=_OF_RECIPE)] = None,
+    form: Annotated[
+        str | None, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).", show_default=_OF_RECIPE)
+    ] = None,
     group_size: Annotated[int | None, typer.Option(help="Weights that share a scale; default: an output channel.")] = None,
-    activations: Annotated[str, typer.Option(help="int8, or fp32: quantize only the weights.")] = "int8",
+    activations: Annotated[
+        str | None, typer.Option(help="int8, or fp32: quantize only the weights.", show_default=_OF_RECIPE)
+    ] = None,
+    value_format: Annotated[
+        str | None, typer.Option(help="Number format of the attention's values, or none.", show_default=_OF_RECIPE)
+    ] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="fp32, or int8: the attention's own products too.", show_default=_OF_RECIPE)
+    ] = None,
     calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
     calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
+    calibration_dataset: Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")] = None,
     text: Text = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")
+    ] = None,
     windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
     table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Quantize an OPT to W4A8 and measure it.
+    """Quantize an OPT or a LLaMA to W4A8 and measure it.
 
     Example: dint quantize --format dint4 --scaling aqas --calibration-length 128 --out build/opt-dint4
     """
@@ -116,6 +138,7 @@ def quantize(
     run(
         model=model,
         out=out,
+        recipe=recipe,
         format=number_format,
         scaling=scaling,
         clipping=clipping,
@@ -123,9 +146,13 @@ def quantize(
         form=form,
         group_size=group_size,
         activations=activations,
+        value_format=value_format,
+        attention=attention,
         calibration_length=calibration_length,
         calibration_text=calibration_text,
+        calibration_dataset=calibration_dataset,
         text=text,
+        dataset=dataset,
         windows=windows,
         table=table,
         full_table=full_table,

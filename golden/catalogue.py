@@ -8,7 +8,7 @@ from fractions import Fraction
 from .errors import InputError
 from .number_format import NumberFormat
 
-__all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "format_by_name"]
+__all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "VARIANTS", "format_by_name"]
 
 
 def _twos_complement(bits: int) -> tuple[int, ...]:
@@ -68,12 +68,21 @@ FORMATS: dict[str, NumberFormat] = {
     number_format.name: number_format for number_format in (INT8, INT4, DINT4, DINT3, INT3, FP4_E2M1)
 }
 
+#: dINT with the special value at a quarter and an eighth of a step (the paper's appendix A.5), for study: no comparison of
+#: all formats includes them.
+VARIANTS: dict[str, NumberFormat] = {
+    variant.name: variant
+    for number_format in (DINT4, DINT3)
+    for variant in (number_format.with_special(Fraction(1, 4)), number_format.with_special(Fraction(1, 8)))
+}
+
 
 def format_by_name(name: str) -> NumberFormat:
-    """The format called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
+    """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
+    known = FORMATS | VARIANTS
     try:
-        return FORMATS[name.lower()]
+        return known[name.lower()]
     except KeyError:
-        near = get_close_matches(name.lower(), FORMATS, n=1)
+        near = get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(FORMATS)}") from None
+        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(known)}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .catalogue import FORMATS
+from .catalogue import FORMATS, VARIANTS
 from .mac import MacConfig
 from .number_format import NumberFormat
 
@@ -10,8 +10,8 @@ __all__ = ["formats"]
 
 
 def formats() -> str:
-    """The catalogue as text: for each format its widths and, code by code, its values in steps."""
-    return "\n\n".join(_describe(number_format) for number_format in FORMATS.values())
+    """The catalogue and the variants as text: for each format its widths and, code by code, its values in steps."""
+    return "\n\n".join(_describe(number_format) for number_format in (FORMATS | VARIANTS).values())
 
 
 def _describe(number_format: NumberFormat) -> str:

@@ -21,6 +21,9 @@ from .errors import InputError
 
 __all__ = ["NumberFormat"]
 
+#: Sizes of a special value, in steps, that need only a shift, and what they are called in a format's name.
+_SPECIAL_SIZES = {Fraction(1, 2): "half", Fraction(1, 4): "quarter", Fraction(1, 8): "eighth"}
+
 
 @dataclass(frozen=True)
 class NumberFormat:
@@ -194,6 +197,31 @@ class NumberFormat:
         shift = -int(zero_point / self.unit) - min(self._grid)
         values = tuple(v if code in self.special_codes else v + shift for code, v in enumerate(self.values))
         return NumberFormat(self.name, self.title, self.bits, values, self.unit, self.special_codes, self.architecture)
+
+    # Size of the special values
+
+    def with_special(self, size: Fraction) -> NumberFormat:
+        """The same codes with special values of +-`size` steps, which becomes the unit: 1/2, 1/4 or 1/8.
+
+        The reference paper's c/s (appendix A.5); the name of a format that differs is that of this one with the size after it.
+
+        Raises
+        ------
+        InputError
+            If the format has no special values, or there is no such size.
+        """
+        if not self.special_codes:
+            raise InputError(f"{self.title} has no special values, so that they have no size; use a dINT format")
+        if size not in _SPECIAL_SIZES:
+            raise InputError(f"special value of {size} steps: it is one of {', '.join(map(str, _SPECIAL_SIZES))}")
+        if size == self.unit:
+            return self
+        values = tuple(
+            (1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size)
+            for code, value in enumerate(self.values)
+        )
+        name, title = f"{self.name}_{_SPECIAL_SIZES[size]}", f"{self.title} ({size})"
+        return NumberFormat(name, title, self.bits, values, size, self.special_codes, self.architecture)
 
     # Shared
 

@@ -4,13 +4,14 @@ Nothing is imported here, so that the command line can look at this package with
 
 | module | idea |
 |---|---|
-| `adapter`, `opt`, `models` | which layers produce and consume channels, as data per family; loading, checking |
+| `adapter`, `opt`, `llama`, `models` | which layers produce and consume channels, as data per family; loading, checking |
 | `scheme`, `weights`, `activations`, `layers` | codes, 8-bit activations, the linear layer with exact integer accumulators |
 | `calibration`, `scaling` | calibration windows (SLAC), channel scaling by any method |
 | `block`, `smoothquant`, `awq`, `aqas` | what a method looks at and decides by, and the methods |
+| `values`, `attention` | the attention's value tensor in few bits, the attention's own products in INT8 |
 | `clipping`, `optq`, `layerwise` | the range of the weights, rounding with compensation, the pass through the layers for both |
-| `recipe` | every choice of a quantization as data, and the model quantized by it |
+| `recipe`, `recipes` | every choice of a quantization as data, and the model quantized by it; recipes as TOML |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `huggingface`, `plugin`, `export`, `command` | Hugging Face directories, operand files for the hardware, the sub-commands |
-| `corpus`, `training` | Python's documentation as text, and the script that trained the shipped checkpoint |
+| `corpus`, `texts`, `training` | Python's documentation, other texts, the script that trained the shipped checkpoint |
 """

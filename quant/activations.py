@@ -12,7 +12,7 @@ LARGEST = 127
 
 
 def quantize_activations(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Integers (tokens, channels) from -127 to 127, as float32, and scales (tokens,): x is about integer x scale.
+    """Integers (..., channels) from -127 to 127, as float32, and scales (...), one per token: x is about integer x scale.
 
     The scale is max|x| / 127 of each token (dynamic, as the reference paper's per-token quantization implies); ties round to
     the even integer. The paper quantizes activations asymmetrically; the symmetric form, which needs no correction for a
@@ -20,4 +20,4 @@ def quantize_activations(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     scales = x.abs().amax(dim=-1) / LARGEST
     scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    return torch.round(x / scales[:, None]).clamp_(-LARGEST, LARGEST), scales
+    return torch.round(x / scales[..., None]).clamp_(-LARGEST, LARGEST), scales

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from golden.errors import InputError
 
@@ -19,12 +20,28 @@ class ScalingGroup:
 
     All names are relative to a decoder layer. Dividing the rows of the producer's weight and its bias by s > 0 and multiplying
     the consumers' columns by s leaves the function as it is: whatever lies between is positively homogeneous, channel by
-    channel (LayerNorm's affine part, attention over values, ReLU).
+    channel (the affine part of a normalization, attention over values, ReLU, the product with a gate).
     """
 
     producer: str
     consumers: tuple[str, ...]
-    block: str  # the module whose output decides: the consumer itself, or the attention around q, k and v
+    block: str  # the module whose output decides: the consumer itself, or the attention (MLP) around all that read the channels
+    attention: str | None = None  # the attention that lies between, if any: several of its heads may read the same values
+
+    def sources(self, layer: Any) -> Tensor:
+        """For every input channel of the consumers, which output channel of the producer it is: int64 (in,).
+
+        They are the same channels, one by one, but for grouped-query attention: there each head of the values is read by
+        as many neighbouring query heads as there are query heads for one value head, so that these must share its scale.
+        """
+        channels = layer.get_submodule(self.consumers[0]).in_features
+        sources = torch.arange(channels)
+        if self.attention is None:
+            return sources
+        head_channels = layer.get_submodule(self.attention).head_dim
+        query_heads = channels // layer.get_submodule(self.producer).out_features
+        heads, within = sources // head_channels, sources % head_channels
+        return heads // query_heads * head_channels + within
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,9 @@ class Adapter:
     family: str  # `model_type` of its configuration
     layers: str  # name of the list of decoder layers
     groups: tuple[ScalingGroup, ...]  # of each decoder layer
+    values: str  # the linear layer, relative name, whose output is the attention's value tensor
     unclipped: tuple[str, ...]  # linear layers, relative names, whose weights are never clipped: only their product matters
-    check: Callable[[Any, str], None]  # (configuration, model name): raises InputError for a member that does not fit
+    check: Callable[[Any, str], None] | None = None  # (configuration, model name): InputError for a member that does not fit
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -68,10 +86,12 @@ def adapter_of(config: Any, name: str) -> Adapter:
     InputError
         If the family is unknown, or the adapter refuses this member of it.
     """
-    from . import opt  # noqa: F401  (registers itself)
+    from . import llama, opt  # noqa: F401  (they register themselves)
 
     family = getattr(config, "model_type", None)
     if family not in _ADAPTERS:
         raise InputError(f"model {name}: its model_type is {family!r}; supported are {', '.join(sorted(_ADAPTERS))}")
-    _ADAPTERS[family].check(config, name)
-    return _ADAPTERS[family]
+    adapter = _ADAPTERS[family]
+    if adapter.check is not None:
+        adapter.check(config, name)
+    return adapter

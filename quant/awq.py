@@ -24,7 +24,7 @@ SMALLEST = 1e-4
 def awq(block: Block) -> GroupScale:
     """The best scale of AWQ's grid for `block`."""
     weights_only = replace(block.scheme, activations="fp32")
-    means = block.x.abs().flatten(0, -2).mean(dim=0)
+    means = block.activation_means
     losses = [block.loss(candidate_scale(means, step / EXPONENTS), weights_only) for step in range(EXPONENTS)]
     exponent = losses.index(min(losses)) / EXPONENTS
     return GroupScale(block.layer_name, block.group, candidate_scale(means, exponent), exponent, 0.0, min(losses), losses[0])

@@ -24,7 +24,7 @@ class GroupScale:
 
     layer: str  # name of the decoder layer
     group: ScalingGroup
-    scale: Tensor  # (channels,) float32
+    scale: Tensor  # (channels,) float32, of the consumers' input channels; equal for those that have one source
     alpha: float  # exponent of the activations' statistic
     beta: float  # exponent of the weights' statistic, in the denominator
     loss: float | None = None  # relative: squared error of the block's output / squared output; None where none is searched
@@ -39,6 +39,11 @@ class GroupScale:
     def consumers(self) -> tuple[str, ...]:
         """Full names of the linear layers."""
         return tuple(f"{self.layer}.{name}" for name in self.group.consumers)
+
+    def producer_scale(self, model: nn.Module) -> Tensor:
+        """What each output channel (out,) of the module in front is divided by."""
+        sources = self.group.sources(model.get_submodule(self.layer)).to(self.scale.device)
+        return self.scale.new_ones(int(sources.max()) + 1).index_copy_(0, sources, self.scale)
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,18 @@ class Block:
     @cached_property
     def activation_maxima(self) -> Tensor:
         """Largest magnitude (channels,) of each channel's activations."""
-        return self.x.abs().flatten(0, -2).amax(dim=0)
+        return self._shared(self.x.abs().flatten(0, -2).amax(dim=0), "amax")
+
+    @cached_property
+    def activation_means(self) -> Tensor:
+        """Mean magnitude (channels,) of each channel's activations."""
+        return self._shared(self.x.abs().flatten(0, -2).mean(dim=0), "mean")
 
     @cached_property
     def weight_maxima(self) -> Tensor:
         """Largest magnitude (channels,) of each channel's weights, jointly over all linear layers."""
-        return torch.stack([linear.weight.abs().amax(dim=0) for linear in self.linears.values()]).amax(dim=0)
+        maxima = torch.stack([linear.weight.abs().amax(dim=0) for linear in self.linears.values()]).amax(dim=0)
+        return self._shared(maxima, "amax")
 
     def loss(self, scale: Tensor, scheme: Scheme) -> float:
         """Squared error of the block's output / squared output, with Q(W diag(s)) and diag(s)^-1 X; s (channels,).
@@ -82,6 +93,12 @@ class Block:
         with self._replaced(quantized):
             output = self._replay(self.x / scale)
         return float((output - self._reference).pow_(2).sum(dtype=torch.float64)) / self._energy
+
+    def _shared(self, statistic: Tensor, reduction: str) -> Tensor:
+        """`statistic` (channels,) taken together over the channels that have one source, which must get one scale."""
+        sources = self.group.sources(self.layer).to(statistic.device)
+        together = statistic.new_zeros(int(sources.max()) + 1)
+        return together.scatter_reduce_(0, sources, statistic, reduction, include_self=False)[sources]
 
     @cached_property
     def _reference(self) -> Tensor:

@@ -8,7 +8,6 @@ the number of windows follows, so that every length sees the same number of toke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +15,10 @@ from torch import Tensor
 
 from golden.errors import InputError
 
-from .corpus import read_text, text_sha256, training_topics
+from .corpus import training_topics
+from .texts import Source, Text, text_of
 
-__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "tokenize"]
+__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows"]
 
 #: Tokens of all calibration windows together: windows x length, at least one window.
 CALIBRATION_TOKENS = 1024
@@ -48,7 +48,7 @@ class Calibration:
 
 
 def calibration_windows(
-    tokenizer: Any, positions: int, length: int | None = None, text: Path | None = None, seed: int = 0
+    tokenizer: Any, positions: int, length: int | None = None, text: Source | None = None, seed: int = 0
 ) -> Calibration:
     """Windows of `length` tokens from random places of a text.
 
@@ -61,7 +61,7 @@ def calibration_windows(
     length
         Length of a window, 2 to `positions`; default `positions`, at most `CALIBRATION_TOKENS`.
     text
-        A UTF-8 file; default Python's documentation without the held-out topics, which are test text.
+        A file, a data set, strings or token ids; default Python's documentation without the held-out topics (test text).
     seed
         Decides the places, drawn uniformly and independently; windows may overlap (GPTQ's way).
 
@@ -76,22 +76,18 @@ def calibration_windows(
     if length > positions:
         raise InputError(f"--calibration-length {length}: the model has {positions} positions; give at most that")
     if text is None:
-        name, content = "Python documentation (pydoc_data.topics), topics not held out", "\n\n".join(training_topics())
+        name = "Python documentation (pydoc_data.topics), topics not held out"
+        chosen = Text(name, "\n\n".join(training_topics()))
     else:
-        name, content = text.name, read_text(text, "--calibration-text")
-    tokens = tokenize(tokenizer, content)
+        chosen = text_of(text, "--calibration-text")
+    tokens = chosen.tokens(tokenizer)
     if len(tokens) < length:
         raise InputError(
-            f"calibration text {name}: {len(tokens)} tokens, but --calibration-length is {length}; "
+            f"calibration text {chosen.name}: {len(tokens)} tokens, but --calibration-length is {length}; "
             "give a longer text or a smaller length"
         )
     generator = torch.Generator().manual_seed(seed)
     count = max(1, CALIBRATION_TOKENS // length)
     starts = torch.randint(len(tokens) - length + 1, (count,), generator=generator)
     windows = torch.stack([tokens[start : start + length] for start in starts.tolist()])
-    return Calibration(windows, name, text_sha256(content), seed)
-
-
-def tokenize(tokenizer: Any, text: str) -> Tensor:
-    """Tokens (n,) int64 of a whole text, without special tokens."""
-    return torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
+    return Calibration(windows, chosen.name, chosen.sha256, seed)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluation import Protocol
     from .models import LoadedModel
     from .recipe import QuantizedModel, Recipe
+    from .texts import Source
 
 __all__ = ["operands", "quantize"]
 
@@ -28,16 +29,21 @@ def quantize(
     model: str | None = None,
     *,
     out: Path,
-    format: str = "dint4",
-    scaling: str = "aqas",
-    clipping: str = "none",
-    rounding: str = "rtn",
-    form: str = "symmetric",
+    recipe: str = "default",
+    format: str | None = None,
+    scaling: str | None = None,
+    clipping: str | None = None,
+    rounding: str | None = None,
+    form: str | None = None,
     group_size: int | None = None,
-    activations: str = "int8",
+    activations: str | None = None,
+    value_format: str | None = None,
+    attention: str | None = None,
     calibration_length: int | None = None,
-    calibration_text: Path | None = None,
-    text: Path | None = None,
+    calibration_text: Source | None = None,
+    calibration_dataset: str | None = None,
+    text: Source | None = None,
+    dataset: str | None = None,
     windows: int | None = None,
     table: bool = True,
     full_table: bool = False,
@@ -53,9 +59,11 @@ def quantize(
     Parameters
     ----------
     model
-        Directory or hub name of an OPT model; default the shipped checkpoint.
+        Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
     out
         Output directory.
+    recipe
+        File of a recipe, or name of one that comes along (`quant.recipes`). What follows overrides it where given:
     format
         Number format of the weights.
     scaling
@@ -67,15 +75,23 @@ def quantize(
     form
         symmetric (signed scales) or asymmetric (zero-points).
     group_size
-        Weights along the input that share a scale; default all of an output channel.
+        Weights along the input that share a scale; without it all of an output channel.
     activations
         int8, or fp32: quantize only the weights; there are no operands for the hardware then.
+    value_format
+        Number format of the attention's value tensor, or none.
+    attention
+        fp32, or int8: the attention's own products multiply integers; it needs a value format.
     calibration_length
-        Tokens of a calibration window (SLAC); default the model's positions, at most 1024. The number of windows follows.
+        Tokens of a calibration window (SLAC); without it the model's positions, at most 1024. The number of windows follows.
     calibration_text
-        UTF-8 file to calibrate on; default a part of Python's documentation.
+        UTF-8 file to calibrate on, or a list of strings or of token ids; default a part of Python's documentation.
+    calibration_dataset
+        Data set to calibrate on instead: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT, by the package datasets.
     text
-        UTF-8 file to evaluate on, besides the held-out part of Python's documentation.
+        UTF-8 file to evaluate on, or a list of strings or of token ids, besides the held-out part of Python's documentation.
+    dataset
+        Data set to evaluate on, too.
     windows
         Evaluate at most so many evenly spaced windows of each text; default all.
     table
@@ -98,25 +114,46 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     _yield_when_idle()
-    from .recipe import Recipe
+    from .recipes import read_recipe
 
-    chosen = Recipe(format, scaling, rounding, form, clipping, group_size, activations)
+    options = {
+        "format": format,
+        "scaling": scaling,
+        "clipping": clipping,
+        "rounding": rounding,
+        "form": form,
+        "group-size": group_size,
+        "activations": activations,
+        "value-format": value_format,
+        "attention": attention,
+        "calibration-length": calibration_length,
+    }
+    chosen, length = read_recipe(recipe, options)
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
-        from .evaluation import documentation_protocol, file_protocol
+        from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
         from .models import load_model
         from .recipe import calibration_steps, check_groups, quantize_model
+        from .texts import Dataset, text_of
 
+        if calibration_dataset is not None:
+            if calibration_text is not None:
+                raise InputError(
+                    f"--calibration-dataset {calibration_dataset}: --calibration-text is given, too; leave out one"
+                )
+            calibration_text = Dataset(calibration_dataset)
         with console.status("loading the model"):
             loaded = load_model(model)
             check_groups(loaded, chosen)
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, calibration_text, seed)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, calibration_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
-                protocols.append(file_protocol(text, loaded, windows))
+                protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))
+            if dataset is not None:
+                protocols.append(text_protocol(text_of(Dataset(dataset), "--dataset"), loaded, windows))
         console.print(
             f"{loaded.name}: {loaded.parameters:,} parameters; calibration on {calibration.windows.shape[0]} windows of "
             f"{calibration.windows.shape[1]} tokens",
@@ -153,7 +190,7 @@ def operands(
     out: Path | None = None,
     layers: list[str] | None = None,
     tokens: int | None = None,
-    text: Path | None = None,
+    text: Source | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Export what a quantized model multiplies: weight codes, INT8 activations and the accumulators that must come out.
@@ -169,7 +206,7 @@ def operands(
     tokens
         Number of tokens, evenly spaced over whole windows of the text; default 32.
     text
-        UTF-8 file; default the held-out part of Python's documentation.
+        UTF-8 file, or a list of strings or of token ids; default the held-out part of Python's documentation.
     quiet
         Print nothing.
 
@@ -190,16 +227,18 @@ def operands(
         raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
     with _quiet_transformers(), _written(target) as scratch:
         from .adapter import adapter_of
-        from .evaluation import documentation_protocol, file_protocol
+        from .evaluation import documentation_protocol, text_protocol
         from .huggingface import load_quantized
         from .models import LoadedModel, load_tokenizer
+        from .texts import text_of
 
         with console.status("loading the model"):
             model, config = load_quantized(directory)
             tokenizer = load_tokenizer(directory, directory.name)
             adapter = adapter_of(model.config, directory.name)
             loaded = LoadedModel(model, tokenizer, adapter, directory, directory.name, sha256="")
-            protocol = documentation_protocol(loaded) if text is None else file_protocol(text, loaded)
+            chosen = None if text is None else text_of(text, "--text")
+            protocol = documentation_protocol(loaded) if chosen is None else text_protocol(chosen, loaded)
         exported = _export(model, protocol, config.source, config.recipe, directory, scratch, layers, tokens)
     products = sum(layer.weights.size * layer.activations.shape[0] for layer in exported.layers)
     console.print(

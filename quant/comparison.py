@@ -58,6 +58,8 @@ def table_row(
             "form": None,
             "clipping": "none",
             "group_size": None,
+            "value_format": "none",
+            "attention": "fp32",
         }
     else:
         choices = recipe.describe()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 
 from golden.errors import InputError
 
-from .calibration import tokenize
-from .corpus import documentation_test, read_text, text_sha256
+from .corpus import documentation_test
 from .models import LoadedModel
+from .texts import Text
 
-__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "file_protocol", "text_protocol"]
+__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
 
 #: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
 BATCH_TOKENS = 2048
@@ -73,33 +72,22 @@ class Score:
 
 def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
     """The held-out topics of Python's documentation, present on every machine."""
-    return text_protocol("python-documentation", documentation_test(), loaded, limit)
+    return text_protocol(Text("python-documentation", documentation_test()), loaded, limit)
 
 
-def file_protocol(path: Path, loaded: LoadedModel, limit: int | None = None) -> Protocol:
-    """The text in a UTF-8 file, called by the file's name.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or has not one complete window.
-    """
-    return text_protocol(path.name, read_text(path, "--text"), loaded, limit)
-
-
-def text_protocol(name: str, text: str, loaded: LoadedModel, limit: int | None = None) -> Protocol:
+def text_protocol(text: Text, loaded: LoadedModel, limit: int | None = None) -> Protocol:
     """Windows of `text`, all of them or `limit` evenly spaced ones; refused if there is not one complete window."""
     if limit is not None and limit < 1:
         raise InputError(f"--windows {limit}: it is a number of windows, 1 or more")
     length = loaded.window
-    tokens = tokenize(loaded.tokenizer, text)
+    tokens = text.tokens(loaded.tokenizer)
     available = len(tokens) // length
     if not available:
-        raise InputError(f"text {name}: {len(tokens)} tokens, but a window has {length}; give a longer text")
+        raise InputError(f"text {text.name}: {len(tokens)} tokens, but a window has {length}; give a longer text")
     windows = tokens[: available * length].view(available, length)
     if limit is not None and limit < available:
         windows = windows[[index * available // limit for index in range(limit)]]
-    return Protocol(name, windows, text_sha256(text), available)
+    return Protocol(text.name, windows, text.sha256, available)
 
 
 @dataclass

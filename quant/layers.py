@@ -30,13 +30,15 @@ class QuantLinear(nn.Module):
     the activations in floating point, there are no accumulators: the input meets the weight's real values.
 
     State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
-    float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None.
+    float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
+    is one, is what the layer's output goes through (`values`).
     """
 
     codes: Tensor
     scales: Tensor
     zero_points: Tensor | None
     bias: Tensor | None
+    output: nn.Module | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool, scheme: Scheme) -> None:
         super().__init__()
@@ -49,6 +51,7 @@ class QuantLinear(nn.Module):
         zero_points = torch.zeros(shape, dtype=torch.int64) if scheme.form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
+        self.output = None
         self.observer: Observer | None = None
         self._matrix: Tensor | None = None
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
@@ -73,6 +76,10 @@ class QuantLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in), float -> (..., out), float32."""
+        output = self._product(x)
+        return output if self.output is None else self.output(output)
+
+    def _product(self, x: Tensor) -> Tensor:
         if self.scheme.activations == "fp32":
             return nn.functional.linear(x.to(torch.float32), self._decoded(self.real_weight), self.bias)
         activations, activation_scales = quantize_activations(x.reshape(-1, self.in_features).to(torch.float32))

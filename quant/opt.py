@@ -40,10 +40,16 @@ OPT = register_adapter(
                 consumers=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
                 block="self_attn",
             ),
-            ScalingGroup(producer="self_attn.v_proj", consumers=("self_attn.out_proj",), block="self_attn.out_proj"),
+            ScalingGroup(
+                producer="self_attn.v_proj",
+                consumers=("self_attn.out_proj",),
+                block="self_attn.out_proj",
+                attention="self_attn",
+            ),
             ScalingGroup(producer="final_layer_norm", consumers=("fc1",), block="fc1"),
             ScalingGroup(producer="fc1", consumers=("fc2",), block="fc2"),
         ),
+        values="self_attn.v_proj",
         unclipped=("self_attn.q_proj", "self_attn.k_proj"),
         check=_check,
     )

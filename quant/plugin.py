@@ -20,10 +20,12 @@ from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
 from .adapter import adapter_of
+from .attention import use_int8_attention
 from .huggingface import METHOD
 from .layers import QuantLinear, replace_module
 from .recipe import Recipe
 from .scheme import Scheme
+from .values import QuantValues
 
 __all__ = ["DintConfig", "DintQuantizer"]
 
@@ -42,6 +44,8 @@ class DintConfig(QuantizationConfigMixin):
         The format's code table, so that codes written with another table are refused instead of misread.
     form, group_size, activations
         The rest of what the layers are (`Scheme`).
+    value_format, attention
+        What the attention computes with (`Recipe`).
     scaling, clipping, rounding
         How the codes were found, for the record: they do not change how the directory is loaded.
     source
@@ -57,6 +61,8 @@ class DintConfig(QuantizationConfigMixin):
         form: str = "symmetric",
         group_size: int | None = None,
         activations: str = "int8",
+        value_format: str = "none",
+        attention: str = "fp32",
         scaling: str = "none",
         clipping: str = "none",
         rounding: str = "rtn",
@@ -68,6 +74,7 @@ class DintConfig(QuantizationConfigMixin):
         self.quant_method = quant_method
         self.weights, self.values = weights, values
         self.form, self.group_size, self.activations = form, group_size, activations
+        self.value_format, self.attention = value_format, attention
         self.scaling, self.clipping, self.rounding = scaling, clipping, rounding
         self.source, self.calibration = source or {}, calibration or {}
         if list(self.number_format.values) != list(values):
@@ -100,12 +107,17 @@ class DintQuantizer(HfQuantizer):
 
     def _process_model_before_weight_loading(self, model: Any, **_: Any) -> Any:
         config = self.quantization_config
-        for name in adapter_of(model.config, str(model.config.name_or_path)).linear_names(model):
+        adapter = adapter_of(model.config, str(model.config.name_or_path))
+        for name in adapter.linear_names(model):
             linear = model.get_submodule(name)
             assert isinstance(linear, nn.Linear)
             with torch.device(linear.weight.device):
                 layer = QuantLinear(linear.in_features, linear.out_features, linear.bias is not None, config.scheme)
+                if config.value_format != "none" and name.endswith(f".{adapter.values}"):
+                    layer.output = QuantValues(linear.out_features, format_by_name(config.value_format), config.form)
             replace_module(model, name, layer)
+        if config.attention == "int8":
+            use_int8_attention(model)
         return model
 
     def update_dtype(self, dtype: torch.dtype | None) -> torch.dtype:

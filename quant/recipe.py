@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from golden import NumberFormat, format_by_name
 from golden.errors import InputError
 
+from .attention import use_int8_attention
 from .block import GroupScale
 from .clipping import clipped_scales
 from .layers import QuantLinear, replace_module
@@ -20,9 +21,11 @@ from .models import LoadedModel
 from .optq import round_compensated
 from .scaling import METHODS, fold, search_scales
 from .scheme import Scheme
+from .values import quantize_values
 from .weights import QuantizedWeights, choose_scales, nearest_codes
 
 __all__ = [
+    "ATTENTIONS",
     "CLIPPINGS",
     "ROUNDINGS",
     "SCALINGS",
@@ -36,6 +39,7 @@ __all__ = [
 SCALINGS = ("none", *METHODS)
 CLIPPINGS = ("none", "awq")
 ROUNDINGS = ("rtn", "optq")
+ATTENTIONS = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Recipe:
     clipping: str = "none"  # AWQ's search of the weights' range after the scaling, or none
     group_size: int | None = None
     activations: str = "int8"
+    value_format: str = "none"  # number format of the attention's value tensor (`values`), in the weights' form; or none
+    attention: str = "fp32"  # the attention's own products: in floating point, or int8 (`attention`)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", format_by_name(self.weights).name)
@@ -62,14 +68,22 @@ class Recipe:
             ("scaling", self.scaling, SCALINGS),
             ("clipping", self.clipping, CLIPPINGS),
             ("rounding", self.rounding, ROUNDINGS),
+            ("attention", self.attention, ATTENTIONS),
         ):
             if value not in known:
                 raise InputError(f"{option} is {value!r}: known are {', '.join(known)}")
-        if self.form == "asymmetric" and not self.number_format.has_zero_points:
-            title = self.number_format.title
-            raise InputError(
-                f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
-            )
+        if self.value_format != "none":
+            object.__setattr__(self, "value_format", format_by_name(self.value_format).name)
+            if self.activations == "fp32":
+                raise InputError(f"value_format is {self.value_format!r}: with activations in fp32 only weights are quantized")
+        elif self.attention == "int8":
+            raise InputError("attention is 'int8': it multiplies values in integers; give them a value_format, int8 or smaller")
+        for number_format in filter(None, (self.number_format, self.values)):
+            if self.form == "asymmetric" and not number_format.has_zero_points:
+                title = number_format.title
+                raise InputError(
+                    f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
+                )
         _ = self.scheme  # refuses unknown choices
 
     @property
@@ -83,9 +97,16 @@ class Recipe:
         return format_by_name(self.weights)
 
     @property
+    def values(self) -> NumberFormat | None:
+        """Format of the attention's value tensor, if that is quantized."""
+        return None if self.value_format == "none" else format_by_name(self.value_format)
+
+    @property
     def name(self) -> str:
-        """As in tables: "W4A8 dINT4, AQAS, OPTQ"; what is as usual is left out."""
+        """As in tables: "W4A8V4 dINT4, AQAS, OPTQ"; what is as usual is left out."""
         bits = f"W{self.number_format.bits}" + ("A8" if self.activations == "int8" else " only")
+        if self.values is not None:
+            bits += f"V{self.values.bits}"
         parts = [
             f"{bits} {self.number_format.title}",
             self.form if self.form != "symmetric" else "",
@@ -93,6 +114,8 @@ class Recipe:
             {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
             {"none": "", "awq": "clipped"}[self.clipping],
             {"rtn": "", "optq": "OPTQ"}[self.rounding],
+            f"values {self.values.title}" if self.values not in (None, self.number_format) else "",
+            {"fp32": "", "int8": "INT8 attention"}[self.attention],
         ]
         return ", ".join(part for part in parts if part)
 
@@ -119,7 +142,7 @@ class QuantizedModel:
 
     def row_scales(self) -> dict[str, Tensor]:
         """By linear layer: what its rows (output channels) were divided by."""
-        return {found.producer: found.scale for found in self.scales}
+        return {found.producer: found.producer_scale(self.model) for found in self.scales}
 
 
 def quantize_model(
@@ -145,6 +168,10 @@ def quantize_model(
     else:
         for _, layer in loaded.adapter.decoder_layers(model):
             quantize_layer(layer, {})
+    if recipe.attention == "int8":
+        use_int8_attention(model)
+    if recipe.values is not None:
+        quantize_values(model, loaded.adapter, windows, recipe.values, recipe.form, progress)
     return QuantizedModel(model, recipe, tuple(scales))
 
 
@@ -160,7 +187,7 @@ def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     """How often `quantize_model` calls `progress`."""
     layers = len(loaded.adapter.decoder_layers(loaded.model))
     searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
-    return layers * (searched + _needs_hessians(recipe))
+    return layers * (searched + _needs_hessians(recipe) + (recipe.values is not None))
 
 
 def _needs_hessians(recipe: Recipe) -> bool:

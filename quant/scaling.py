@@ -67,10 +67,9 @@ def fold(model: nn.Module, scales: list[GroupScale]) -> None:
     """Divide the producers' rows and biases by s and multiply the consumers' columns by s, in place."""
     with torch.no_grad():
         for found in scales:
-            producer: Any = model.get_submodule(found.producer)
-            for parameter in (producer.weight, producer.bias):
-                if parameter is not None:
-                    parameter.div_(found.scale.view(-1, *[1] * (parameter.ndim - 1)))
+            producer, scale = model.get_submodule(found.producer), found.producer_scale(model)
+            for parameter in producer.parameters():  # a weight, and a bias where there is one
+                parameter.div_(scale.view(-1, *[1] * (parameter.ndim - 1)))
             for name in found.consumers:
                 linear: Any = model.get_submodule(name)
                 linear.weight.mul_(found.scale)

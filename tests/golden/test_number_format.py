@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, InputError, NumberFormat, format_by_name
+from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, InputError, NumberFormat, format_by_name
 
-EVERY = pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
+EVERY = pytest.mark.parametrize("number_format", (FORMATS | VARIANTS).values(), ids=FORMATS | VARIANTS)
 DINTS = pytest.mark.parametrize("number_format", [DINT3, DINT4], ids=["dint3", "dint4"])
 
 
@@ -48,6 +48,35 @@ def test_the_catalogue():
         assert number_format.unit == Fraction(1, 2)
         assert number_format.steps == 2**number_format.bits - 3  # the paper's p
     assert (INT3.steps, INT4.steps, INT8.steps) == (7, 15, 255)
+
+
+@DINTS
+@pytest.mark.parametrize(("size", "word"), [(Fraction(1, 4), "quarter"), (Fraction(1, 8), "eighth")])
+def test_size_of_the_special_value(number_format, size, word):
+    """The same codes, all values but the special ones unchanged, and rounding to the nearest of them."""
+    variant = number_format.with_special(size)
+    assert variant is not number_format
+    assert format_by_name(f"{number_format.name}_{word}") == variant == VARIANTS[variant.name]
+    assert (variant.unit, variant.steps, variant.special_codes) == (size, number_format.steps, number_format.special_codes)
+    for code, value in enumerate(number_format.values):
+        steps = variant.values[code] * size
+        assert steps == ((size if value > 0 else -size) if code in number_format.special_codes else value * number_format.unit)
+    zero, special, one = (variant.encode_one(int(steps / size)) for steps in (0, size, 1))
+    low, high = float(size / 2), float((1 + size) / 2)  # both thresholds belong to the smaller magnitude
+    rounded = [int(variant.round(x)) for x in (low, np.nextafter(low, 1), high, np.nextafter(high, 1))]
+    assert rounded == [zero, special, special, one]
+    shifted = variant.with_zero_point(2)
+    grid = {shifted.decode_one(code) * size for code in range(len(shifted.values)) if code not in shifted.special_codes}
+    assert grid == set(range(-2, variant.steps - 1))
+
+
+def test_sizes_that_are_none():
+    assert DINT4.with_special(Fraction(1, 2)) is DINT4
+    for size in (Fraction(1, 3), Fraction(1, 16), Fraction(1)):
+        with pytest.raises(InputError, match=f"special value of {size} steps: it is one of 1/2, 1/4, 1/8"):
+            DINT4.with_special(size)
+    with pytest.raises(InputError, match="INT4 has no special values"):
+        INT4.with_special(Fraction(1, 4))
 
 
 def test_fp4_is_sign_exponent_mantissa():
@@ -200,6 +229,7 @@ def test_what_is_no_code_or_no_value_is_refused(number_format):
 
 
 def test_values_that_are_not_evenly_spaced_take_no_zero_point():
+    assert all(variant.has_zero_points for variant in VARIANTS.values())
     assert [f.name for f in FORMATS.values() if not f.has_zero_points] == ["fp4_e2m1"]
     with pytest.raises(InputError, match="FP4 E2M1 takes no zero-point"):
         FP4_E2M1.with_zero_point(0)

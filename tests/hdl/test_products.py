@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden import FORMATS, MacConfig
+from golden import FORMATS, VARIANTS, MacConfig, format_by_name
 from hdl.architectures import ARCHITECTURES
 
 PAIRS = [(name, architecture.name) for architecture in ARCHITECTURES.values() for name in architecture.formats]
 
 
-@pytest.mark.parametrize(("name", "architecture"), PAIRS)
+@pytest.mark.parametrize(("name", "architecture"), [*PAIRS, *((name, "digit-grid") for name in VARIANTS)])
 def test_every_product(simulate, name, architecture):
-    number_format = FORMATS[name]
+    number_format = format_by_name(name)
     config = MacConfig(number_format, architecture=architecture)
     codes, activations = np.meshgrid(np.arange(len(number_format.values)), np.arange(-128, 128), indexing="ij")
     codes, activations = codes.reshape(-1, 1), activations.reshape(-1, 1)

@@ -7,13 +7,13 @@ from itertools import combinations, product
 import pytest
 from amaranth.hdl import Signal
 
-from golden import DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, NumberFormat
+from golden import DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, NumberFormat
 from hdl.digit_grid import and_array, digit_grid, direct_grid
 from hdl.split import AND_ARRAY, COEFFICIENTS, DIRECT, GRID, Row, Split, split_of, splits
 
 SMALL = [number_format for number_format in FORMATS.values() if number_format.bits <= 4]
 BUILD = {GRID: digit_grid, DIRECT: direct_grid, AND_ARRAY: and_array}
-EVERY = pytest.mark.parametrize("number_format", SMALL, ids=lambda one: one.name)
+EVERY = pytest.mark.parametrize("number_format", [*SMALL, *VARIANTS.values()], ids=lambda one: one.name)
 
 
 @EVERY

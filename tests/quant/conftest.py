@@ -1,4 +1,4 @@
-"""A tiny OPT with the traits that matter here (outlier channels, heavy tails), on disk as users have theirs."""
+"""A tiny OPT and a tiny LLaMA with what matters here (outlier channels, heavy tails), on disk as users have theirs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, PreTrainedModel
 
 from quant.corpus import training_topics
 from quant.models import LoadedModel, load_model
@@ -39,9 +39,35 @@ def tiny_model(**changes: Any) -> OPTForCausalLM:
     }
     torch.manual_seed(7)
     model = OPTForCausalLM(OPTConfig(**{**settings, **changes}))
+    _as_if_trained(model)
+    return model.eval()
+
+
+def tiny_llama(**changes: Any) -> LlamaForCausalLM:
+    """Two layers of 64 channels with 4 query heads and 2 heads of keys and values, in the same way."""
+    settings: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 160,
+        "max_position_embeddings": POSITIONS,
+        "tie_word_embeddings": False,
+        "bos_token_id": 2,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    }
+    torch.manual_seed(7)
+    model = LlamaForCausalLM(LlamaConfig(**{**settings, **changes}))
+    _as_if_trained(model)
+    return model.eval()
+
+
+def _as_if_trained(model: PreTrainedModel) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "layer_norm" in name and name.endswith("weight"):
+            if "norm" in name and name.endswith("weight"):
                 parameter.copy_(torch.exp(0.3 * torch.randn_like(parameter)))
                 parameter[:3] *= 10
             elif parameter.ndim == 2 and ".layers." in name:
@@ -50,7 +76,6 @@ def tiny_model(**changes: Any) -> OPTForCausalLM:
                 parameter.mul_(5)
             elif name.endswith("bias"):
                 parameter.normal_(0, 0.1)
-    return model.eval()
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +97,21 @@ def tiny_directory(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> 
 def tiny(tiny_directory: Path) -> LoadedModel:
     """The tiny model, loaded. Tests must not change it."""
     return load_model(tiny_directory)
+
+
+@pytest.fixture(scope="session")
+def llama_directory(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """The tiny LLaMA as a Hugging Face directory, fp16."""
+    directory = tmp_path_factory.mktemp("models") / "llama"
+    tiny_llama().half().save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def llama(llama_directory: Path) -> LoadedModel:
+    """The tiny LLaMA, loaded. Tests must not change it."""
+    return load_model(llama_directory)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from golden.errors import InputError
-from quant.calibration import CALIBRATION_TOKENS, calibration_windows, tokenize
+from quant.calibration import CALIBRATION_TOKENS, calibration_windows
 from quant.corpus import documentation_test, training_topics
 from quant.models import LoadedModel
+from quant.texts import tokenize
 
 
 @pytest.mark.parametrize("length", [2, 16, 63, 64])

@@ -10,12 +10,12 @@ import torch
 
 import quant.evaluation
 from golden.errors import InputError
-from quant.calibration import tokenize
 from quant.corpus import documentation_test, text_sha256
-from quant.evaluation import Evaluator, documentation_protocol, file_protocol
+from quant.evaluation import Evaluator, documentation_protocol, text_protocol
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors, split_error
 from quant.recipe import QuantizedModel, Recipe, quantize_model
+from quant.texts import text_of, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def test_texts_that_cannot_be_evaluated(tiny: LoadedModel, tmp_path: Path) -> No
     short = tmp_path / "short.txt"
     short.write_text("too short")
     with pytest.raises(InputError, match=r"short\.txt: \d+ tokens, but a window has 64"):
-        file_protocol(short, tiny)
+        text_protocol(text_of(short, "--text"), tiny)
     with pytest.raises(InputError, match=r"--text .*: cannot be read"):
-        file_protocol(tmp_path / "none.txt", tiny)
+        text_protocol(text_of(tmp_path / "none.txt", "--text"), tiny)
     with pytest.raises(InputError, match="--windows 0"):
         documentation_protocol(tiny, 0)
 

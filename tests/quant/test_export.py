@@ -20,6 +20,8 @@ RECIPES = [
     Recipe("int4"),
     Recipe("int8"),
     Recipe("dint3"),
+    Recipe("dint4_quarter"),
+    Recipe("dint4_eighth", form="asymmetric"),
     Recipe("dint4", form="asymmetric"),
     Recipe("dint4", scaling="aqas", rounding="optq"),
 ]

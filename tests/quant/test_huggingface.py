@@ -30,6 +30,8 @@ RECIPES = [
     Recipe("dint4", scaling="awq", clipping="awq", group_size=32),
     Recipe("dint4", scaling="smoothquant", rounding="optq", form="asymmetric", group_size=16),
     Recipe("dint3", activations="fp32", form="asymmetric"),
+    Recipe("dint4_quarter", scaling="aqas"),
+    Recipe("dint4_eighth", form="asymmetric"),
     Recipe("int4", scaling="awq", clipping="awq", rounding="optq", activations="fp32", group_size=32),
 ]
 

@@ -62,7 +62,7 @@ def test_directory_of_something_else(tmp_path: Path) -> None:
 
 def test_other_families(tmp_path: Path) -> None:
     GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=1)).save_pretrained(tmp_path)
-    refused(tmp_path, "model_type is 'gpt2'; supported are opt")
+    refused(tmp_path, "model_type is 'gpt2'; supported are llama, opt")
 
 
 @pytest.mark.parametrize(

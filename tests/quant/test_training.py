@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from quant.calibration import tokenize
+from golden.errors import InputError
 from quant.corpus import text_sha256
 from quant.evaluation import Evaluator, text_protocol
 from quant.models import LoadedModel, load_model
-from quant.training import Corpus, batches, language_model_loss, release
+from quant.texts import Text, tokenize
+from quant.training import Corpus, batches, language_model_loss, llama, release, train
 
 
 def test_released_directory_has_the_measured_perplexity(tiny: LoadedModel, tmp_path: Path) -> None:
@@ -23,9 +24,35 @@ def test_released_directory_has_the_measured_perplexity(tiny: LoadedModel, tmp_p
     out = tmp_path / "released"
     results = release(copy.deepcopy(tiny.model), data, out, steps=200, seed=3)
     loaded = load_model(out)
-    assert results == {"essay": Evaluator(loaded.model, text_protocol("essay", text, loaded)).score(None).perplexity}
+    assert results == {"essay": Evaluator(loaded.model, text_protocol(Text("essay", text), loaded)).score(None).perplexity}
     card = (out / "README.md").read_text()
     assert f"| essay | {results['essay']:.2f} | `{text_sha256(text)}` |" in card
+    assert "$" not in card
+
+
+def test_llama_is_trained_by_one_option(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss falls, the same steps give the same weights, a state of another family is refused, the release loads."""
+    monkeypatch.setattr("quant.training.BATCH_WINDOWS", 2)
+    monkeypatch.setattr("quant.training.WARMUP_STEPS", 1)
+    text = "Grouped queries share the heads of keys and values. " * 800
+    tokens = tokenize(tiny.tokenizer, text).numpy().astype(np.uint16)
+    data = Corpus(tiny.tokenizer, tokens, {"essay": text}, text_sha256(text))
+    untrained, model = llama().eval(), train(data, tmp_path / "a.pt", 4, 3, family="llama").eval()
+    window = torch.from_numpy(tokens[None, :64].astype(np.int64))
+    with torch.no_grad():
+        losses = [float(language_model_loss(one(input_ids=window).logits, window)) for one in (untrained, model)]
+    assert losses[1] < losses[0] - 1
+    again = train(data, tmp_path / "b.pt", 4, 3, family="llama").state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    with pytest.raises(InputError, match="made with family llama, not opt; remove it"):
+        train(data, tmp_path / "a.pt", 4, 3)
+    release(model, data, tmp_path / "released", steps=4, seed=3)
+    loaded = load_model(tmp_path / "released")
+    assert loaded.adapter.family == "llama"
+    assert (tmp_path / "released" / "model.safetensors").stat().st_size < 10_000_000
+    card = (tmp_path / "released" / "README.md").read_text()
+    assert "`LlamaForCausalLM`: 4 layers of 256 channels, 4,196,608 parameters" in card
+    assert "--family llama" in card
     assert "$" not in card
 
 

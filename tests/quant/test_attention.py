@@ -1,0 +1,191 @@
+"""Values in few bits and attention in INT8: against small restatements, causal, and the same after reload."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from golden import DINT3, DINT4, FP4_E2M1, INT4, INT8, NumberFormat
+from golden.errors import InputError
+from quant.attention import ATTENTION, int8_attention
+from quant.command import quantize
+from quant.evaluation import Evaluator, documentation_protocol
+from quant.huggingface import load_quantized, save_quantized
+from quant.models import LoadedModel
+from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.values import QuantValues
+
+RECIPES = [
+    Recipe("dint4", form="asymmetric", value_format="dint4", attention="int8"),
+    Recipe("int4", scaling="smoothquant", rounding="optq", value_format="int4"),
+    Recipe("dint3", value_format="fp4_e2m1", attention="int8"),
+    Recipe("fp4_e2m1", value_format="int8", attention="int8"),
+]
+
+
+def restated(query: np.ndarray, key: np.ndarray, value: np.ndarray, scaling: float) -> np.ndarray:
+    """Causal attention of one head, token by token: integers, exact products, then scales."""
+
+    def quantized(x: np.ndarray) -> tuple[np.ndarray, float]:
+        scale = np.abs(x).max() / np.float32(127)
+        return np.round(x / scale).astype(np.int64), float(scale)
+
+    outputs = []
+    for token in range(len(query)):
+        q, q_scale = quantized(query[token])
+        pairs = [quantized(one) for one in key[: token + 1]]
+        scores = np.array([int(q @ k) * q_scale * k_scale * scaling for k, k_scale in pairs])
+        weights = np.exp(scores - scores.max())
+        p, p_scale = quantized((weights / weights.sum()).astype(np.float32))
+        outputs.append(p.astype(np.float64) @ value[: token + 1] * p_scale)
+    return np.stack(outputs)
+
+
+def test_attention_is_the_restated_one() -> None:
+    """Four heads on two heads of keys and values. A probability next to a tie may round the other way: one step of 1/127."""
+    generator = torch.Generator().manual_seed(3)
+    query = 3 * torch.randn(1, 4, 12, 8, generator=generator)
+    key, value = (torch.randn(1, 2, 12, 8, generator=generator) for _ in range(2))
+    mask = torch.full((12, 12), torch.finfo(torch.float32).min).triu(1)[None, None]
+    output, probabilities = int8_attention(torch.nn.Identity(), query, key, value, mask, scaling=8**-0.5)
+    assert output.shape == (1, 12, 4, 8)
+    assert probabilities.shape == (1, 4, 12, 12)
+    assert not probabilities.triu(1).any()
+    for head in range(4):
+        expected = restated(*(one.numpy() for one in (query[0, head], key[0, head // 2], value[0, head // 2])), 8**-0.5)
+        difference = np.abs(output[0, :, head].numpy() - expected)
+        assert np.mean(difference > 1e-5) < 0.05
+        assert difference.max() < np.abs(value.numpy()).max() / 127
+    exact = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+    error = (output.transpose(1, 2) - exact).square().sum() / exact.square().sum()
+    assert 0 < float(error) < 1e-3
+
+
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+@pytest.mark.parametrize("number_format", [INT8, INT4, DINT4, DINT3], ids=lambda one: one.name)
+def test_values_are_the_nearest(number_format: NumberFormat, form: str) -> None:
+    """By brute force over all that the codes of the channel stand for; what is beyond the calibrated range saturates."""
+    generator = torch.Generator().manual_seed(5)
+    calibrated, values = (torch.randn(2, 9, 6, generator=generator) * torch.rand(6, generator=generator) for _ in range(2))
+    quantizer = QuantValues(6, number_format, form)
+    quantizer.calibrate(calibrated)
+    result = quantizer(values)
+    assert result.shape == values.shape
+    for channel in range(6):
+        one = number_format
+        if form == "asymmetric":
+            assert quantizer.zero_points is not None
+            one = number_format.with_zero_point(int(quantizer.zero_points[channel]))
+        table = torch.tensor(one.values, dtype=torch.float64) * float(one.unit) * float(quantizer.scales[channel])
+        distances = (values[..., channel].double().reshape(-1, 1) - table).abs()
+        nearest = table[distances.argmin(dim=1)]
+        torch.testing.assert_close(result[..., channel].flatten().double(), nearest, rtol=1e-6, atol=1e-7)
+    beyond = quantizer(1000 * torch.ones(1, 6))
+    extremes = quantizer(torch.full((1, 6), 1e6))
+    assert torch.equal(beyond, extremes)
+
+
+@pytest.mark.parametrize("family", ["tiny", "llama"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_reload_is_the_measured_model(
+    request: pytest.FixtureRequest, windows: torch.Tensor, tmp_path: Path, recipe: Recipe, family: str
+) -> None:
+    loaded: LoadedModel = request.getfixturevalue(family)
+    steps: list[None] = []
+    quantized = quantize_model(loaded, recipe, windows, lambda: steps.append(None))
+    assert len(steps) == calibration_steps(loaded, recipe)
+    (tmp_path / "out").mkdir()
+    save_quantized(quantized, loaded.tokenizer, tmp_path / "out", {}, {})
+    model, config = load_quantized(tmp_path / "out")
+    assert config.recipe == recipe.describe()
+    assert (model.config._attn_implementation == ATTENTION) == (recipe.attention == "int8")
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=windows).logits, quantized.model(input_ids=windows).logits)
+    assert loaded.model.config._attn_implementation != ATTENTION  # the unquantized model keeps its own
+    assert not any(module._forward_hooks for module in quantized.model.modules())
+
+
+@pytest.mark.parametrize("family", ["tiny", "llama"])
+def test_no_token_sees_a_later_one(request: pytest.FixtureRequest, windows: torch.Tensor, family: str) -> None:
+    loaded: LoadedModel = request.getfixturevalue(family)
+    model = quantize_model(loaded, RECIPES[0], windows).model
+    other = windows.clone()
+    other[:, 40:] = windows.flip(0)[:, 40:]
+    with torch.no_grad():
+        first, second = (model(input_ids=tokens).logits for tokens in (windows, other))
+    assert torch.equal(first[:, :40], second[:, :40])
+    assert not torch.equal(first[:, 40:], second[:, 40:])
+
+
+def test_what_it_costs(tiny: LoadedModel, windows: torch.Tensor) -> None:
+    """Eight bits for values and attention cost little beside the weights; four bits for the values cost something."""
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 24))
+    attention = {"plain": {}, "V8": {"value_format": "int8", "attention": "int8"}, "V4": {"value_format": "dint4"}}
+    kl = {}
+    for name, choices in attention.items():
+        recipe = Recipe("dint4", scaling="smoothquant", **choices)  # type: ignore[arg-type]
+        score = evaluator.score(quantize_model(tiny, recipe, windows).model)
+        assert score.kl is not None
+        kl[name] = score.kl
+    assert abs(kl["V8"] - kl["plain"]) < 0.1 * kl["plain"]
+    assert kl["V4"] > 1.02 * kl["plain"]
+
+
+def test_names_say_it() -> None:
+    assert Recipe("dint4", value_format="dint4").name == "W4A8V4 dINT4"
+    assert Recipe("int4", value_format="int8", attention="int8").name == "W4A8V8 INT4, values INT8, INT8 attention"
+    assert Recipe("dint4", value_format="DINT4").value_format == "dint4"
+    assert Recipe("dint4").values is None
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"attention": "int8"}, "attention is 'int8': it multiplies values in integers; give them a value_format"),
+        ({"attention": "int4"}, "attention is 'int4': known are fp32, int8"),
+        ({"value_format": "dint5"}, "unknown format 'dint5': did you mean dint4"),
+        ({"value_format": "dint4", "activations": "fp32"}, "with activations in fp32 only weights are quantized"),
+        ({"value_format": FP4_E2M1.name, "form": "asymmetric"}, "FP4 E2M1 takes no zero-point"),
+    ],
+)
+def test_choices_that_do_not_go_together(choices: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe("dint4", **choices)  # type: ignore[arg-type]
+
+
+def test_a_row_of_the_paper(tiny_directory: Path, tmp_path: Path) -> None:
+    """By name, from the command: the choices are recorded, the other rows stay what they are, the operands are written."""
+    out = tmp_path / "out"
+    options = {"recipe": "w4a8v4-dint4-aqas-optq", "scaling": "smoothquant", "clipping": "none", "windows": 3}
+    metrics = quantize(str(tiny_directory), out=out, **options, quiet=True)  # type: ignore[arg-type]
+    names = [row["name"] for row in metrics["rows"]]
+    assert names[-1] == "W4A8V4 dINT4, asymmetric, SmoothQuant, OPTQ, INT8 attention"
+    assert [row["attention"] for row in metrics["rows"]] == ["fp32"] * 8 + ["int8"]
+    config = json.loads((out / "config.json").read_text())["quantization_config"]
+    assert (config["value_format"], config["attention"]) == ("dint4", "int8")
+    assert (out / "operands.npz").is_file()
+
+
+@pytest.mark.parametrize("family", ["tiny", "llama"])
+def test_a_cache_changes_nothing(request: pytest.FixtureRequest, windows: torch.Tensor, family: str) -> None:
+    """Token by token with cached keys and values, the logits are those of the whole sequence; a padded batch runs as well."""
+    loaded: LoadedModel = request.getfixturevalue(family)
+    model = quantize_model(loaded, RECIPES[0], windows).model
+    tokens = windows[:2, :24]
+    with torch.no_grad():
+        whole = model(input_ids=tokens, use_cache=False).logits
+        cache, steps = None, []
+        for position in range(tokens.shape[1]):
+            result = model(input_ids=tokens[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = result.past_key_values
+            steps.append(result.logits)
+        mask = torch.ones_like(tokens)
+        mask[0, :8] = 0
+        padded = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0.05, atol=0.05 * float(whole.abs().max()))
+    assert torch.equal(padded[1], whole[1])
+    assert not torch.equal(padded[0, 8:], whole[0, 8:])
