@@ -75,6 +75,11 @@ class AsymmetricConfig:
                 f"{number_format.title} takes no zero-point in hardware: its special values are not +-1/2 of a step"
             )
 
+    @classmethod
+    def of(cls, mac: MacConfig, units: int) -> AsymmetricConfig:
+        """Units like `mac`."""
+        return cls(mac.weight_format, mac.activation_bits, mac.lanes, units, mac.depth, mac.pipeline, mac.architecture)
+
     @property
     def mac(self) -> MacConfig:
         """The unit for symmetric weights of the same format."""
