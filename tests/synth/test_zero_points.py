@@ -15,6 +15,7 @@ from synth.pdk import find
 from synth.zero_points import zero_points
 
 
+@pytest.mark.slow
 def test_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, cache = tmp_path / "out", tmp_path / "cache"
     result = zero_points(("int3", "dint3"), lanes=1, units=4, out=out, cache=cache)
