@@ -20,8 +20,21 @@ import wrapt
 from golden.errors import DintError
 
 if TYPE_CHECKING:
-    from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, MacConfig, NumberFormat, Operands, PeConfig
-    from hdl import Mac, Pe
+    from golden import (
+        DINT3,
+        DINT4,
+        FORMATS,
+        FP4_E2M1,
+        INT3,
+        INT4,
+        INT8,
+        AsymmetricConfig,
+        MacConfig,
+        NumberFormat,
+        Operands,
+        PeConfig,
+    )
+    from hdl import Asymmetric, Mac, Pe
 
 __all__ = [
     "DINT3",
@@ -31,6 +44,8 @@ __all__ = [
     "INT3",
     "INT4",
     "INT8",
+    "Asymmetric",
+    "AsymmetricConfig",
     "Mac",
     "MacConfig",
     "NumberFormat",
@@ -40,7 +55,7 @@ __all__ = [
     "main",
 ]
 
-_HOME = dict.fromkeys(__all__, "golden") | {"Mac": "hdl", "Pe": "hdl"}
+_HOME = dict.fromkeys(__all__, "golden") | {"Asymmetric": "hdl", "Mac": "hdl", "Pe": "hdl"}
 
 
 def __getattr__(name: str) -> Any:
@@ -194,6 +209,9 @@ def generate(
     decoded: Annotated[
         bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")
     ] = False,
+    zero_points: Annotated[
+        int | None, typer.Option(help="For asymmetric weights: so many MAC units that share a zero-point correction.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
@@ -212,6 +230,7 @@ def generate(
         period_ns=period_ns,
         shape=shape,
         decoded=decoded,
+        zero_points=zero_points,
         quiet=quiet,
     )
 
@@ -333,6 +352,39 @@ def codes(
         liberty=tuple(liberty or ()),
         platforms=platforms,
         seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command("zero-points")
+def zero_points(
+    number_format: Annotated[
+        list[str] | None, typer.Option("--format", help="Format; repeat for several; default int8, int4 and dint4.")
+    ] = None,
+    out: Out = Path("build/zero-points"),
+    lanes: Lanes = 16,
+    units: Annotated[int, typer.Option(help="MAC units that share the correction, 1 to 64.")] = 16,
+    pdk: Annotated[str, typer.Option(help="PDK; 'dint pdks' lists them.")] = "osu018",
+    depth: Depth = 65536,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    quiet: Quiet = False,
+) -> None:
+    """Map MAC units with and without zero-points; print what asymmetric weights cost.
+
+    Example: dint zero-points --lanes 16 --units 16 --pdk osu018
+    """
+    from synth.zero_points import zero_points as run
+
+    run(
+        formats=tuple(number_format or ("int8", "int4", "dint4")),
+        out=out,
+        lanes=lanes,
+        units=units,
+        pdk=pdk,
+        depth=depth,
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
         quiet=quiet,
     )
 

@@ -1,5 +1,6 @@
 """Number formats, the exact arithmetic of the MAC unit, and the operand files: numpy only."""
 
+from .asymmetric import AsymmetricConfig
 from .catalogue import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, format_by_name
 from .errors import DintError, InputError, ToolError
 from .mac import MacConfig
@@ -17,6 +18,7 @@ __all__ = [
     "INT4",
     "INT8",
     "VARIANTS",
+    "AsymmetricConfig",
     "DintError",
     "InputError",
     "LayerOperands",

@@ -1,18 +1,23 @@
-"""Hardware of the MAC unit and the processing element: Amaranth components, and Verilog with its companion files."""
+"""Hardware of MAC units and of the processing element: Amaranth components, and Verilog with its companion files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .asymmetric import Asymmetric
     from .mac import Mac
     from .pe import Pe
 
-__all__ = ["Mac", "Pe"]
+__all__ = ["Asymmetric", "Mac", "Pe"]
 
 
 def __getattr__(name: str) -> Any:
     # Amaranth is loaded when hardware is built, not when the command line starts.
+    if name == "Asymmetric":
+        from .asymmetric import Asymmetric
+
+        return Asymmetric
     if name == "Mac":
         from .mac import Mac
 

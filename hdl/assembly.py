@@ -35,6 +35,10 @@ class Assembly(wiring.Component):
         """Whether parts are modules of their own."""
         return self._prefix is not None
 
+    def name_of(self, part: str) -> str | None:
+        """Name of a part's module in Verilog; for a part that is an assembly, the prefix of its own parts."""
+        return None if self._prefix is None else f"{self._prefix}_{part}"
+
     def place(
         self, m: Module, part: str, name: str, create: Callable[[], wiring.Component], inputs: Mapping[str, Value]
     ) -> list[Signal]:
@@ -53,5 +57,5 @@ class Assembly(wiring.Component):
             m.d.comb += [signal.eq(getattr(component, port)) for port, signal in outputs.items()]
         else:
             sides = {f"i_{port}": value for port, value in inputs.items()} | {f"o_{port}": s for port, s in outputs.items()}
-            m.submodules[name] = Instance(f"{self._prefix}_{part}", **sides)
+            m.submodules[name] = Instance(self.name_of(part), **sides)
         return list(outputs.values())

@@ -1,10 +1,10 @@
-"""`dint generate`: Verilog of a MAC unit or a processing element, and its companion files."""
+"""`dint generate`: Verilog of a MAC unit, of units for asymmetric weights, or of a processing element, and companion files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from golden import InputError, MacConfig, PeConfig, format_by_name
+from golden import AsymmetricConfig, InputError, MacConfig, PeConfig, format_by_name
 from golden.artifacts import output_directory, write_file
 
 __all__ = ["generate"]
@@ -23,8 +23,9 @@ def generate(
     quiet: bool = False,
     shape: str = "mac",
     decoded: bool = False,
+    zero_points: int | None = None,
 ) -> dict[str, Path]:
-    """Write `<name>.v`, `.json`, `.sdc` and `.core` of one MAC unit, or one processing element, into `out`.
+    """Write `<name>.v`, `.json`, `.sdc` and `.core` of one MAC unit, or what else is asked for, into `out`.
 
     Parameters
     ----------
@@ -48,6 +49,9 @@ def generate(
         "mac": a MAC unit (`golden.MacConfig`); "pe": a processing element of a systolic array (`golden.PeConfig`).
     decoded
         The weights of a pipelined MAC unit, or the weight in use of a processing element, are registered as select lines.
+    zero_points
+        Number of MAC units for asymmetric weights that share a zero-point correction (`golden.AsymmetricConfig`); by default
+        one unit for symmetric weights.
 
     Returns
     -------
@@ -60,12 +64,12 @@ def generate(
         For an unknown format or architecture, a parameter that is out of range or that the shape does not have, or a directory
         that cannot be written.
     """
-    config = _config(shape, format, lanes, depth, pipeline, architecture, decoded)
+    config = _config(shape, format, lanes, depth, pipeline, architecture, decoded, zero_points)
     # Amaranth takes its time to load: not before the parameters are known to be good.
     from . import companions, verilog
     from .architectures import architecture_of
 
-    architecture_of(config)
+    architecture_of(config.unit if isinstance(config, AsymmetricConfig) else config)
     texts = {
         "sdc": companions.constraints(config, period_ns),
         "json": companions.facts(config),
@@ -82,27 +86,39 @@ def generate(
 
 
 def _config(
-    shape: str, format: str, lanes: int | None, depth: int, pipeline: int | None, architecture: str, decoded: bool
-) -> MacConfig | PeConfig:
+    shape: str,
+    format: str,
+    lanes: int | None,
+    depth: int,
+    pipeline: int | None,
+    architecture: str,
+    decoded: bool,
+    units: int | None,
+) -> MacConfig | PeConfig | AsymmetricConfig:
     weight_format = format_by_name(format)
     if shape == "mac":
         lanes, pipeline = _LANES if lanes is None else lanes, pipeline or 0
-        return MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded)
+        mac = MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded)
+        return mac if units is None else AsymmetricConfig.of(mac, units)
     if shape != "pe":
         raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
     for name, value in (("lanes", lanes), ("pipeline", pipeline)):
         if value is not None:
             raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")
+    if units is not None:
+        raise InputError(f"zero_points is {units}: it is an option of --shape mac; leave it out")
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
 
 
-def _print(config: MacConfig | PeConfig, paths: dict[str, Path]) -> None:
+def _print(config: MacConfig | PeConfig | AsymmetricConfig, paths: dict[str, Path]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     shape = "processing element"
-    if isinstance(config, MacConfig):
+    if not isinstance(config, PeConfig):
         shape = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
+    if isinstance(config, AsymmetricConfig):
+        shape += f", {config.units} {'unit' if config.units == 1 else 'units'} for asymmetric weights"
     console.print(
         f"{config.name}: {config.weight_format.title} x INT{config.activation_bits}, {shape}, {config.architecture},"
         f" {config.accumulator_bits}-bit accumulator, latency {config.latency_cycles}"

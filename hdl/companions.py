@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from golden import InputError, MacConfig, PeConfig
+from golden import AsymmetricConfig, InputError, MacConfig, PeConfig
 from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
 
 INPUT_TRANSITION_NS = 0.05
 
-# Data ports of the two shapes, inputs and outputs.
+# Data ports, inputs and outputs.
 _MAC_PORTS = "rst valid first activations[*] weights[*]", "accumulator[*]"
 _PE_PORTS = (
     "load swap weight[*] activation[*] partial_sum[*]",
@@ -17,12 +17,15 @@ _PE_PORTS = (
 )
 
 
-def facts(config: MacConfig | PeConfig) -> str:
+Config = MacConfig | PeConfig | AsymmetricConfig
+
+
+def facts(config: Config) -> str:
     """What a user of the Verilog needs to know, as JSON (`describe` of the configuration)."""
     return canonical_json(config.describe())
 
 
-def constraints(config: MacConfig | PeConfig, period_ns: float) -> str:
+def constraints(config: Config, period_ns: float) -> str:
     """Synopsys design constraints: one clock of `period_ns`, and inputs and outputs that take none of it.
 
     Raises
@@ -32,7 +35,9 @@ def constraints(config: MacConfig | PeConfig, period_ns: float) -> str:
     """
     if not 0 < period_ns < float("inf"):
         raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
-    inputs, outputs = _MAC_PORTS if isinstance(config, MacConfig) else _PE_PORTS
+    inputs, outputs = _PE_PORTS if isinstance(config, PeConfig) else _MAC_PORTS
+    if isinstance(config, AsymmetricConfig):
+        inputs += " read_unit[*] read_zero_point[*]" + " zero_points[*]" * bool(config.weight_format.special_codes)
     return f"""\
 # {config.name}: times in ns
 create_clock -name clk -period {period_ns:g} [get_ports clk]
@@ -43,7 +48,7 @@ set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
 """
 
 
-def core(config: MacConfig | PeConfig) -> str:
+def core(config: Config) -> str:
     """FuseSoC core description (CAPI2): lint with Verilator, compile for a bench with Icarus, and synthesize.
 
     FuseSoC knows no synthesis for cell libraries: `synth` is for an FPGA (iCE40), and `dint synthesize` for cells.
@@ -52,6 +57,8 @@ def core(config: MacConfig | PeConfig) -> str:
     shape, what = "pe", "processing element of a systolic array"
     if isinstance(config, MacConfig):
         shape, what = "mac", f"multiply-accumulate unit, lanes {config.lanes}"
+    elif isinstance(config, AsymmetricConfig):
+        shape, what = "mac", f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
     return f"""\
 CAPI=2:
 name: dint:{shape}:{name}:0.1.0

@@ -3,9 +3,13 @@
 Which digits these are is found from the format's table (`hdl.split`). dINT4's are, in half-steps, 0, 8, -8, -16 and 0, 2, 4,
 -2, with +1 and -1 in the places of two sums that the format has no use for (`golden.catalogue` shows the grid): two rows, 21
 bits a lane, all sixteen codes included; a radix-4 Booth row pair of INT4 has 20.
+
+A fifth bit that adds a unit to the value of the other four (`golden.AsymmetricConfig.offset_format`) is a row of and gates.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from amaranth.hdl import Value
 
@@ -20,12 +24,12 @@ __all__ = ["and_array", "digit_grid", "direct_grid", "has_and_array", "has_grid"
 
 def has_grid(number_format: NumberFormat) -> bool:
     """Whether the format's values are sums of two digits."""
-    return split_of(number_format, GRID) is not None
+    return split_of(_without_unit_bit(number_format), GRID) is not None
 
 
 def has_and_array(number_format: NumberFormat) -> bool:
     """Whether the format's values are sums of a digit and two that are each there or not."""
-    return split_of(number_format, AND_ARRAY) is not None
+    return split_of(_without_unit_bit(number_format), AND_ARRAY) is not None
 
 
 def digit_grid(number_format: NumberFormat, weight: Value, activation: Value) -> BitHeap:
@@ -43,11 +47,24 @@ def and_array(number_format: NumberFormat, weight: Value, activation: Value) -> 
     return _rows(number_format, weight, activation, AND_ARRAY)
 
 
+def _without_unit_bit(number_format: NumberFormat) -> NumberFormat:
+    """The format of the codes without their top bit, if they have more than four and the top one just adds a unit."""
+    half = len(number_format.values) // 2
+    low, high = number_format.values[:half], number_format.values[half:]
+    if number_format.bits <= 4 or any(above != below + 1 for below, above in zip(low, high, strict=True)):
+        return number_format
+    return replace(number_format, bits=number_format.bits - 1, values=low)
+
+
 def _rows(number_format: NumberFormat, weight: Value, activation: Value, style: str) -> BitHeap:
-    split = split_of(number_format, style)
+    grid = _without_unit_bit(number_format)
+    split = split_of(grid, style)
     assert split is not None, "architecture_of refuses formats without"
     heap = BitHeap()
+    code = weight[: grid.bits]
     names = ("low", "high") if len(split.rows) == 2 else [f"row_{index}" for index in range(len(split.rows))]
     for name, row in zip(names, split.rows, strict=True):
-        add_digit(heap, name, activation, weight, row.digits, shared_sign=row.shared_sign, inverted=row.inverted)
+        add_digit(heap, name, activation, code, row.digits, shared_sign=row.shared_sign, inverted=row.inverted)
+    if grid is not number_format:
+        add_digit(heap, "unit", activation, weight[-1], (0, 1), shared_sign=False)
     return heap

@@ -1,4 +1,4 @@
-"""Verilog-2001 text of a MAC unit or a processing element: one file, the same bytes every time.
+"""Verilog-2001 text of a MAC unit, units for asymmetric weights, or a processing element: one file, the same bytes every time.
 
 The parts are converted one by one, each with its ports as declared, and the top instantiates them: every lane is an instance of
 the same module, and no name depends on the order in which a converter meets the signals.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from textwrap import fill
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import MacConfig, PeConfig
+from golden import AsymmetricConfig, MacConfig, PeConfig
 
 from .architectures import ARCHITECTURES
+from .assembly import Assembly
+from .asymmetric import Asymmetric
 from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
@@ -40,7 +43,7 @@ endmodule
 """
 
 
-def generate(config: MacConfig | PeConfig) -> str:
+def generate(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
     """The Verilog of the unit, whose top module is `config.name`.
 
     Raises
@@ -48,12 +51,25 @@ def generate(config: MacConfig | PeConfig) -> str:
     InputError
         If the architecture does not exist, cannot do the format, or has nothing to decode for a decoded element.
     """
-    unit = Mac(config, parts=config.name) if isinstance(config, MacConfig) else Pe(config, parts=config.name)
-    texts = [_convert(unit, config.name)]
-    texts += [_convert(part, f"{config.name}_{name}") for name, part in unit.parts.items()]
-    if any(isinstance(part, Compressor) for part in unit.parts.values()):
-        texts.append(_FULL_ADDER_TEXT)
-    return "\n".join([_header(config), *texts])
+    unit: Assembly
+    if isinstance(config, MacConfig):
+        unit = Mac(config, parts=config.name)
+    elif isinstance(config, PeConfig):
+        unit = Pe(config, parts=config.name)
+    else:
+        unit = Asymmetric(config, parts=config.name)
+    converted = list(_modules(unit, config.name))
+    if any(isinstance(component, Compressor) for component, _ in converted):
+        converted.append((unit, _FULL_ADDER_TEXT))
+    return "\n".join([_header(config), *(text for _, text in converted)])
+
+
+def _modules(component: wiring.Component, name: str) -> Iterator[tuple[wiring.Component, str]]:
+    """A component and all that it is made of, with the text of each."""
+    yield component, _convert(component, name)
+    if isinstance(component, Assembly):
+        for part, inner in component.parts.items():
+            yield from _modules(inner, f"{name}_{part}")
 
 
 def _convert(component: wiring.Component, name: str) -> str:
@@ -82,7 +98,7 @@ def _without_unread_wires(text: str) -> str:
     return "".join(kept)
 
 
-def _header(config: MacConfig | PeConfig) -> str:
+def _header(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
     number_format = config.weight_format
     operands = f"{number_format.title} weights x INT{config.activation_bits} activations"
     bits, unit, count = config.accumulator_bits, number_format.unit, config.depth
@@ -91,6 +107,13 @@ def _header(config: MacConfig | PeConfig) -> str:
         what += ", weights registered as select lines" if config.decoded else ""
         edges = f"{config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}"
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products; visible after {edges}"
+    elif isinstance(config, AsymmetricConfig):
+        what = (
+            f"{config.units} multiply-accumulate {'unit' if config.units == 1 else 'units'} for asymmetric weights, {operands}"
+        )
+        what += f", {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}, and the zero-point correction that they share"
+        width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products less zero-points; those of the unit"
+        width += f" that is read, after {config.latency_cycles} rising edges"
     else:
         what = f"processing element of a weight-stationary systolic array, {operands}"
         what += ", its weight registered as select lines" if config.decoded else ""

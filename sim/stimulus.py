@@ -315,7 +315,7 @@ def _check_layer(layer: LayerOperands, operands: Operands, config: MacConfig) ->
         )
     if layer.zero_points is not None:
         raise InputError(
-            f"{layer.name} has zero-points (asymmetric weights): no MAC unit takes them yet; quantize in the symmetric form"
+            f"{layer.name} has zero-points (asymmetric weights): {config.name} takes none; quantize in the symmetric form"
         )
     if layer.weights.shape[1] > config.depth:
         raise InputError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["quantize", "operands", "generate", "simulate", "synthesize", "codes", "report", "formats", "pdks"]
+COMMANDS = ["quantize", "operands", "generate", "simulate", "synthesize", "codes", "zero-points", "report", "formats", "pdks"]
 HEAVY = ["torch", "transformers", "amaranth", "matplotlib", "cocotb", "pyosys"]
 
 
@@ -65,6 +65,8 @@ def test_formats_lists_every_value() -> None:
         (["simulate", "--operands", "missing.npz"], "missing.npz"),
         (["synthesize", "--pdk", "osu18"], "osu018"),
         (["synthesize", "--liberty", "missing.lib"], "missing.lib"),
+        (["zero-points", "--units", "65"], "units is 65"),
+        (["zero-points", "--format", "fp4_e2m1"], "takes no zero-point"),
         (["quantize", "missing"], "missing"),
         (["operands", "missing"], "missing"),
         (["report", "--model", "missing"], "missing"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from golden import DINT4, FORMATS, INT8, MacConfig, NumberFormat
+from golden import DINT4, FORMATS, INT8, AsymmetricConfig, MacConfig, NumberFormat
 from golden.errors import InputError
 from quant.activations import quantize_activations
 from quant.layers import QuantLinear
@@ -37,6 +37,29 @@ def test_activations_are_integers_with_half_a_step_of_error() -> None:
     assert ((codes - x / scales[:, None]).abs() <= 0.5001).all()
     assert scales[7] == 1
     assert not codes[7].any()
+
+
+@pytest.mark.parametrize("number_format", [one for one in FORMATS.values() if one.has_zero_points], ids=lambda one: one.name)
+def test_the_units_for_asymmetric_weights_compute_the_layer(number_format: NumberFormat) -> None:
+    """Every output channel is a unit with a zero-point of its own; all are read when the sums are there."""
+    layer = some_layer(number_format, "asymmetric")
+    x = torch.randn(3, 70, generator=torch.Generator().manual_seed(6))
+    activations, _ = quantize_activations(x)
+    accumulators = layer.accumulate(activations).to(torch.int64).numpy()
+    assert layer.zero_points is not None
+    codes, zero_points = layer.unpacked_codes().numpy(), layer.zero_points.numpy()
+    assert len(set(zero_points.tolist())) > 1
+    config = AsymmetricConfig(number_format, lanes=10, units=24)
+    assert np.array_equal(config.dot(codes, activations.to(torch.int64).numpy()[:, None], zero_points), accumulators)
+
+    cycles, place = 7 + 24, np.arange(7 + 24)
+    weights = np.resize(codes.reshape(24, 7, 10).swapaxes(0, 1), (cycles, 24, 10))
+    read = np.clip(place - 7, 0, None)
+    every = np.tile(zero_points, (cycles, 1))
+    for token, sums in zip(activations.to(torch.int64).numpy(), accumulators, strict=True):
+        given = np.resize(token.reshape(7, 10), (cycles, 10))
+        shown = config.run(weights, given, every, place == 0, place < 7, read, zero_points[read])
+        assert np.array_equal(shown[7:], sums)
 
 
 @FORMS
