@@ -1,13 +1,13 @@
 """The search for a good netlist: the same recipes for every architecture and format, run in parallel, cached one by one.
 
 For the smallest area, every architecture is mapped with full-adder cells in both polarities and with both adders that are
-small. For a clock period it is mapped for speed as well, with full adders of gates, which ABC may restructure (a full-adder
-cell is a wall to it), and what closes with the least area is taken.
+small. For speed it is mapped with full adders of gates, which ABC may restructure (a full-adder cell is a wall to it). For a
+clock period between the two it is mapped with some full adders of either kind, and what closes with the least area is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,20 @@ from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
 from .pdk import Pdk
 from .recipe import Recipe
 
-__all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "recovery_recipes", "smallest", "synthesize", "to_size"]
+__all__ = [
+    "JOBS",
+    "Task",
+    "Workshop",
+    "area_recipes",
+    "bisect",
+    "fast_recipes",
+    "fastest",
+    "mixed_recipes",
+    "recovery_recipes",
+    "smallest",
+    "synthesize",
+    "to_size",
+]
 
 JOBS = 2
 FIRST_ADDER = "sklansky"
@@ -28,6 +41,9 @@ MORE_ADDERS = ("kogge-stone", "brent-kung")
 FAST_SCRIPTS = ("balanced", "speed", "delay")
 # Delay targets of the last round as shares of the clock period: ABC does not see setup times and the delay of flip-flops.
 RECOVERY = (0.9, 0.98)
+# Between minimum area and speed, from small to fast: the script, and the time that full-adder cells may take. No script stands
+# for the one that was the fastest with gates only.
+MIXED = (("buffered", 0.6), ("balanced", 1.0), ("balanced", 0.6), ("", 0.6), ("", 0.3), ("", 0.15))
 
 
 @dataclass(frozen=True)
@@ -65,17 +81,27 @@ def recovery_recipes(recipe: Recipe, period_ns: float) -> list[Recipe]:
 
 def to_size(results: Iterable[Mapped], period_ns: float, count: int) -> list[Mapped]:
     """The `count` netlists to size for a period: the smallest that close; then, of those that miss it, the fastest."""
-    fast = [mapped for mapped in results if mapped.recipe.delay_ps == 1]
+    fast = [mapped for mapped in results if (mapped.recipe.full_adders, mapped.recipe.delay_ps) == ("logic", 1)]
     closing = sorted((mapped for mapped in fast if mapped.closes(period_ns)), key=lambda mapped: mapped.area_um2)
     missing = sorted((mapped for mapped in fast if not mapped.closes(period_ns)), key=lambda mapped: mapped.delay_ns)
     return (closing + missing)[:count]
 
 
-def relaxed_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
-    """Between the two: full-adder cells, with a fast adder behind them."""
+def mixed_recipes(config: MacConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
+    """Between the two, from small to fast: some full adders are cells, the others gates.
+
+    Parameters
+    ----------
+    fast
+        The recipe with gates only by which the architecture is the fastest: its adder and its script suit it.
+    """
     if config.architecture == "multiply" or pdk.full_adder is None:
         return []
-    return [Recipe("cells", adder=adder, script="speed", delay_ps=1) for adder in (FIRST_ADDER, "kogge-stone")]
+    mixed = replace(fast, full_adders="cells", complement=pdk.full_adder.inverted, delay_ps=1)
+    return [
+        replace(mixed, script=script or fast.script, adder=fast.adder if script != "buffered" else "brent-kung", allowance=time)
+        for script, time in MIXED
+    ]
 
 
 class Workshop:
@@ -151,6 +177,19 @@ def fastest(results: Iterable[Mapped]) -> Mapped:
     return min(results, key=lambda mapped: (mapped.delay_ns, mapped.area_um2, mapped.netlist_sha256))
 
 
+def bisect(shop: Workshop, ladders: Mapping[MacConfig, Sequence[Recipe]], period_ns: float) -> None:
+    """Map by recipes that get faster and larger until the first that closes at a period is known, all architectures at once.
+
+    Of n recipes about log2(n) are tried. Delays do not rise strictly along a ladder, so that another may close with less area.
+    """
+    spans = {config: (0, len(ladder)) for config, ladder in ladders.items()}
+    while unknown := {config: (low + high) // 2 for config, (low, high) in spans.items() if low < high}:
+        tasks = [Task(config, ladders[config][middle]) for config, middle in unknown.items()]
+        for (config, middle), mapped in zip(unknown.items(), shop.run(tasks), strict=True):
+            low, high = spans[config]
+            spans[config] = (low, middle) if mapped.closes(period_ns) else (middle + 1, high)
+
+
 def synthesize(
     config: MacConfig,
     pdk: Pdk,
@@ -176,8 +215,9 @@ def synthesize(
     if best is not None or target_period_ns is None:
         assert best is not None
         return best
-    fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)) + relaxed_recipes(config, pdk))])
-    near = to_size((mapped for mapped in fast if mapped.recipe.full_adders == "logic"), target_period_ns, 2)
+    fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)))])
+    bisect(workshop, {config: mixed_recipes(config, pdk, fastest(fast).recipe)}, target_period_ns)
+    near = to_size(fast, target_period_ns, 2)
     workshop.run_recipes([(config, recovery_recipes(mapped.recipe, target_period_ns)) for mapped in near])
     everything = workshop.results(config)
     return smallest(everything, target_period_ns) or fastest(everything)
