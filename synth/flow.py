@@ -43,7 +43,7 @@ FAST_SCRIPTS = ("balanced", "speed", "delay")
 RECOVERY = (0.9, 0.98)
 # Between minimum area and speed, from small to fast: the script, and the time that full-adder cells may take. No script stands
 # for the one that was the fastest with gates only.
-MIXED = (("buffered", 0.6), ("balanced", 1.0), ("balanced", 0.6), ("", 0.6), ("", 0.3), ("", 0.15))
+MIXED = (("area", 0.6), ("buffered", 0.6), ("balanced", 1.0), ("balanced", 0.6), ("", 0.6), ("", 0.3), ("", 0.15), ("", -0.1))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,12 @@ def mixed_recipes(config: MacConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
         return []
     mixed = replace(fast, full_adders="cells", complement=pdk.full_adder.inverted, delay_ps=1)
     return [
-        replace(mixed, script=script or fast.script, adder=fast.adder if script != "buffered" else "brent-kung", allowance=time)
+        replace(
+            mixed,
+            script=script or fast.script,
+            adder="brent-kung" if script in ("area", "buffered") else fast.adder,
+            allowance=time,
+        )
         for script, time in MIXED
     ]
 

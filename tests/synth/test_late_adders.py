@@ -37,7 +37,8 @@ def late(allowance: float) -> set[str]:
     drivers: dict[int | str, str] = {
         bit: name for name in adders for pin in ("sum", "carry") for bit in cells[name]["connections"][pin]
     }
-    drivers |= dict.fromkeys((30, 31), "register") | dict.fromkeys(range(1, 8), "")
+    drivers.update(dict.fromkeys((30, 31), "register"))
+    drivers.update(dict.fromkeys(range(1, 8), ""))
     return late_adders(cells, adders, drivers, [], allowance)
 
 
