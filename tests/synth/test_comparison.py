@@ -110,9 +110,10 @@ def test_effort_and_energies(results: dict[str, Any]) -> None:
     assert set(effort) == {"int8", "dint4", "int4"}
     assert "multiply" in effort["int8"]["architectures"]
     for name, entry in effort.items():
-        # One recipe for area, one for speed, and two that size every architecture; INT4 stays at minimum area.
+        # One recipe for area, one for speed, two that size every architecture, and of those between four for each of its two
+        # structures; INT4 stays at minimum area.
         count = len({"baugh-wooley", "digit-grid", "direct-grid", "multiply"} & set(entry["architectures"]))
-        assert entry["syntheses"] == count if name == "int4" else count < entry["syntheses"] <= 4 * count
+        assert entry["syntheses"] == count if name == "int4" else count < entry["syntheses"] <= 12 * count
     for energy in results["energies"]:
         assert energy["annotated_fraction"] >= 0.99
         assert energy["energy_per_mac_j"] == pytest.approx(sum(energy["by_part_j"].values()))
