@@ -167,7 +167,7 @@ class FakeShop:
     def run_recipes(self, pairs: Any) -> None:
         for config, recipes in pairs:
             for recipe in recipes:
-                fast = recipe.delay_ps > 0
+                fast = recipe.full_adders == "logic" and recipe.delay_ps > 0
                 name = config.weight_format.name
                 area = {"int8": 100.0, "dint4": 60.0, "int4": 55.0}[name] * (1.3 if fast else 1.0)
                 area *= 2.0 if config.architecture == "multiply" else 1.0
@@ -175,6 +175,10 @@ class FakeShop:
                 found = replace(mapped(self.pdk, config, area, delay), recipe=recipe)
                 self.done.setdefault(config, []).append(found)
                 self.tried.append((name, config.architecture, recipe))
+
+    def run(self, tasks: Any) -> list[Mapped]:
+        self.run_recipes([(task.config, [task.recipe]) for task in tasks])
+        return [self.done[task.config][-1] for task in tasks]
 
     def areas_by_part(self, designs: Any) -> list[Any]:
         return [None for _ in designs]
@@ -222,7 +226,7 @@ def test_what_is_sized() -> None:
 
 
 def test_pruning_is_alike_on_both_sides() -> None:
-    best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    best, shop = found({"int8": 3.0, "dint4": 3.0, "int4": 3.0})
     for name in ("int8", "dint4", "int4"):
         assert "multiply" not in {mapped.config.architecture for mapped in best.minimum[name]}
         assert "multiply" in {architecture for known, architecture, _ in shop.tried if known == name}
@@ -237,7 +241,13 @@ def test_pruning_is_alike_on_both_sides() -> None:
 def test_small_structures_for_area_and_fast_ones_at_the_clock() -> None:
     best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0})
     for name, architecture, recipe in shop.tried:
-        assert ARCHITECTURES[architecture].for_speed == (recipe.script != "area"), (name, architecture)
+        if recipe.full_adders == "logic" and architecture != "multiply":
+            assert ARCHITECTURES[architecture].for_speed, (name, architecture)
+        elif recipe.delay_ps == 0 and recipe.allowance == 1:
+            assert not ARCHITECTURES[architecture].for_speed, (name, architecture)
+    # Between the two, both structures have a chance.
+    mixed = {architecture for _, architecture, recipe in shop.tried if recipe.full_adders == "cells" and recipe.delay_ps}
+    assert {"booth", "booth-fast", "digit-grid", "digit-grid-fast"} <= mixed
     assert {"digit-grid-fast", "direct-grid-fast"} <= {
         mapped.config.architecture for mapped in next(iter(best.clocked.values()))["dint4"]
     }
