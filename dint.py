@@ -11,13 +11,14 @@ import importlib
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import wrapt
 
-from golden.errors import DintError
+from golden.errors import DintError, InputError
 
 if TYPE_CHECKING:
     from golden import (
@@ -292,6 +293,7 @@ def synthesize(
     dataflow: Annotated[str, typer.Option(help="streaming, or weights-held: weights stay for 64 cycles.")] = "streaming",
     activity: Annotated[str, typer.Option(help="sdf or zero-delay (simulated), or vectorless (default activities).")] = "sdf",
     power_engine: Annotated[str, typer.Option(help="dint, or opensta where it has read_vcd.")] = "dint",
+    front: Annotated[bool, typer.Option("--front", help="Area against clock period, from smallest to fastest.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -299,13 +301,15 @@ def synthesize(
 
     Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
     """
-    from synth.command import synthesize as run
+    from synth import command
 
+    if front and period_ns is not None:
+        raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
+    run = command.front if front else partial(command.synthesize, period_ns=period_ns)
     run(
         format=number_format,
         lanes=lanes,
         pdk=pdk,
-        period_ns=period_ns,
         out=out,
         operands=operands,
         depth=depth,

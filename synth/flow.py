@@ -1,13 +1,13 @@
 """The search for a good netlist: the same recipes for every architecture and format, run in parallel, cached one by one.
 
 For the smallest area, every architecture is mapped with full-adder cells in both polarities and with both adders that are
-small. For a clock period it is mapped for speed as well, with full adders of gates, which ABC may restructure (a full-adder
-cell is a wall to it), and what closes with the least area is taken.
+small. For speed it is mapped with full adders of gates, which ABC may restructure (a full-adder cell is a wall to it). For a
+clock period between the two it is mapped with some full adders of either kind, and what closes with the least area is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,19 @@ from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
 from .pdk import Pdk
 from .recipe import Recipe
 
-__all__ = ["JOBS", "Task", "Workshop", "area_recipes", "fast_recipes", "smallest", "synthesize", "to_size"]
+__all__ = [
+    "JOBS",
+    "Task",
+    "Workshop",
+    "area_recipes",
+    "bisect",
+    "fast_recipes",
+    "fastest",
+    "mixed_recipes",
+    "smallest",
+    "synthesize",
+    "to_size",
+]
 
 JOBS = 2
 FIRST_ADDER = "sklansky"
@@ -28,6 +40,9 @@ MORE_ADDERS = ("kogge-stone", "brent-kung")
 FAST_SCRIPTS = ("balanced", "speed", "delay")
 # Delay targets of the last round as shares of the clock period: ABC does not see setup times and the delay of flip-flops.
 RECOVERY = (0.98, 0.9)
+# Between minimum area and speed, from small to fast: the script, and the time that full-adder cells may take. No script stands
+# for the one that was the fastest with gates only.
+MIXED = (("area", 0.6), ("buffered", 0.6), ("balanced", 1.0), ("balanced", 0.6), ("", 0.6), ("", 0.3), ("", 0.15), ("", -0.1))
 
 
 @dataclass(frozen=True)
@@ -59,19 +74,34 @@ def fast_recipes(config: MacConfig, adders: Iterable[str], scripts: Iterable[str
 
 
 def to_size(results: Iterable[Mapped], period_ns: float, count: int) -> list[Mapped]:
-    """The `count` netlists to size for a period: the smallest of those mapped for speed that close.
+    """The `count` netlists to size for a period: the smallest of those mapped for speed, with gates only, that close.
 
     What misses the period at full speed is left out: of several hundred, on three libraries, none closed by being sized.
     """
-    fast = (mapped for mapped in results if mapped.recipe.delay_ps == 1 and mapped.closes(period_ns))
-    return sorted(fast, key=lambda mapped: mapped.area_um2)[:count]
+    gates = (mapped for mapped in results if (mapped.recipe.full_adders, mapped.recipe.delay_ps) == ("logic", 1))
+    return sorted((mapped for mapped in gates if mapped.closes(period_ns)), key=lambda mapped: mapped.area_um2)[:count]
 
 
-def relaxed_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
-    """Between the two: full-adder cells, with a fast adder behind them."""
+def mixed_recipes(config: MacConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
+    """Between the two, from small to fast: some full adders are cells, the others gates.
+
+    Parameters
+    ----------
+    fast
+        The recipe with gates only by which the architecture is the fastest: its adder and its script suit it.
+    """
     if config.architecture == "multiply" or pdk.full_adder is None:
         return []
-    return [Recipe("cells", adder=adder, script="speed", delay_ps=1) for adder in (FIRST_ADDER, "kogge-stone")]
+    mixed = replace(fast, full_adders="cells", complement=pdk.full_adder.inverted, delay_ps=1)
+    return [
+        replace(
+            mixed,
+            script=script or fast.script,
+            adder="brent-kung" if script in ("area", "buffered") else fast.adder,
+            allowance=time,
+        )
+        for script, time in MIXED
+    ]
 
 
 class Workshop:
@@ -155,6 +185,23 @@ def fastest(results: Iterable[Mapped]) -> Mapped:
     return min(results, key=lambda mapped: (mapped.delay_ns, mapped.area_um2, mapped.netlist_sha256))
 
 
+def bisect(shop: Workshop, ladders: Mapping[MacConfig, Sequence[Recipe]], periods_ns: Iterable[float]) -> None:
+    """For each period, map by recipes that get faster and larger until the first that closes is known.
+
+    All architectures are mapped at once; of n recipes about log2(n) are tried, and for a shorter period none below what closes
+    at the longer. Delays do not fall strictly along a ladder, so that another recipe may close with less area.
+    """
+    first = dict.fromkeys(ladders, 0)
+    for period_ns in sorted(periods_ns, reverse=True):
+        spans = {config: (low, len(ladders[config])) for config, low in first.items()}
+        while unknown := {config: (low + high) // 2 for config, (low, high) in spans.items() if low < high}:
+            tasks = [Task(config, ladders[config][middle]) for config, middle in unknown.items()]
+            for (config, middle), mapped in zip(unknown.items(), shop.run(tasks), strict=True):
+                low, high = spans[config]
+                spans[config] = (low, middle) if mapped.closes(period_ns) else (middle + 1, high)
+        first = {config: low for config, (low, _) in spans.items()}
+
+
 def synthesize(
     config: MacConfig,
     pdk: Pdk,
@@ -180,8 +227,8 @@ def synthesize(
     if best is not None or target_period_ns is None:
         assert best is not None
         return best
-    fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)) + relaxed_recipes(config, pdk))])
-    logic = (mapped for mapped in fast if mapped.recipe.full_adders == "logic")
-    workshop.size((mapped, target_period_ns) for mapped in to_size(logic, target_period_ns, 2))
+    fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)))])
+    bisect(workshop, {config: mixed_recipes(config, pdk, fastest(fast).recipe)}, [target_period_ns])
+    workshop.size((mapped, target_period_ns) for mapped in to_size(fast, target_period_ns, 2))
     everything = workshop.results(config)
     return smallest(everything, target_period_ns) or fastest(everything)

@@ -26,7 +26,7 @@ __all__ = ["DEFAULT_CACHE", "Mapped", "area_by_part", "delays", "map_design", "v
 DEFAULT_CACHE = Path("build/cache")
 
 # Sources whose change makes earlier results stale.
-_SOURCES = ("liberty_text", "mapping", "pdk", "polarity", "recipe", "sta", "yosys", "yosys_child")
+_SOURCES = ("late_adders", "liberty_text", "mapping", "pdk", "polarity", "recipe", "sta", "yosys", "yosys_child")
 
 # Module of the generated Verilog -> part, as reports name it. The top holds the registers.
 PARTS = {"partial_products": "partial products", "compressor": "compressor", "final_adder": "final adder"}

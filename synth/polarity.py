@@ -6,6 +6,8 @@ on complemented bits, and between cells that disagree an inverter is needed. Whe
 ones, since NAND and AOI gates are smaller than AND and AO. The choice is a cut in the graph of full adders, improved by
 flipping single cells until no flip removes cost.
 
+Where a design must be faster than cells make it, those that would be late become gates (`synth.late_adders`).
+
 Works on one flattened module as Yosys writes it with `write_json`.
 """
 
@@ -14,12 +16,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from .late_adders import late_adders
+
 __all__ = ["COMPLEMENT", "FULL_ADDER", "LOGIC", "TRUE", "assign"]
 
 FULL_ADDER = "dint_full_adder"  # the module that the generator instantiates
 TRUE = f"{FULL_ADDER}_true"  # a cell on true inputs
 COMPLEMENT = f"{FULL_ADDER}_complement"  # a cell on complemented inputs
-LOGIC = f"{FULL_ADDER}_logic"  # gates: an input is constant, or an output is not used
+LOGIC = f"{FULL_ADDER}_logic"  # gates: an input is constant, an output is not used, or a cell would be late
 
 INVERTER = 10  # cost of an inverter between two cells, or at a port
 LEAF = 6  # cost of a partial product in the polarity that was not preferred
@@ -28,7 +32,7 @@ PASSES = 20
 Bit = int | str
 
 
-def assign(module: dict[str, Any], inverted: bool, prefer_complement: bool) -> None:
+def assign(module: dict[str, Any], inverted: bool, prefer_complement: bool, allowance: float = 1.0) -> None:
     """Replace the type of every full adder in `module` by `TRUE`, `COMPLEMENT` or `LOGIC`.
 
     Parameters
@@ -39,6 +43,8 @@ def assign(module: dict[str, Any], inverted: bool, prefer_complement: bool) -> N
         The library's cell has complemented outputs.
     prefer_complement
         The polarity preferred for bits that come from gates.
+    allowance
+        Time for the longest path, from that of gates (0) to that of cells (1): what would be later as a cell becomes `LOGIC`.
     """
     cells = module["cells"]
     readers, drivers = _ends(module)
@@ -54,6 +60,12 @@ def assign(module: dict[str, Any], inverted: bool, prefer_complement: bool) -> N
             cell["type"] = LOGIC
         else:
             adders.append(name)
+    if allowance < 1:
+        outputs = [bit for port in module["ports"].values() if port["direction"] == "output" for bit in port["bits"]]
+        late = late_adders(cells, adders, drivers, outputs, allowance)
+        for name in late:
+            cells[name]["type"] = LOGIC
+        adders = [name for name in adders if name not in late]
     polarity = _polarities(adders, cells, readers, drivers, inverted, prefer_complement)
     for name in adders:
         cells[name]["type"] = COMPLEMENT if polarity[name] else TRUE

@@ -16,11 +16,12 @@ from .pdk import Pdk
 
 __all__ = ["ADDERS", "SCRIPTS", "Recipe", "after_full_adders", "before_full_adders", "map_files"]
 
-# What ABC runs; {D} stands for the delay target. From small to fast: `&nf` maps the logic as it is; `&if -g` before it rebuilds
-# the logic for depth, which is worth 10 to 15% of the delay; the older mapper behind that is the fastest, with a quarter more
-# area.
+# What ABC runs; {D} stands for the delay target. From small to fast: the smallest gates; the same, buffered and sized; `&nf`,
+# which maps the logic as it is; `&if -g` before it rebuilds the logic for depth, which is worth 10 to 15% of the delay; the
+# older mapper behind that is the fastest, with a quarter more area.
 SCRIPTS = {
     "area": "strash;ifraig;scorr;dc2;dc2;dch,-f;amap,-m;topo;dnsize,{D}",
+    "buffered": "strash;ifraig;scorr;dc2;dc2;dch,-f;amap,-m;topo;buffer;upsize,{D};dnsize,{D}",
     "balanced": "&get,-n;&st;&dch;&nf;&put;buffer;upsize,{D};dnsize,{D}",
     "speed": "&get,-n;&st;&if,-g,-K,6;&dch;&nf;&put;buffer;upsize,{D};dnsize,{D}",
     "delay": "strash;ifraig;scorr;dc2;&get,-n;&if,-g,-K,6;&put;dch,-f;map,-B,1.3,{D};topo;buffer;upsize,{D};dnsize,{D}",
@@ -66,6 +67,9 @@ class Recipe:
         `cells`: the library's full-adder cell; `logic`: gates that ABC may restructure.
     complement
         With `cells`: prefer complemented partial products (see `synth.polarity`).
+    allowance
+        With `cells`: time for the longest path through full adders, from that of gates (0) to that of cells (1). Cells that
+        would be later become gates, which ABC may restructure (see `synth.late_adders`).
     adder
         One of `ADDERS`.
     script
@@ -78,6 +82,7 @@ class Recipe:
 
     full_adders: str = "cells"
     complement: bool = False
+    allowance: float = 1.0
     adder: str = "brent-kung"
     script: str = "area"
     delay_ps: int = 0

@@ -5,7 +5,8 @@
 2. The others are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
-3. For each period netlists near it are sized; of every architecture the smallest netlist that closes counts.
+3. For each period every architecture is mapped in both structures with full adders of cells and of gates, as few gates as
+   close; where none closes, netlists of gates only are sized. Of every architecture the smallest netlist that closes counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from dataclasses import dataclass, field, replace
 from golden import MacConfig, format_by_name
 from sim.workload import OPT, STREAMING
 
-from .flow import FIRST_ADDER, Workshop, area_recipes, fast_recipes, fastest, smallest, to_size
+from .flow import (
+    FIRST_ADDER,
+    Workshop,
+    area_recipes,
+    bisect,
+    fast_recipes,
+    fastest,
+    mixed_recipes,
+    smallest,
+    to_size,
+)
 from .mapping import Mapped
 
 __all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
@@ -143,13 +154,18 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders, effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
+    # The small structure is mapped by the recipes of its fast one.
+    quickest = {config: fastest(shop.results(config)).recipe for config in _all(fast)}
+    mixed = {config: mixed_recipes(config, shop.pdk, quickest[fast_of(config)]) for config in (*_all(followed), *quickest)}
     slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
     periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
+    bisect(shop, mixed, periods_ns)
     # Every architecture, since the smallest is seldom the most frugal.
     shop.size(
         (mapped, period_ns)
         for period_ns in periods_ns
         for config in _all(fast)
+        if not _mixed_closes(shop.results(config), period_ns)
         for mapped in to_size(shop.results(config), period_ns, effort.recover)
     )
     for period_ns in periods_ns:
@@ -157,6 +173,11 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
         for name, configs in fast.items():
             closing = (smallest(shop.results(config), period_ns) for config in dict.fromkeys([*followed[name], *configs]))
             found.clocked[period_ns][name] = [mapped for mapped in closing if mapped is not None]
+
+
+def _mixed_closes(results: Iterable[Mapped], period_ns: float) -> bool:
+    """Whether a netlist with full-adder cells closes: what sizing wins is far less than what such a netlist is smaller."""
+    return any(mapped.recipe.full_adders == "cells" and mapped.closes(period_ns) for mapped in results)
 
 
 def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:

@@ -72,7 +72,11 @@ def map_verilog(
             "top": top,
             "before": before_full_adders(recipe, top, work / "design.v", work, flatten),
             "after": after_full_adders(recipe, pdk, liberty, work, work / "netlist.v"),
-            "full_adder": {"inverted": pdk.full_adder.inverted, "complement": recipe.complement}
+            "full_adder": {
+                "inverted": pdk.full_adder.inverted,
+                "prefer_complement": recipe.complement,
+                "allowance": recipe.allowance,
+            }
             if cells and pdk.full_adder
             else None,
         }

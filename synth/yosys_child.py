@@ -34,7 +34,7 @@ def main(job_file: Path) -> None:
         run(f"write_json {coarse}")
         netlist = json.loads(coarse.read_text())
         for module in _own_modules(netlist).values():
-            polarity.assign(module, job["full_adder"]["inverted"], job["full_adder"]["complement"])
+            polarity.assign(module, **job["full_adder"])
         netlist["modules"] = _own_modules(netlist)
         coarse.write_text(json.dumps(netlist))
         run("design -reset", f"read_json {coarse}", f"hierarchy -top {job['top']}")
