@@ -324,18 +324,23 @@ def _lanes(lanes: int) -> str:
 
 
 def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
-    adders = " and ".join(adder.title() for adder in effort.adders) or "none"
+    adders = "; ".join(
+        f"up to {lanes} lane{'s' * (lanes > 1)} {' and '.join(adder.title() for adder in names) or 'none'}"
+        for lanes, names in effort.adders
+    )
     sentences = [
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
-        "INT8 as sign and magnitude (+-127): it cannot hold -128, which the unit's interface allows.",
+        "INT8 weights stored as sign and magnitude (+-127): they cannot hold -128, which the unit's interface allows.",
         "Multiplications left to Yosys (`multiply`) with more than one lane: it gives every product an adder of its own.",
         "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
-        "Every final adder with every architecture: at minimum area ripple and Brent-Kung; at the clocks "
-        f"{FIRST_ADDER.title()} for all, and for the {effort.fast} fastest architectures of each format more ({adders}).",
+        "Every final adder with every architecture: at minimum area Brent-Kung, and ripple for those that are followed; at the "
+        f"clocks {FIRST_ADDER.title()} for all, and for the {effort.fast} fastest architectures of each format more "
+        f"({adders}); between the two the adder with which the architecture was the fastest.",
         "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
         "each architecture.",
-        "Structures built for speed (`-fast`) at minimum area, and the others at the clocks unless they close as they are.",
+        "Structures built for speed (`-fast`) at minimum area, and the others at the clocks with more than "
+        f"{effort.both} lane{'s' * (effort.both > 1)}, unless they close as they are.",
         "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
         "most frugal with the model's operands and with delays.",
     ]

@@ -22,6 +22,7 @@ from .recipe import Recipe
 
 __all__ = [
     "JOBS",
+    "SMALL_ADDERS",
     "Task",
     "Workshop",
     "area_recipes",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 JOBS = 2
+SMALL_ADDERS = ("brent-kung", "ripple")
 FIRST_ADDER = "sklansky"
 MORE_ADDERS = ("kogge-stone", "brent-kung")
 FAST_SCRIPTS = ("balanced", "speed", "delay")
@@ -53,17 +55,13 @@ class Task:
     recipe: Recipe
 
 
-def area_recipes(config: MacConfig, pdk: Pdk) -> list[Recipe]:
+def area_recipes(config: MacConfig, pdk: Pdk, adders: Iterable[str] = SMALL_ADDERS) -> list[Recipe]:
     """What is tried for the smallest area. A multiplication left to Yosys is tried with and without its Booth multiplier."""
     if config.architecture == "multiply":
         return [Recipe("logic"), Recipe("logic", booth=True)]
     if pdk.full_adder is None:
-        return [Recipe("logic", adder=adder) for adder in ("brent-kung", "ripple")]
-    return [
-        Recipe("cells", complement=complement, adder=adder)
-        for adder in ("ripple", "brent-kung")
-        for complement in (False, True)
-    ]
+        return [Recipe("logic", adder=adder) for adder in adders]
+    return [Recipe("cells", complement=complement, adder=adder) for adder in adders for complement in (False, True)]
 
 
 def fast_recipes(config: MacConfig, adders: Iterable[str], scripts: Iterable[str] = FAST_SCRIPTS) -> list[Recipe]:

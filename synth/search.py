@@ -1,7 +1,7 @@
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
 1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
-   of their format are dropped, on every side alike.
+   of their format are dropped, on every side alike. The others are mapped with a ripple-carry adder as well.
 2. The others are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from golden import MacConfig, format_by_name
 from sim.workload import OPT, STREAMING
 
 from .flow import (
     FIRST_ADDER,
+    SMALL_ADDERS,
     Workshop,
     area_recipes,
     bisect,
@@ -32,6 +34,8 @@ from .flow import (
 from .mapping import Mapped
 
 __all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
+
+_Value = TypeVar("_Value")
 
 BASELINE, CANDIDATE, REFERENCE = FORMATS = ("int8", "dint4", "int4")
 
@@ -52,7 +56,10 @@ class Effort:
     fast
         Number of architectures of each format, the fastest first, that more adders than the first are tried for.
     adders
-        Those adders.
+        Those adders, by lane count up to which they apply: the fewer lanes, the more of the delay is the adder's.
+    both
+        Lane count up to which both structures of an architecture are mapped between area and speed, and not the fast one only:
+        they differ around the accumulator, which is the lesser part of a unit with many lanes.
     recover
         Number of netlists of each architecture that are sized for a clock period.
     cycles
@@ -70,7 +77,8 @@ class Effort:
     margins: tuple[float, ...] = (0.03, 0.25)
     scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
-    adders: tuple[str, ...] = ("kogge-stone",)
+    adders: tuple[tuple[int, tuple[str, ...]], ...] = ((1, ("kogge-stone", "brent-kung")), (64, ("kogge-stone",)))
+    both: int = 1
     recover: int = 1
     cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 96))
     workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
@@ -79,7 +87,15 @@ class Effort:
 
     def cycles_for(self, lanes: int) -> int:
         """Cycles of an energy measurement of a unit with `lanes`."""
-        return next(cycles for limit, cycles in self.cycles if lanes <= limit)
+        return _by_lanes(self.cycles, lanes)
+
+    def adders_for(self, lanes: int) -> tuple[str, ...]:
+        """More adders for a unit with `lanes`."""
+        return _by_lanes(self.adders, lanes)
+
+
+def _by_lanes(values: Iterable[tuple[int, _Value]], lanes: int) -> _Value:
+    return next(value for limit, value in values if lanes <= limit)
 
 
 @dataclass
@@ -105,12 +121,17 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
         name: [way for one in small_architectures(name, lanes) for way in _ways(replace(config, architecture=one))]
         for name, config in plain.items()
     }
-    shop.run_recipes((config, area_recipes(config, shop.pdk)) for group in small.values() for config in group)
+    first, *others = SMALL_ADDERS
+    shop.run_recipes((config, area_recipes(config, shop.pdk, (first,))) for group in small.values() for config in group)
     for name, group in small.items():
         best = [_smallest(shop.results(config)) for config in group]
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
-    _search_at_the_clock(shop, found, effort)
+    kept = [mapped for best in found.minimum.values() for mapped in best if mapped.recipe.adder == first]
+    shop.run_recipes((mapped.config, [replace(mapped.recipe, adder=adder) for adder in others]) for mapped in kept)
+    for name, best in found.minimum.items():
+        found.minimum[name] = [_smallest(shop.results(mapped.config)) for mapped in best]
+    _search_at_the_clock(shop, found, effort, lanes)
     return found
 
 
@@ -134,7 +155,7 @@ def _ways(config: MacConfig) -> list[MacConfig]:
     return [config, *([replace(config, decoded=True)] if decodes else [])]
 
 
-def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
+def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int) -> None:
     """Steps 2 and 3."""
     from hdl.architectures import ARCHITECTURES
 
@@ -152,11 +173,11 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
     fast = {name: list(dict.fromkeys(map(fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
-    shop.run_recipes((config, fast_recipes(config, effort.adders, effort.scripts)) for config in _all(ahead))
+    shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
+    between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
     # The small structure is mapped by the recipes of its fast one.
-    quickest = {config: fastest(shop.results(config)).recipe for config in _all(fast)}
-    mixed = {config: mixed_recipes(config, shop.pdk, quickest[fast_of(config)]) for config in (*_all(followed), *quickest)}
+    mixed = {config: mixed_recipes(config, shop.pdk, fastest(shop.results(fast_of(config))).recipe) for config in between}
     slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
     periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
     bisect(shop, mixed, periods_ns)
@@ -169,10 +190,12 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort) -> None:
         for mapped in to_size(shop.results(config), period_ns, effort.recover)
     )
     for period_ns in periods_ns:
-        found.clocked[period_ns] = {name: [] for name in FORMATS}
-        for name, configs in fast.items():
-            closing = (smallest(shop.results(config), period_ns) for config in dict.fromkeys([*followed[name], *configs]))
-            found.clocked[period_ns][name] = [mapped for mapped in closing if mapped is not None]
+        found.clocked[period_ns] = {}
+        for name in FORMATS:
+            pairs = ((config, fast_of(config)) for config in followed.get(name, []))
+            closing = (smallest([*shop.results(one), *shop.results(other)], period_ns) for one, other in pairs)
+            netlists = {mapped.netlist_sha256: mapped for mapped in closing if mapped is not None}
+            found.clocked[period_ns][name] = list(netlists.values())
 
 
 def _mixed_closes(results: Iterable[Mapped], period_ns: float) -> bool:

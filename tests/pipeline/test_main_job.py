@@ -14,7 +14,7 @@ from pipeline.main_job import ROOT, main_job
 from report.verification import verification
 from synth.search import Effort
 
-LITTLE = Effort(keep=1.05, margins=(0.03,), fast=1, adders=(), recover=1, cycles=((64, 64),), samples=2)
+LITTLE = Effort(keep=1.05, margins=(0.03,), fast=1, adders=((64, ()),), recover=1, cycles=((64, 64),), samples=2)
 
 
 @pytest.fixture(scope="module")
