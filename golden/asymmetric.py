@@ -176,12 +176,16 @@ class AsymmetricConfig:
 
     def dot_one(self, weights: list[int], activations: list[int], zero_point: int) -> int:
         """One dot product of Python integers by the correction, sum k' a - (z + g) x sum a: the scalar twin of `dot`."""
-        least, step = self._least, int(1 / self.weight_format.unit)
-        total = 0
+        offset = self.offset(zero_point) * int(1 / self.weight_format.unit)
+        if len(weights) > self.depth:
+            raise InputError(f"{len(weights)} products exceed the depth {self.depth}: the accumulator may overflow")
+        total, half = 0, 1 << (self.activation_bits - 1)
         for code, activation in zip(weights, activations, strict=True):
+            if not -half <= activation < half:
+                raise InputError(f"activation {activation} does not fit {self.activation_bits} bits")
             special = code in self.weight_format.special_codes
-            total += (self.weight_format.decode_one(code) + special * (least + step * zero_point)) * activation
-        return total - (least + step * zero_point) * sum(activations)
+            total += (self.weight_format.decode_one(code) + special * offset) * activation
+        return total - offset * sum(activations)
 
     def run(
         self,
@@ -213,7 +217,8 @@ class AsymmetricConfig:
         activation_sums = self._activation_sums(activations, first, valid, reset)
         chosen, half = np.asarray(read_unit, dtype=np.int64), 1 << (self.accumulator_bits - 1)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.units:
-            raise InputError(f"read_unit is {chosen.max()}: units are 0 to {self.units - 1}")
+            worst = chosen.min() if chosen.min() < 0 else chosen.max()
+            raise InputError(f"read_unit is {worst}: units are 0 to {self.units - 1}")
         taken = self._checked_zero_points(read_zero_point).tolist()
         step, shown = int(1 / self.weight_format.unit), np.zeros(len(codes), dtype=np.int64)
         for cycle in range(len(codes)):

@@ -169,4 +169,6 @@ class MacConfig:
             "depth": self.depth,
             "latency_cycles": self.latency_cycles,
             "architecture": self.architecture,
+            "pipeline": self.pipeline,
+            "decoded": self.decoded,
         }

@@ -130,5 +130,5 @@ class PeConfig:
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
         facts = self.mac.describe()
-        del facts["lanes"]
+        del facts["lanes"], facts["pipeline"]
         return {"shape": "pe"} | facts | {"latency_cycles": self.latency_cycles, "decoded": self.decoded}

@@ -58,7 +58,8 @@ class Mac(Assembly):
         Lane i's code at bits b i + b - 1..b i.
     accumulator : out, `config.accumulator_bits`
         Two's complement, in units of the format, after the `config.latency_cycles`-th rising edge, the edge that takes the
-        operands being the first. With pipeline registers every input is registered, `rst` as well.
+        operands being the first. With pipeline registers weights (gated by `valid`, or as select
+        lines), activations, and what `rst`, `valid` and `first` decide are registered.
 
     Parameters
     ----------
@@ -108,9 +109,9 @@ class Mac(Assembly):
         if pipeline:
             in_use, activations = _registered(m, weights=in_use, activations=activations)
         for _ in range(pipeline):
-            (keep,) = _registered(m, keep=keep)
+            (keep,) = _registered(m, **{keep.name: keep})
             if not self._gates_weights:
-                (take,) = _registered(m, take=take)
+                (take,) = _registered(m, **{take.name: take})
         kept = Signal.like(self.accumulator, name="kept")
         m.d.comb += kept.eq(self.accumulator & keep.replicate(len(kept)))
         if pipeline == _ROWS_REGISTERED:

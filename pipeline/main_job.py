@@ -45,7 +45,7 @@ def main_job(
     out
         Directory of the report; the stages' files are kept in `out`/stages.
     model
-        Directory or hub name of an OPT; default the shipped checkpoint.
+        Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
     lanes
         Lane counts to compare.
     pdks

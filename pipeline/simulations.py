@@ -52,10 +52,10 @@ def simulate_units(
     ToolError
         If the simulator fails, or the Verilog of a unit is another than was compared.
     """
-    from hdl.verilog import generate
     from sim.command import simulate_verilog, stimuli_for
     from sim.processes import children_end_with_us
     from sim.simulators import find_simulator
+    from synth.mapping import generate_all, verilog_of
 
     simulator = find_simulator()
     formats = sorted({config.weight_format.name for config in configs})
@@ -72,7 +72,8 @@ def simulate_units(
     }
 
     def work(directory: Path) -> None:
-        verilog = {config: generate(config) for config in configs}  # here, since Amaranth is not for threads
+        generate_all(configs, _JOBS)
+        verilog = {config: verilog_of(config) for config in configs}
         for config, text in verilog.items():
             if compared and sha256(text.encode()).hexdigest() != compared[config.name]:
                 raise ToolError(f"the Verilog of {config.name} is not what was compared; run the comparison anew")
@@ -115,7 +116,7 @@ def simulate_compared(
 
 def unit_of(design: Mapping[str, Any]) -> MacConfig:
     """The unit of an entry of `designs`; what the entry does not say is the default."""
-    told = {name: design[name] for name in ("lanes", "depth", "architecture") if name in design}
+    told = {name: design[name] for name in ("lanes", "depth", "architecture", "pipeline", "decoded") if name in design}
     return MacConfig(format_by_name(design["format"]), **told)
 
 

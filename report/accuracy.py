@@ -36,8 +36,13 @@ def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    names = ("activations", "scaling", "clipping", "rounding", "form", "group_size")
-    return all(row.get(name) == other.get(name) for name in names)
+    names = ("activations", "scaling", "clipping", "rounding", "form", "group_size", "attention")
+    return _values(row) == _values(other) and all(row.get(name) == other.get(name) for name in names)
+
+
+def _values(row: Mapping[str, Any]) -> str | None:
+    """Format of the attention's values; in that of the weights, both rows are treated alike."""
+    return "as the weights" if row.get("value_format") == row["weights"] else row.get("value_format")
 
 
 def _kl(int4: Mapping[str, Any], dint4: Mapping[str, Any], text: str) -> str:

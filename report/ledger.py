@@ -39,11 +39,12 @@ _ACCUMULATOR = (
     "so the narrower format gets the narrower one."
 )
 _CHOICE = (
-    "Every architecture that can compute a format is synthesized for it by the same list of recipes, except `multiply`: the "
-    "behavioural product, left to the synthesizer, is mapped by recipes of its own. Ways to multiply that come in two "
-    "structures take the small one for minimum area and the one for speed (its name ends in -fast) at the clocks. Of every "
-    "architecture the smallest netlist stands; for each PDK, lane count and clock the best of these for the metric being "
-    "compared is taken on each side: the smallest for area, the most frugal for energy."
+    "Every architecture that can compute a format is mapped for it by the same rules; `multiply`, the behavioural product "
+    "left to the synthesizer, has recipes of its own and is tried with one lane only. Minimum area is sought in the small "
+    "structure of an architecture. At the clocks its structure for speed (its name ends in -fast) is mapped with full adders"
+    " of cells, of gates and of both, with few lanes the small one too, and of all that close the smallest netlist stands "
+    "for the architecture. For each PDK, lane count and clock the best of these for the metric being compared is taken on "
+    "each side: the smallest for area, the most frugal for energy."
 )
 _TUNED = (
     "Before any of these runs, dINT4's codes and the form of its rows were chosen by searches whose cost model was fitted to "
@@ -61,7 +62,8 @@ _OUTSIDE = (
 
 _DRAWN = (
     "Operands are drawn as short runs of products of many (layer, token, output channel) triples, every exported layer in "
-    "proportion to its products; uniform operands are random. Both sides' samples come from the same places of the model."
+    "proportion to its products; while streaming, sums begin as often as in the model. Uniform operands are random. Both "
+    "sides' samples come from the same places of the model."
 )
 _HELD = (
     "Weights held: the weights of a run stay while the activations of successive tokens stream past, as in a weight-stationary "
@@ -151,6 +153,10 @@ def _operands(results: Mapping[str, Any]) -> list[str]:
                 "no scaling" if scaling == "none" else f"scaling {scaling.upper()}",
                 recipe.get("rounding"),
                 recipe.get("form"),
+                "clipped" if (recipe.get("clipping") or "none") != "none" else None,
+                f"groups of {size}" if (size := recipe.get("group_size")) else None,
+                f"values {kind}" if (kind := recipe.get("value_format") or "none") != "none" else None,
+                "INT8 attention" if recipe.get("attention") == "int8" else None,
             ]
             method = ", ".join(word for word in words if word and word != "none")
         figures = (

@@ -59,6 +59,7 @@ def workload(config: MacConfig, source: str, dataflow: str, operands: Operands |
     and a few of them say little about a model. A run begins at a random (layer, token, output) triple and place in the sum;
     layers take part in proportion to their products (systematic sampling). `first` comes where a sum begins in the model: a run
     that begins amid one goes on from the sum that is there, so that the accumulator is as full as it is in use.
+    Where weights are held, every run begins a sum.
 
     Parameters
     ----------

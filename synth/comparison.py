@@ -334,22 +334,30 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Ef
         "INT8 weights stored as sign and magnitude (+-127): they cannot hold -128, which the unit's interface allows.",
         "Multiplications left to Yosys (`multiply`) with more than one lane: it gives every product an adder of its own.",
         "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
-        "Every final adder with every architecture: at minimum area Brent-Kung, and ripple for those that are followed; at the "
-        f"clocks {FIRST_ADDER.title()} for all, and for the {effort.fast} fastest architectures of each format more "
-        f"({adders}); between the two the adder with which the architecture was the fastest.",
+        "Every final adder with every architecture: at minimum area Brent-Kung, and ripple for those that are followed, "
+        f"in the polarity that was the smaller with Brent-Kung; at the clocks {FIRST_ADDER.title()} for all, and for the "
+        f"{effort.fast} fastest architectures of each format more ({adders}); between the two the adder with which the "
+        "architecture was the fastest, and Brent-Kung in the two smallest steps.",
+        "Every step between full adders of cells and of gates: about three of eight for each architecture and clock, by "
+        f"bisection, in one polarity. Gates are sized where hardly a full adder is a cell, for the {effort.recover} "
+        "smallest netlists of each architecture.",
         "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
         "each architecture.",
-        "Structures built for speed (`-fast`) at minimum area, and the others at the clocks with more than "
-        f"{effort.both} lane{'s' * (effort.both > 1)}, unless they close as they are.",
+        "Structures built for speed (`-fast`) at minimum area.",
         "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
-        "most frugal with the model's operands and with delays.",
+        "most frugal with the first kind of operands and with delays.",
     ]
+    if effort.both < 64:
+        sentences.append(
+            f"The small structures at the clocks with more than {_lanes(effort.both)}, unless they close as they are."
+        )
     if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
         sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
-    if all(source != UNIFORM for source, _ in effort.workloads) and operands:
+    given = all(name in operands for name in FORMATS)
+    if all(source != UNIFORM for source, _ in effort.workloads) and given:
         sentences.append("Uniform operands: energies are for the model's operands.")
-    if all(source != OPT_FC2 for source, _ in effort.workloads):
+    if not given or all(source != OPT_FC2 for source, _ in effort.workloads):
         sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
-    if not operands:
+    if not given:
         sentences.append("Operands of a model: none were given, so energies are for uniform random operands.")
     return sentences + list(dict.fromkeys(found))

@@ -163,12 +163,14 @@ class Unit:
         Raises
         ------
         InputError
-            If the engine is unknown.
+            If the engine or the activity is unknown, or there are no delays.
         ToolError
             If a sum is wrong, the simulator fails, delays do not apply, the activity of more than 1 % of the nets is missing,
             or the engine cannot be used.
         """
         check_engine(engine)
+        if activity not in (SDF, ZERO_DELAY) or (activity == SDF and self._sdf is None):
+            raise InputError(f"activity is {activity!r}: choose {SDF}, which needs an SDF file, or {ZERO_DELAY}")
         delays = self._delays if activity == SDF else None
         try:
             with tempfile.TemporaryDirectory(prefix="dint-energy-", dir=workdir) as scratch:

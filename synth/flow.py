@@ -1,8 +1,8 @@
 """The search for a good netlist: the same recipes for every architecture and format, run in parallel, cached one by one.
 
-For the smallest area, every architecture is mapped with full-adder cells in both polarities and with both adders that are
-small. For speed it is mapped with full adders of gates, which ABC may restructure (a full-adder cell is a wall to it). For a
-clock period between the two it is mapped with some full adders of either kind, and what closes with the least area is taken.
+For the smallest area, every architecture is mapped with full-adder cells in both polarities and, where it is followed, with
+both small adders. For a clock period it is mapped for speed as well, with full adders of gates, which ABC may restructure (a
+full-adder cell is a wall to it), and between the two with some of either kind; what closes with the least area is taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from golden.errors import InputError
 from sim.processes import children_end_with_us
 
 from . import liberty_text
-from .mapping import DEFAULT_CACHE, Mapped, area_by_part, map_design, verilog_of
+from .mapping import DEFAULT_CACHE, Mapped, area_by_part, generate_all, map_design
 from .pdk import Pdk
 from .recipe import Recipe
 
@@ -125,8 +125,7 @@ class Workshop:
         from joblib import Parallel, delayed
 
         new = [task for task in dict.fromkeys(tasks) if task not in self._done]
-        for task in new:
-            verilog_of(task.config)  # Amaranth is not for threads
+        generate_all([task.config for task in new], self._jobs)
         if new:
             # Here, since a thread that still writes when another one has failed leaves half a file.
             liberty_text.unpacked(self.pdk.liberty, self.cache)
@@ -165,7 +164,8 @@ class Workshop:
 
     def architectures(self, format_name: str) -> list[str]:
         """Architectures of a format that were mapped."""
-        return list(dict.fromkeys(t.config.architecture for t in self._done if t.config.weight_format.name == format_name))
+        configs = (task.config for task in self._done if task.config.weight_format.name == format_name)
+        return list(dict.fromkeys(f"{one.architecture}{' decoded' * one.decoded}" for one in configs))
 
     def count(self, format_name: str, lanes: int) -> int:
         """Number of syntheses for a format and lane count."""

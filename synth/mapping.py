@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +21,7 @@ from . import liberty, liberty_text, sta, yosys
 from .pdk import Pdk
 from .recipe import Recipe
 
-__all__ = ["DEFAULT_CACHE", "Mapped", "area_by_part", "delays", "map_design", "verilog_of"]
+__all__ = ["DEFAULT_CACHE", "Mapped", "area_by_part", "delays", "generate_all", "map_design", "verilog_of"]
 
 DEFAULT_CACHE = Path("build/cache")
 
@@ -29,7 +29,13 @@ DEFAULT_CACHE = Path("build/cache")
 _SOURCES = ("late_adders", "liberty_text", "mapping", "pdk", "polarity", "recipe", "sta", "yosys", "yosys_child")
 
 # Module of the generated Verilog -> part, as reports name it. The top holds the registers.
-PARTS = {"partial_products": "partial products", "compressor": "compressor", "final_adder": "final adder"}
+PARTS = {
+    "decoder": "partial products",
+    "partial_products": "partial products",
+    "compressor": "compressor",
+    "accumulation": "compressor",
+    "final_adder": "final adder",
+}
 REGISTERS = "accumulator"
 
 
@@ -63,6 +69,8 @@ class Mapped:
             "format": self.config.weight_format.name,
             "architecture": self.config.architecture,
             "lanes": self.config.lanes,
+            "pipeline": self.config.pipeline,
+            "decoded": self.config.decoded,
             "area_um2": self.area_um2,
             "delay_ns": self.delay_ns,
             "cells": self.cells,
@@ -72,9 +80,26 @@ class Mapped:
         }
 
 
-@lru_cache(maxsize=256)
+_verilog: dict[MacConfig, str] = {}
+
+
 def verilog_of(config: MacConfig) -> str:
     """The generated Verilog of a configuration."""
+    if config not in _verilog:
+        _verilog[config] = _generate(config)
+    return _verilog[config]
+
+
+def generate_all(configs: Iterable[MacConfig], jobs: int) -> None:
+    """Generate the Verilog of several configurations ahead, `jobs` at a time, in processes: Amaranth is not for threads."""
+    from joblib import Parallel, delayed
+
+    missing = [config for config in dict.fromkeys(configs) if config not in _verilog]
+    texts = Parallel(jobs if len(missing) > 1 else 1)(delayed(_generate)(config) for config in missing)
+    _verilog.update(zip(missing, texts, strict=True))
+
+
+def _generate(config: MacConfig) -> str:
     from hdl import verilog
 
     return verilog.generate(config)
@@ -175,7 +200,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
                 add(kind, PARTS.get(suffix, part))
 
     add(top, REGISTERS)
-    parts = {part: round(parts.get(part, 0.0), 6) for part in (*PARTS.values(), REGISTERS)}
+    parts = {part: round(parts.get(part, 0.0), 6) for part in (*dict.fromkeys(PARTS.values()), REGISTERS)}
     write_file(path, canonical_json(parts))
     return parts
 

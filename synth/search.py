@@ -1,12 +1,13 @@
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
 1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
-   of their format are dropped, on every side alike. The others are mapped with a ripple-carry adder as well.
-2. The others are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
+   of their format are dropped, on every side alike. Those kept are mapped with a ripple-carry adder as well.
+2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
-3. For each period every architecture is mapped in both structures with full adders of cells and of gates, as few gates as
-   close; where none closes, netlists of gates only are sized. Of every architecture the smallest netlist that closes counts.
+3. For each period every architecture is mapped with full adders of cells and of gates, as few gates as close, in its structure
+   for speed and with few lanes in the small one too; where hardly a full adder can be a cell, netlists of gates only are sized.
+   Of every architecture the smallest netlist that closes counts.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from .mapping import Mapped
 
 __all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
 
+_FEW_CELLS = 0.15  # up to this allowance hardly a full adder is a cell
 _Value = TypeVar("_Value")
 
 BASELINE, CANDIDATE, REFERENCE = FORMATS = ("int8", "dint4", "int4")
@@ -127,7 +129,7 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
         best = [_smallest(shop.results(config)) for config in group]
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
-    kept = [mapped for best in found.minimum.values() for mapped in best if mapped.recipe.adder == first]
+    kept = [mapped for best in found.minimum.values() for mapped in best]
     shop.run_recipes((mapped.config, [replace(mapped.recipe, adder=adder) for adder in others]) for mapped in kept)
     for name, best in found.minimum.items():
         found.minimum[name] = [_smallest(shop.results(mapped.config)) for mapped in best]
@@ -186,7 +188,7 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         (mapped, period_ns)
         for period_ns in periods_ns
         for config in _all(fast)
-        if not _mixed_closes(shop.results(config), period_ns)
+        if not _cells_win(shop.results(config), period_ns)
         for mapped in to_size(shop.results(config), period_ns, effort.recover)
     )
     for period_ns in periods_ns:
@@ -198,9 +200,10 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
             found.clocked[period_ns][name] = list(netlists.values())
 
 
-def _mixed_closes(results: Iterable[Mapped], period_ns: float) -> bool:
-    """Whether a netlist with full-adder cells closes: what sizing wins is far less than what such a netlist is smaller."""
-    return any(mapped.recipe.full_adders == "cells" and mapped.closes(period_ns) for mapped in results)
+def _cells_win(results: Iterable[Mapped], period_ns: float) -> bool:
+    """Whether the smallest netlist that closes has a good part of its full adders in cells: sizing gates wins far less."""
+    best = smallest(results, period_ns)
+    return best is not None and best.recipe.full_adders == "cells" and best.recipe.allowance > _FEW_CELLS
 
 
 def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:

@@ -243,6 +243,22 @@ def test_area_by_part_says_where_its_shares_come_from(results: dict[str, Any]) -
     assert "that run's area differed by -10 % to +24 %" in text
 
 
+def test_quantized_values_are_paired_with_quantized_values(results: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in results["accuracy"]["rows"]}
+    int4, dint4 = rows["W4A8 INT4, AQAS"], rows["W4A8 dINT4, AQAS"]
+
+    def paired() -> bool:
+        return any(pair["int4"] == int4["name"] for pair in accuracy.pairs(results["accuracy"]))
+
+    assert paired()
+    dint4["value_format"] = "dint4"
+    assert not paired()
+    int4["value_format"] = "int4"
+    assert paired()
+    dint4["attention"] = "int8"
+    assert not paired()
+
+
 def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     (text, _), rows = results["accuracy"]["protocols"], {row["name"]: row for row in results["accuracy"]["rows"]}
     for name, kl, error in (("W4A8 INT4, AQAS", 0.0440, 0.0007), ("W4A8 dINT4, AQAS", 0.0446, 0.0007)):
