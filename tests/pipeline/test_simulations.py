@@ -122,7 +122,7 @@ def test_a_wrong_unit_ends_the_job(job: dict[str, Any], monkeypatch: pytest.Monk
     broken = generate(WINNER).replace("accumulator <= ", "accumulator <= 1 + ")
     assert broken != generate(WINNER)
     change_designs(job, verilog_sha256=sha256(broken.encode()).hexdigest())
-    monkeypatch.setattr("hdl.verilog.generate", lambda _: broken)
+    monkeypatch.setattr("synth.mapping._verilog", {WINNER: broken})
     with pytest.raises(SimulationMismatch, match=f"{WINNER.name}, .*accumulator"):
         simulate_compared(**job)
     assert not list(job["stages"].root.rglob("simulation.json"))
