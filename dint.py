@@ -122,7 +122,9 @@ def quantize(
     form: Annotated[
         str | None, typer.Option(help="symmetric (signed scales) or asymmetric (zero-points).", show_default=_OF_RECIPE)
     ] = None,
-    group_size: Annotated[int | None, typer.Option(help="Weights that share a scale; default: an output channel.")] = None,
+    group_size: Annotated[
+        int | None, typer.Option(help="Weights that share a scale; else an output channel.", show_default=_OF_RECIPE)
+    ] = None,
     activations: Annotated[
         str | None, typer.Option(help="int8, or fp32: quantize only the weights.", show_default=_OF_RECIPE)
     ] = None,
@@ -132,7 +134,9 @@ def quantize(
     attention: Annotated[
         str | None, typer.Option(help="fp32, or int8: the attention's own products too.", show_default=_OF_RECIPE)
     ] = None,
-    calibration_length: Annotated[int | None, typer.Option(help="SLAC: tokens per calibration sequence.")] = None,
+    calibration_length: Annotated[
+        int | None, typer.Option(help="SLAC: tokens per calibration sequence.", show_default=_OF_RECIPE)
+    ] = None,
     calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
     calibration_dataset: Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")] = None,
     text: Text = None,

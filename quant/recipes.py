@@ -44,6 +44,8 @@ _TYPES = {str: "a string", int: "an integer"}
 def read_recipe(source: str, options: Mapping[str, Any]) -> tuple[Recipe, int | None]:
     """The recipe that `source` and `options` describe, and its calibration length, None where it has none.
 
+    A recipe is complete by itself: it names the format of the weights, whatever overrides it.
+
     Parameters
     ----------
     source

@@ -192,8 +192,16 @@ def front(
             "points": points,
             "step__largest": max(steps(netlists), default=0.0),
             "step__wanted": STEP,
+            "depth": config.depth,
+            "pipeline": config.pipeline,
+            "decoded": config.decoded,
             "activity__kind": activity,
+            "activity__operands": tasks[0].source,
+            "activity__dataflow": tasks[0].dataflow,
+            "activity__cycles": cycles,
+            "power__engine": power_engine,
             "tools": {"yosys": yosys.version(), "opensta": sta.version()},
+            "hashes": {"operands": sha256_file(operands) if operands else None},
         }
         write_file(scratch / "front.json", canonical_json(result))
     table = Table("period", "area", "step", "energy", "recipe", box=None, pad_edge=False)

@@ -81,8 +81,13 @@ def zero_points(
     kit = find(pdk, tuple(liberty), platforms)
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
+        from . import sta, yosys
+
+        sta.version()
+        yosys.version()
         rows = [_row(config, kit, cache, jobs, console) for config in configs]
-        result = {"pdk": kit.describe(), "lanes": lanes, "units": units, "depth": depth, "formats": rows}
+        tools = {"yosys": yosys.version(), "opensta": sta.version()}
+        result = {"pdk": kit.describe(), "lanes": lanes, "units": units, "depth": depth, "tools": tools, "formats": rows}
         write_file(scratch / "zero-points.json", canonical_json(result))
     console.print(_table(rows, kit, lanes, units))
     console.print(f"written to {out}")

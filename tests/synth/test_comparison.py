@@ -245,9 +245,9 @@ def test_pruning_is_alike_on_both_sides() -> None:
     # What was tried for speed of an architecture that was followed to the end does not depend on the format.
     recipes = {
         name: {recipe for known, _, recipe in shop.tried if known == name and recipe.delay_ps == 1}
-        for name in ("int8", "dint4")
+        for name in ("int8", "dint4", "int4")
     }
-    assert recipes["int8"] == recipes["dint4"]
+    assert recipes["int8"] == recipes["dint4"] == recipes["int4"]
 
 
 def test_small_structures_for_area_and_fast_ones_at_the_clock() -> None:
@@ -263,6 +263,38 @@ def test_small_structures_for_area_and_fast_ones_at_the_clock() -> None:
     assert {"digit-grid-fast", "direct-grid-fast"} <= {
         mapped.config.architecture for mapped in next(iter(best.clocked.values()))["dint4"]
     }
+
+
+def test_registered_select_lines_are_a_choice_for_every_format() -> None:
+    shop = FakeShop(find("osu018"), {"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    search.search(shop, 1, 65536, 1, Effort(clock_reference=True))
+    for name in ("int8", "dint4", "int4"):
+        assert {task.config.decoded for task in shop._done if task.config.weight_format.name == name} == {False, True}
+        assert any(architecture.endswith(" decoded") for architecture in shop.architectures(name))
+
+
+def test_many_lanes_are_searched_in_fewer_ways() -> None:
+    """No multiplications left to the tool, fewer adders, and only the fast structures between cells and gates."""
+    shops = {lanes: FakeShop(find("osu018"), {"int8": 3.0, "dint4": 2.0, "int4": 2.0}) for lanes in (1, 16)}
+    effort = Effort(adders=((1, ("kogge-stone", "brent-kung")), (64, ("kogge-stone",))), both=1)
+    for lanes, shop in shops.items():
+        search.search(shop, lanes, 65536, 0, effort)
+        architectures = {architecture for _, architecture, _ in shop.tried}
+        assert ("multiply" in architectures) == (lanes == 1)
+        fast = {recipe.adder for _, _, recipe in shop.tried if recipe.full_adders == "logic" and recipe.delay_ps == 1}
+        assert ("brent-kung" in fast) == (lanes == 1)
+        mixed = {architecture for _, architecture, recipe in shop.tried if recipe.full_adders == "cells" and recipe.delay_ps}
+        assert ("digit-grid" in mixed) == (lanes == 1)
+        assert "digit-grid-fast" in mixed
+
+
+def test_what_is_sized_depends_on_area() -> None:
+    """A netlist with hardly a full adder of cells does not keep gates from being sized; one with many does."""
+    kit, config = find("osu018"), MacConfig(INT8)
+    gates = replace(mapped(kit, config, 100.0, 3.0), recipe=Recipe("logic", script="speed", delay_ps=1))
+    for allowance, area, expected in ((0.6, 80.0, True), (0.1, 80.0, False), (0.6, 120.0, False)):
+        recipe = Recipe("cells", allowance=allowance, script="speed", delay_ps=1)
+        assert search._cells_win([gates, replace(mapped(kit, config, area, 3.0), recipe=recipe)], 3.5) == expected
 
 
 def test_no_kit_is_refused() -> None:
