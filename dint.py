@@ -144,7 +144,7 @@ def quantize(
         str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")
     ] = None,
     windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
-    table: Annotated[bool, typer.Option(help="Compare with the other methods.")] = True,
+    table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table measures nothing.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -246,7 +246,9 @@ def simulate(
     lanes: Lanes = 16,
     simulator: Annotated[str, typer.Option(help="icarus, verilator or auto.")] = "auto",
     operands: OperandFile = None,
-    cycles: Annotated[int | None, typer.Option(help="Cycles of each stimulus.")] = None,
+    cycles: Annotated[
+        int | None, typer.Option(help="Cycles of each random stimulus; default 4000; corner cases run whole.")
+    ] = None,
     waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
     depth: Depth = 65536,

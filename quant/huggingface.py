@@ -45,6 +45,7 @@ def save_quantized(
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     tensors = {name: tensor.contiguous() for name, tensor in sorted(model.state_dict().items()) if name not in tied}
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)  # as the files beside it; the library makes it private
     config = model.config.to_dict()
     for volatile in ("_name_or_path", "name_or_path"):
         config.pop(volatile, None)

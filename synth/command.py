@@ -99,7 +99,7 @@ def synthesize(
         from . import liberty as libraries
         from . import sta, yosys
 
-        known = architecture_of(config)
+        architecture_of(config)
         sta.version()
         yosys.version()
         libraries.load(kit.liberty).require_power()
@@ -109,11 +109,10 @@ def synthesize(
 
             mapped = search(config, kit, period_ns, cache, jobs, advance)
             if period_ns is not None and not mapped.closes(period_ns):
-                faster = known.fast and f", or --architecture {known.fast}"
                 raise ToolError(
                     f"--period {period_ns:g} ns is not met by {config.name} on {kit.name}: the best slack found is "
                     f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more"
-                    f"{faster} (nothing was written to {out})"
+                    f" (nothing was written to {out})"
                 )
             metrics = _files(scratch, config, kit, mapped, period_ns, cache)
             tasks = _tasks(mapped, metrics["clock__period"], given, dataflow, activity)
@@ -393,6 +392,8 @@ def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
 def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     table = Table(title=f"{metrics['design']} on {kit.name} ({kit.corner})", show_header=False, box=None, title_justify="left")
     table.add_row("area", f"{metrics['design__instance__area']:.6g} um2", f"{metrics['design__instance__count']} cells")
+    for part, area in metrics["design__instance__area__by_part"].items():
+        table.add_row(f"  {part}", f"about {float(f'{area:.3g}'):g} um2", "")
     slack, period = metrics["timing__setup__ws"], metrics["clock__period"]
     table.add_row(
         "critical path",
@@ -408,8 +409,6 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     table.add_row(
         "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
     )
-    for part, area in metrics["design__instance__area__by_part"].items():
-        table.add_row(f"  {part}", f"{area:.6g} um2", "")
     return table
 
 

@@ -60,8 +60,8 @@ def front(
     quick = replace(config, architecture=architecture_of(config).fast or config.architecture)
     configs = list(dict.fromkeys((config, quick)))
     shop.run_recipes((one, area_recipes(one, pdk)) for one in configs)
-    gates = shop.run_recipes([(quick, fast_recipes(quick, (FIRST_ADDER, *MORE_ADDERS)))])
-    best = fastest(gates).recipe
+    shop.run_recipes((one, fast_recipes(one, (FIRST_ADDER, *MORE_ADDERS))) for one in configs)
+    best = fastest(one for one in shop.results(quick) if one.recipe.full_adders == "logic").recipe
     for one in configs:
         if ladder := mixed_recipes(one, pdk, best):
             family = [

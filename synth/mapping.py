@@ -183,8 +183,9 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     path = cache / "netlists" / key[:2] / key / "parts.json"
     if path.exists():
         try:
-            return dict(json.loads(path.read_text()))
-        except ValueError:
+            kept = json.loads(path.read_text())
+            return {part: kept[part] for part in (*dict.fromkeys(PARTS.values()), REGISTERS)}
+        except (ValueError, KeyError):
             path.unlink(missing_ok=True)
     netlist = yosys.map_verilog(verilog, top, pdk, plain, mapped.recipe, flatten=False)
     modules = netlist.cells

@@ -159,7 +159,8 @@ def _table(rows: Sequence[dict[str, Any]], kit: Pdk, lanes: int, units: int) -> 
         "shared",
         box=None,
         pad_edge=False,
-        title=f"zero-points on {kit.name}, lanes {lanes}, correction shared by {units}; smallest area, shortest delay",
+        title=f"zero-points on {kit.name}, lanes {lanes}, correction shared by {units}; smallest area, shortest delay of five "
+        f"recipes; added = asymmetric - MAC + shared / {units}",
         title_justify="left",
     )
     for row in rows:

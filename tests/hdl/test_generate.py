@@ -42,6 +42,8 @@ def test_facts(unit):
         "depth": 65536,
         "latency_cycles": 1,
         "architecture": "digit-grid",
+        "pipeline": 0,
+        "decoded": False,
     }
 
 
