@@ -58,8 +58,8 @@ class Mac(Assembly):
         Lane i's code at bits b i + b - 1..b i.
     accumulator : out, `config.accumulator_bits`
         Two's complement, in units of the format, after the `config.latency_cycles`-th rising edge, the edge that takes the
-        operands being the first. With pipeline registers weights (gated by `valid`, or as select
-        lines), activations, and what `rst`, `valid` and `first` decide are registered.
+        operands being the first. With pipeline registers weights (gated by `valid`, or as select lines), activations, and what
+        `rst`, `valid` and `first` decide are registered.
 
     Parameters
     ----------

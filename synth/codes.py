@@ -127,7 +127,7 @@ def _mapped(
     jobs: int,
     console: Console,
 ) -> dict[str, Any]:
-    from .flow import Workshop, area_recipes, smallest
+    from .flow import Workshop, area_recipes, smallest_of
 
     configs = [MacConfig(coding.number_format, lanes=lanes, architecture=architecture) for _, coding in tables]
     with console.status("mapping") as status:
@@ -142,8 +142,7 @@ def _mapped(
         shop.run_recipes((config, area_recipes(config, kit)) for config in configs)
     designs: list[dict[str, Any]] = []
     for (kind, coding), config in zip(tables, configs, strict=True):
-        best = smallest(shop.results(config))
-        assert best is not None
+        best = smallest_of(shop.results(config))
         values = list(coding.number_format.values)
         designs.append(
             {"table": kind, "values": values, "cost": coding.split.cost, "area_um2": best.area_um2, "delay_ns": best.delay_ns}

@@ -17,7 +17,7 @@ from golden.errors import InputError
 from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD
 
 from .energy import SDF, ZERO_DELAY
-from .flow import FIRST_ADDER, JOBS, Workshop, smallest
+from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
@@ -132,7 +132,7 @@ def _measure(
         return measure_all(list(tasks), pdk, operands, cycles, seed, cache, jobs, advance)
 
     # Without operands of the model there is nothing but uniform ones.
-    given = all(name in operands for name in FORMATS)
+    given = _all_formats(operands)
     workloads = list(dict.fromkeys((source if given else UNIFORM, dataflow) for source, dataflow in effort.workloads))
     plan = [(condition, workload) for condition in case.conditions for workload in workloads]
     first = measure(
@@ -147,7 +147,7 @@ def _measure(
         finalists = {
             mapped.netlist_sha256: mapped
             for best in filter(None, condition.netlists.values())
-            for mapped in (_best(best), _frugal(best, done))
+            for mapped in (smallest_of(best), _frugal(best, done))
             if mapped
         }
         case.measurements += [m for m in done if m.task.mapped.netlist_sha256 not in finalists]
@@ -160,7 +160,7 @@ def _measure(
 def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
     """Plain data of one case, appended to `results`."""
     groups = [(condition, best) for condition in case.conditions for best in condition.netlists.values() if best]
-    smallest_ones = {mapped.netlist_sha256: mapped for mapped in (_best(best) for _, best in groups)}
+    smallest_ones = {mapped.netlist_sha256: mapped for mapped in (smallest_of(best) for _, best in groups)}
     parts = dict(zip(smallest_ones, case.workshop.areas_by_part(list(smallest_ones.values())), strict=True))
     listed: set[str] = set()
     for condition, best in groups:
@@ -258,7 +258,7 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
         for objective in ("area", "energy"):
             sides, samples = [], []
             for name in (reference, CANDIDATE):
-                best = _best(netlists[name]) if objective == "area" else _frugal(netlists[name], by_netlist.values())
+                best = smallest_of(netlists[name]) if objective == "area" else _frugal(netlists[name], by_netlist.values())
                 measurement = by_netlist.get(best.netlist_sha256) if best else None
                 if best is None or measurement is None:
                     break
@@ -304,12 +304,6 @@ def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _best(results: Iterable[Mapped]) -> Mapped:
-    best = smallest(results)
-    assert best is not None
-    return best
-
-
 def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> Mapped | None:
     """The netlist of least energy, of those that were measured."""
     known = {mapped.netlist_sha256: mapped for mapped in netlists}
@@ -319,14 +313,18 @@ def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> 
     return known[min(energies)[1]] if energies else None
 
 
+def _all_formats(operands: Mapping[str, Operands]) -> bool:
+    """Whether there are operands of the model for every format."""
+    return all(name in operands for name in FORMATS)
+
+
 def _lanes(lanes: int) -> str:
     return f"{lanes} lane{'s' if lanes > 1 else ''}"
 
 
 def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
     adders = "; ".join(
-        f"up to {lanes} lane{'s' * (lanes > 1)} {' and '.join(adder.title() for adder in names) or 'none'}"
-        for lanes, names in effort.adders
+        f"up to {_lanes(lanes)} {' and '.join(adder.title() for adder in names) or 'none'}" for lanes, names in effort.adders
     )
     sentences = [
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
@@ -353,7 +351,7 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Ef
         )
     if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
         sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
-    given = all(name in operands for name in FORMATS)
+    given = _all_formats(operands)
     if all(source != UNIFORM for source, _ in effort.workloads) and given:
         sentences.append("Uniform operands: energies are for the model's operands.")
     if not given or all(source != OPT_FC2 for source, _ in effort.workloads):

@@ -31,6 +31,7 @@ __all__ = [
     "fastest",
     "mixed_recipes",
     "smallest",
+    "smallest_of",
     "synthesize",
     "to_size",
 ]
@@ -176,6 +177,13 @@ def smallest(results: Iterable[Mapped], period_ns: float | None = None) -> Mappe
     """The smallest result, of those that close at a period; the faster of equals. None if none closes."""
     closing = [mapped for mapped in results if period_ns is None or mapped.closes(period_ns)]
     return min(closing, key=lambda mapped: (mapped.area_um2, mapped.delay_ns, mapped.netlist_sha256), default=None)
+
+
+def smallest_of(results: Iterable[Mapped]) -> Mapped:
+    """The smallest of results that there are, whatever their delay; the faster of equals."""
+    best = smallest(results)
+    assert best is not None
+    return best
 
 
 def fastest(results: Iterable[Mapped]) -> Mapped:

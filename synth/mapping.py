@@ -37,6 +37,7 @@ PARTS = {
     "final_adder": "final adder",
 }
 REGISTERS = "accumulator"
+_NAMES_OF_PARTS = (*dict.fromkeys(PARTS.values()), REGISTERS)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     if path.exists():
         try:
             kept = json.loads(path.read_text())
-            return {part: kept[part] for part in (*dict.fromkeys(PARTS.values()), REGISTERS)}
+            return {part: kept[part] for part in _NAMES_OF_PARTS}
         except (ValueError, KeyError):
             path.unlink(missing_ok=True)
     netlist = yosys.map_verilog(verilog, top, pdk, plain, mapped.recipe, flatten=False)
@@ -201,7 +202,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
                 add(kind, PARTS.get(suffix, part))
 
     add(top, REGISTERS)
-    parts = {part: round(parts.get(part, 0.0), 6) for part in (*dict.fromkeys(PARTS.values()), REGISTERS)}
+    parts = {part: round(parts.get(part, 0.0), 6) for part in _NAMES_OF_PARTS}
     write_file(path, canonical_json(parts))
     return parts
 

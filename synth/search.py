@@ -30,6 +30,7 @@ from .flow import (
     fastest,
     mixed_recipes,
     smallest,
+    smallest_of,
     to_size,
 )
 from .mapping import Mapped
@@ -126,13 +127,13 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     first, *others = SMALL_ADDERS
     shop.run_recipes((config, area_recipes(config, shop.pdk, (first,))) for group in small.values() for config in group)
     for name, group in small.items():
-        best = [_smallest(shop.results(config)) for config in group]
+        best = [smallest_of(shop.results(config)) for config in group]
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
     kept = [mapped for best in found.minimum.values() for mapped in best]
     shop.run_recipes((mapped.config, [replace(mapped.recipe, adder=adder) for adder in others]) for mapped in kept)
     for name, best in found.minimum.items():
-        found.minimum[name] = [_smallest(shop.results(mapped.config)) for mapped in best]
+        found.minimum[name] = [smallest_of(shop.results(mapped.config)) for mapped in best]
     _search_at_the_clock(shop, found, effort, lanes)
     return found
 
@@ -208,9 +209,3 @@ def _cells_win(results: Iterable[Mapped], period_ns: float) -> bool:
 
 def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:
     return [config for group in configs.values() for config in group]
-
-
-def _smallest(results: Iterable[Mapped]) -> Mapped:
-    best = smallest(results)
-    assert best is not None
-    return best
