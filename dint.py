@@ -307,11 +307,12 @@ def synthesize(
 
     Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
     """
-    from synth import command
+    from synth.command import synthesize as one
+    from synth.front_command import front as every
 
     if front and period_ns is not None:
         raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
-    run = command.front if front else partial(command.synthesize, period_ns=period_ns)
+    run = every if front else partial(one, period_ns=period_ns)
     run(
         format=number_format,
         lanes=lanes,

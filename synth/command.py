@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden import MacConfig, Operands, ToolError, format_by_name
+from golden import MacConfig, ToolError, format_by_name
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from golden.errors import InputError
 
 from .pdk import DEFAULT_PDK, TECHNOLOGIES, Pdk, discover, find
+from .request import check_measurement, check_tools, femto, measured_tasks, operands_of, progress
 
 if TYPE_CHECKING:
     from .mapping import Mapped
-    from .measuring import Measurement, Task
+    from .measuring import Measurement
 
-__all__ = ["front", "pdks", "synthesize"]
+__all__ = ["pdks", "synthesize"]
 
 _CYCLES = 512
 
@@ -88,22 +87,16 @@ def synthesize(
     )
     if period_ns is not None and not 0 < period_ns < float("inf"):
         raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
-    _check(cycles, jobs)
-    _check_measurement(dataflow, activity, power_engine, operands)
+    check_measurement(dataflow, activity, power_engine, operands, cycles, jobs)
     kit = find(pdk, tuple(liberty), platforms)
-    given = _operands(operands, config)
+    given = operands_of(operands, config)
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
         from hdl.architectures import architecture_of  # Amaranth is slow to import, and `dint --help` imports this module
 
-        from . import liberty as libraries
-        from . import sta, yosys
-
         architecture_of(config)
-        sta.version()
-        yosys.version()
-        libraries.load(kit.liberty).require_power()
-        with _progress(console) as advance:
+        check_tools(kit)
+        with progress(console) as advance:
             from .flow import synthesize as search
             from .measuring import measure_all
 
@@ -115,7 +108,7 @@ def synthesize(
                     f" (nothing was written to {out})"
                 )
             metrics = _files(scratch, config, kit, mapped, period_ns, cache)
-            tasks = _tasks(mapped, metrics["clock__period"], given, dataflow, activity)
+            tasks = measured_tasks(mapped, metrics["clock__period"], given, dataflow, activity)
             available = {config.weight_format.name: given} if given else {}
             measured = measure_all(tasks, kit, available, cycles, seed, cache, 1, advance, power_engine)
             metrics |= _power(measured, power_engine)
@@ -123,108 +116,6 @@ def synthesize(
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")
     return metrics
-
-
-def front(
-    format: str = "dint4",
-    lanes: int = 1,
-    pdk: str = DEFAULT_PDK,
-    out: Path = Path("build/front"),
-    operands: Path | None = None,
-    depth: int = 65536,
-    pipeline: int = 0,
-    decoded: bool = False,
-    architecture: str = "",
-    liberty: Sequence[Path] = (),
-    platforms: Path | None = None,
-    seed: int = 0,
-    cycles: int = _CYCLES,
-    dataflow: str = "streaming",
-    activity: str = "sdf",
-    power_engine: str = "dint",
-    cache: Path = Path("build/cache"),
-    jobs: int = 2,
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Map one MAC unit for every clock period (`synth.front`), measure each netlist at its own; writes `front.json` into `out`.
-
-    Parameters are those of `synthesize`. Every netlist is simulated, and its sums compared, unless `activity` is "vectorless".
-
-    Returns
-    -------
-    The contents of `front.json`: `points`, the smallest netlist first, with period in ns, area in um2, energy in J and recipe;
-    `step__largest`, the largest difference in area between neighbours as a share; `step__wanted`.
-
-    Raises
-    ------
-    InputError, ToolError
-        As `synthesize`.
-    """
-    config = MacConfig(
-        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
-    )
-    _check(cycles, jobs)
-    _check_measurement(dataflow, activity, power_engine, operands)
-    kit = find(pdk, tuple(liberty), platforms)
-    given = _operands(operands, config)
-    console = Console(quiet=quiet)
-    with output_directory(out) as scratch:
-        from . import liberty as libraries
-        from . import sta, yosys
-        from .front import STEP, steps
-        from .front import front as search
-        from .measuring import measure_all
-
-        sta.version()
-        yosys.version()
-        libraries.load(kit.liberty).require_power()
-        available = {config.weight_format.name: given} if given else {}
-        with _progress(console) as advance:
-            netlists = search(config, kit, cache, jobs, advance)
-            tasks = [_tasks(mapped, mapped.delay_ns, given, dataflow, activity)[0] for mapped in netlists]
-            measured = measure_all(tasks, kit, available, cycles, seed, cache, jobs, advance, power_engine)
-            points = [_point(mapped, one) for mapped, one in zip(netlists, measured, strict=True)]
-        result = {
-            "format": config.weight_format.name,
-            "lanes": config.lanes,
-            "pdk": kit.describe(),
-            "points": points,
-            "step__largest": max(steps(netlists), default=0.0),
-            "step__wanted": STEP,
-            "depth": config.depth,
-            "pipeline": config.pipeline,
-            "decoded": config.decoded,
-            "activity__kind": activity,
-            "activity__operands": tasks[0].source,
-            "activity__dataflow": tasks[0].dataflow,
-            "activity__cycles": cycles,
-            "power__engine": power_engine,
-            "tools": {"yosys": yosys.version(), "opensta": sta.version()},
-            "hashes": {"operands": sha256_file(operands) if operands else None},
-        }
-        write_file(scratch / "front.json", canonical_json(result))
-    table = Table("period", "area", "step", "energy", "recipe", box=None, pad_edge=False)
-    differences = [0.0, *steps(netlists)]
-    for point, step in zip(points, differences, strict=True):
-        options = point["options"]
-        share = f" {options['allowance']:g}" if options["full_adders"] == "cells" else ""
-        table.add_row(
-            f"{point['clock__period']:.4g} ns",
-            f"{point['design__instance__area']:.6g} um2",
-            f"[yellow]{step:.1%}[/]" if step >= STEP else f"{step:.1%}",
-            _femto(point["energy__per_mac"]),
-            f"{point['architecture']}, {options['full_adders']}{share}, {options['script']}, {options['adder']}",
-        )
-    console.print(table)
-    wide = sum(step >= STEP for step in differences)
-    console.print(
-        f"{wide} of {len(netlists) - 1} steps between neighbours are {STEP:.0%} or more, the largest {max(differences):.1%}: "
-        f"no recipe tried lies between"
-        if wide
-        else f"neighbours differ by less than {STEP:.0%} in area"
-    )
-    console.print(f"written to {out}")
-    return result
 
 
 def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: bool = False) -> list[dict[str, Any]]:
@@ -264,54 +155,6 @@ def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: boo
         if not row["found"]:
             console.print(f"[dim]{row['name']} not found:[/] {row['get']}", highlight=False)
     return rows
-
-
-def _check(cycles: int, jobs: int) -> None:
-    if cycles < 16:
-        raise InputError(f"cycles is {cycles}: at least 16 are needed for an energy")
-    if jobs < 1:
-        raise InputError(f"jobs is {jobs}: at least 1")
-
-
-def _point(mapped: Mapped, measured: Measurement) -> dict[str, Any]:
-    """One netlist of a front."""
-    return {
-        "design": mapped.design,
-        "architecture": mapped.config.architecture,
-        "clock__period": mapped.delay_ns,
-        "design__instance__area": mapped.area_um2,
-        "energy__per_mac": measured.energy_per_mac_j,
-        "activity__sums_compared": measured.facts["sums_compared"],
-        "options": mapped.recipe.describe(),
-        "netlist_sha256": mapped.netlist_sha256,
-    }
-
-
-def _check_measurement(dataflow: str, activity: str, engine: str, operands: Path | None) -> None:
-    from sim.workload import DATAFLOWS
-
-    from .energy import ACTIVITIES, OWN_ENGINE, check_engine
-
-    for option, value, known in (("--dataflow", dataflow, DATAFLOWS), ("--activity", activity, ACTIVITIES)):
-        if value not in known:
-            raise InputError(f"{option} is {value!r}: choose one of {', '.join(known)}")
-    if activity == "vectorless" and operands is not None:
-        raise InputError(f"--operands {operands}: --activity vectorless takes none; leave one of them out")
-    if activity == "vectorless" and engine != OWN_ENGINE:
-        raise InputError(f"--power-engine {engine}: --activity vectorless simulates nothing; leave one of them out")
-    check_engine(engine)
-
-
-def _operands(path: Path | None, config: MacConfig) -> Operands | None:
-    if path is None:
-        return None
-    operands = Operands.load(path)
-    if operands.number_format != config.weight_format:
-        raise InputError(
-            f"--operands {path}: holds {operands.number_format.name}, the unit takes {config.weight_format.name}; "
-            f"name the operands of that format"
-        )
-    return operands
 
 
 def _files(
@@ -357,16 +200,6 @@ def _files(
     }
 
 
-def _tasks(mapped: Mapped, period_ns: float, operands: Operands | None, dataflow: str, activity: str) -> list[Task]:
-    """What is measured: the activity that was asked for first; with delays, the same without them too."""
-    from .measuring import Task
-
-    if activity == "vectorless":
-        return [Task(mapped, period_ns, None, None, activity)]
-    source = "uniform" if operands is None else "opt"
-    return [Task(mapped, period_ns, source, dataflow, kind) for kind in dict.fromkeys((activity, "zero-delay"))]
-
-
 def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
     """The metrics of power and energy."""
     wanted, facts = measured[0].task, measured[0].facts
@@ -404,26 +237,9 @@ def _table(metrics: dict[str, Any], kit: Pdk) -> Table:
     if metrics["activity__kind"] != "vectorless":
         how = [f"operands: {metrics['activity__operands']}, {metrics['activity__dataflow']}"]
     if metrics["activity__kind"] == "sdf":
-        how.insert(0, f"{_femto(metrics['energy__per_mac__zero_delay'])} without glitches")
-    table.add_row("energy per MAC", _femto(metrics["energy__per_mac"]), "; ".join(how))
+        how.insert(0, f"{femto(metrics['energy__per_mac__zero_delay'])} without glitches")
+    table.add_row("energy per MAC", femto(metrics["energy__per_mac"]), "; ".join(how))
     table.add_row(
         "power", f"{1e6 * metrics['power__total']:.4g} uW", f"leakage {1e6 * metrics['power__leakage__total']:.3g} uW"
     )
     return table
-
-
-def _femto(energy_j: float) -> str:
-    return f"{1e15 * energy_j:.4g} fJ" if energy_j < 1e-12 else f"{1e12 * energy_j:.4g} pJ"
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], None]]:
-    """A spinner with what was done last; the number of syntheses is not known before."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed:.0f} done"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("mapping", total=None)
-
-        def advance(what: str) -> None:
-            bar.update(task, advance=1, description=what)
-
-        yield advance

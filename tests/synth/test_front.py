@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import dint
 from golden import DINT4, MacConfig
 from golden.errors import InputError
-from synth import command, flow
+from synth import flow, front_command
 from synth import front as fronts
 from synth.front import front, pareto, steps
 from synth.pdk import find
@@ -70,7 +70,7 @@ def test_pareto(cache: Path) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_the_command(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = command.front(out=tmp_path / "front", cache=cache, cycles=32)
+    result = front_command.front(out=tmp_path / "front", cache=cache, cycles=32)
     assert json.loads((tmp_path / "front/front.json").read_text()) == result
     points = result["points"]
     assert len(points) >= 4
@@ -87,7 +87,7 @@ def test_the_command(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_bad_options(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 16"):
-        command.front(out=tmp_path / "out", cycles=3)
+        front_command.front(out=tmp_path / "out", cycles=3)
     answer = CliRunner().invoke(dint.app, ["synthesize", "--front", "--period", "5"])
     assert isinstance(answer.exception, InputError)
     assert "--front gives the netlists of all periods" in str(answer.exception)

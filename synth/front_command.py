@@ -1,0 +1,134 @@
+"""`dint synthesize --front`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from golden import MacConfig, format_by_name
+from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+
+from .pdk import DEFAULT_PDK, find
+from .request import check_measurement, check_tools, femto, measured_tasks, operands_of, progress
+
+if TYPE_CHECKING:
+    from .mapping import Mapped
+    from .measuring import Measurement
+
+__all__ = ["front"]
+
+
+def front(
+    format: str = "dint4",
+    lanes: int = 1,
+    pdk: str = DEFAULT_PDK,
+    out: Path = Path("build/front"),
+    operands: Path | None = None,
+    depth: int = 65536,
+    pipeline: int = 0,
+    decoded: bool = False,
+    architecture: str = "",
+    liberty: Sequence[Path] = (),
+    platforms: Path | None = None,
+    seed: int = 0,
+    cycles: int = 512,
+    dataflow: str = "streaming",
+    activity: str = "sdf",
+    power_engine: str = "dint",
+    cache: Path = Path("build/cache"),
+    jobs: int = 2,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Map one MAC unit for every clock period (`synth.front`), measure each netlist at its own; writes `front.json` into `out`.
+
+    Parameters are those of `synthesize`. Every netlist is simulated, and its sums compared, unless `activity` is "vectorless".
+
+    Returns
+    -------
+    The contents of `front.json`: `points`, the smallest netlist first, with period in ns, area in um2, energy in J and recipe;
+    `step__largest`, the largest difference in area between neighbours as a share; `step__wanted`.
+
+    Raises
+    ------
+    InputError, ToolError
+        As `synthesize`.
+    """
+    config = MacConfig(
+        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    )
+    check_measurement(dataflow, activity, power_engine, operands, cycles, jobs)
+    kit = find(pdk, tuple(liberty), platforms)
+    given = operands_of(operands, config)
+    console = Console(quiet=quiet)
+    with output_directory(out) as scratch:
+        from . import sta, yosys
+        from .front import STEP, steps
+        from .front import front as search
+        from .measuring import measure_all
+
+        check_tools(kit)
+        available = {config.weight_format.name: given} if given else {}
+        with progress(console) as advance:
+            netlists = search(config, kit, cache, jobs, advance)
+            tasks = [measured_tasks(mapped, mapped.delay_ns, given, dataflow, activity)[0] for mapped in netlists]
+            measured = measure_all(tasks, kit, available, cycles, seed, cache, jobs, advance, power_engine)
+            points = [_point(mapped, one) for mapped, one in zip(netlists, measured, strict=True)]
+        result = {
+            "format": config.weight_format.name,
+            "lanes": config.lanes,
+            "pdk": kit.describe(),
+            "points": points,
+            "step__largest": max(steps(netlists), default=0.0),
+            "step__wanted": STEP,
+            "depth": config.depth,
+            "pipeline": config.pipeline,
+            "decoded": config.decoded,
+            "activity__kind": activity,
+            "activity__operands": tasks[0].source,
+            "activity__dataflow": tasks[0].dataflow,
+            "activity__cycles": cycles,
+            "power__engine": power_engine,
+            "tools": {"yosys": yosys.version(), "opensta": sta.version()},
+            "hashes": {"operands": sha256_file(operands) if operands else None},
+        }
+        write_file(scratch / "front.json", canonical_json(result))
+    table = Table("period", "area", "step", "energy", "recipe", box=None, pad_edge=False)
+    differences = [0.0, *steps(netlists)]
+    for point, step in zip(points, differences, strict=True):
+        options = point["options"]
+        share = f" {options['allowance']:g}" if options["full_adders"] == "cells" else ""
+        table.add_row(
+            f"{point['clock__period']:.4g} ns",
+            f"{point['design__instance__area']:.6g} um2",
+            f"[yellow]{step:.1%}[/]" if step >= STEP else f"{step:.1%}",
+            femto(point["energy__per_mac"]),
+            f"{point['architecture']}, {options['full_adders']}{share}, {options['script']}, {options['adder']}",
+        )
+    console.print(table)
+    wide = sum(step >= STEP for step in differences)
+    console.print(
+        f"{wide} of {len(netlists) - 1} steps between neighbours are {STEP:.0%} or more, the largest {max(differences):.1%}: "
+        f"no recipe tried lies between"
+        if wide
+        else f"neighbours differ by less than {STEP:.0%} in area"
+    )
+    console.print(f"written to {out}")
+    return result
+
+
+def _point(mapped: Mapped, measured: Measurement) -> dict[str, Any]:
+    """One netlist of a front."""
+    return {
+        "design": mapped.design,
+        "architecture": mapped.config.architecture,
+        "clock__period": mapped.delay_ns,
+        "design__instance__area": mapped.area_um2,
+        "energy__per_mac": measured.energy_per_mac_j,
+        "activity__sums_compared": measured.facts["sums_compared"],
+        "options": mapped.recipe.describe(),
+        "netlist_sha256": mapped.netlist_sha256,
+    }
