@@ -338,7 +338,7 @@ def synthesize(
 def codes(
     number_format: Annotated[str, typer.Argument(metavar="FORMAT", help="Number format of up to 4 bits.")] = "dint4",
     out: Out = Path("build/codes"),
-    architecture: Annotated[str, typer.Option(help="digit-grid, direct-grid or and-array.")] = "digit-grid",
+    architecture: Annotated[str, typer.Option(help="digit-grid, direct-grid or baugh-wooley.")] = "digit-grid",
     count: Annotated[int, typer.Option("--map", help="Map the best so many tables, as many at random, the catalogue's.")] = 0,
     lanes: Annotated[int, typer.Option(help="Lanes of the mapped units.")] = 4,
     pdk: Annotated[list[str] | None, typer.Option(help="PDK to map on; repeat for several; default osu018.")] = None,

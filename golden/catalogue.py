@@ -22,32 +22,32 @@ INT3 = NumberFormat("int3", "INT3", 3, _twos_complement(3), architecture="digit-
 
 # dINT (arXiv 2311.05161, section 4): 2^b - 2 consecutive integers, and +1/2 and -1/2 of a step. Here the unit is half a step.
 #
-# A code is two digits, and each digit selects one multiple of the activation, so that the decoder is a few gates: the value
-# of a code is the sum of its digits (in steps). dINT4 has no use for two of the sums, -8 and -9: these codes are the special
-# ones, with digits of their own. `dint codes` searches for such tables; on the libraries measured, the areas of units with the
-# best six are within about 2% of each other, and those of tables at random are 5 to 12% larger.
+# A code is minus its value in two's complement. The integers -7..6 (dINT3: -3..2) leave two codes free, which only differ in
+# their last bit; they stand for +1/2 and -1/2:
 #
-#   dINT4   low digit   00: 0   01: 1   10:  2   11: -1        dINT3   outer bits 00: 0   01: -2   10: +1/2   11: 2
-#   high 00:  0             0       1        2       -1        middle bit 0:  0       0       -2       +1/2       2
-#   high 01:  4             4       5        6        3        middle bit 1: -1      -1       -3       -1/2       1
-#   high 10: -8          +1/2      -7       -6     -1/2
-#   high 11: -4            -4      -3       -2       -5
+#   dINT4   b3 b2 b1 b0       value = 8 t - 4 b2 - 2 b1 - b0 + s/2      with t = b3 and (b2 or b1), s = b3 and not (b2 or b1)
+#            1  0  0  0       s = 1:  +1/2
+#            1  0  0  1       s = b0 = 1:  -1 + 1/2 = -1/2
+#   dINT3      b2 b1 b0       value = 4 t - 2 b1 - b0 + s/2             with t = b2 and b1, s = b2 and not b1
+#
+# So three of the four bits are used as they are by an array of and gates, with a row more for s, and a decoder is two gates;
+# for the digits of `hdl.digit_grid` the table is one of the best, too (`dint codes` searches for such tables).
 DINT4 = NumberFormat(
     name="dint4",
     title="dINT4",
     bits=4,
-    values=(0, 2, 4, -2, 8, 10, 12, 6, 1, -14, -12, -1, -8, -6, -4, -10),
+    values=(0, -2, -4, -6, -8, -10, -12, -14, 1, -1, 12, 10, 8, 6, 4, 2),
     unit=Fraction(1, 2),
-    special_codes=frozenset({8, 11}),
+    special_codes=frozenset({8, 9}),
     architecture="digit-grid",
 )
 DINT3 = NumberFormat(
     name="dint3",
     title="dINT3",
     bits=3,
-    values=(0, -4, -2, -6, 1, 4, -1, 2),
+    values=(0, -2, -4, -6, 1, -1, 4, 2),
     unit=Fraction(1, 2),
-    special_codes=frozenset({4, 6}),
+    special_codes=frozenset({4, 5}),
     architecture="digit-grid",
 )
 

@@ -14,10 +14,10 @@ from amaranth.hdl import Signal, Value
 
 from golden import FORMATS, InputError, MacConfig, NumberFormat, PeConfig
 
-from .baugh_wooley import baugh_wooley
+from .baugh_wooley import baugh_wooley, has_array, twos_complement
 from .bit_heap import BitHeap
 from .booth import booth, booth_carry, booth_carry_inverted
-from .digit_grid import and_array, digit_grid, direct_grid, has_and_array, has_grid
+from .digit_grid import digit_grid, direct_grid, has_grid
 from .sign_magnitude import sign_magnitude
 
 __all__ = ["ARCHITECTURES", "Architecture", "architecture_of"]
@@ -64,23 +64,17 @@ class Architecture:
         return any(one.selects for one in heap.signals)
 
 
-def _twos_complement(number_format: NumberFormat) -> bool:
-    half = 1 << (number_format.bits - 1)
-    return all(value == (code if code < half else code - 2 * half) for code, value in enumerate(number_format.values))
-
-
 def _pairs(number_format: NumberFormat) -> bool:
-    return number_format.bits % 2 == 0 and _twos_complement(number_format)
+    return number_format.bits % 2 == 0 and twos_complement(number_format)
 
 
 _IN_TWO_STRUCTURES = (
     Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
     Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
-    Architecture("baugh-wooley", "an array of and gates", _twos_complement, baugh_wooley),
-    Architecture("sign-magnitude", "an array of and gates for the weight's magnitude", _twos_complement, sign_magnitude),
+    Architecture("baugh-wooley", "an array of and gates", has_array, baugh_wooley),
+    Architecture("sign-magnitude", "an array of and gates for the weight's magnitude", twos_complement, sign_magnitude),
     Architecture("digit-grid", "two digits a code, signs shared where that is smaller", has_grid, digit_grid),
     Architecture("direct-grid", "two digits a code, every multiple selected for itself", has_grid, direct_grid),
-    Architecture("and-array", "two rows of and gates and one selected digit", has_and_array, and_array),
 )
 _SMALL = tuple(replace(one, fast=f"{one.name}-fast") for one in _IN_TWO_STRUCTURES)
 _FAST = tuple(

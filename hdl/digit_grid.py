@@ -1,8 +1,8 @@
 """Weights of up to 4 bits as a few digits, each of which selects one multiple of the activation.
 
 Which digits these are is found from the format's table (`hdl.split`). dINT4's are, in half-steps, 0, 8, -8, -16 and 0, 2, 4,
--2, with +1 and -1 in the places of two sums that the format has no use for (`golden.catalogue` shows the grid): two rows, 21
-bits a lane, all sixteen codes included; a radix-4 Booth row pair of INT4 has 20.
+-2, and +1 and -1 where the first digit is 0: two rows, 21 bits a lane, all sixteen codes included; a radix-4 Booth row pair of
+INT4 has 20.
 
 A fifth bit that adds a unit to the value of the other four (`golden.AsymmetricConfig.offset_format`) is a row of and gates.
 """
@@ -17,9 +17,9 @@ from golden import NumberFormat
 
 from .bit_heap import BitHeap
 from .digit import add_digit
-from .split import AND_ARRAY, DIRECT, GRID, split_of
+from .split import ARRAY, DIRECT, GRID, split_of
 
-__all__ = ["and_array", "digit_grid", "direct_grid", "has_and_array", "has_grid"]
+__all__ = ["and_rows", "digit_grid", "direct_grid", "has_and_rows", "has_grid"]
 
 
 def has_grid(number_format: NumberFormat) -> bool:
@@ -27,9 +27,9 @@ def has_grid(number_format: NumberFormat) -> bool:
     return split_of(_without_unit_bit(number_format), GRID) is not None
 
 
-def has_and_array(number_format: NumberFormat) -> bool:
-    """Whether the format's values are sums of a digit and two that are each there or not."""
-    return split_of(_without_unit_bit(number_format), AND_ARRAY) is not None
+def has_and_rows(number_format: NumberFormat) -> bool:
+    """Whether the format's values are sums of powers of two, each there or not."""
+    return split_of(_without_unit_bit(number_format), ARRAY) is not None
 
 
 def digit_grid(number_format: NumberFormat, weight: Value, activation: Value) -> BitHeap:
@@ -42,9 +42,9 @@ def direct_grid(number_format: NumberFormat, weight: Value, activation: Value) -
     return _rows(number_format, weight, activation, DIRECT)
 
 
-def and_array(number_format: NumberFormat, weight: Value, activation: Value) -> BitHeap:
-    """Rows of weight x activation: two of and gates, which are early and don't glitch, and one selected."""
-    return _rows(number_format, weight, activation, AND_ARRAY)
+def and_rows(number_format: NumberFormat, weight: Value, activation: Value) -> BitHeap:
+    """Rows of weight x activation, the quietest way: an and gate per bit, so that a zero operand keeps all of them quiet."""
+    return _rows(number_format, weight, activation, ARRAY)
 
 
 def _without_unit_bit(number_format: NumberFormat) -> NumberFormat:

@@ -2,8 +2,8 @@
 
 A split has two or more rows, and gives every code one digit a row, 0 or plus or minus a power of two; the value of the code is
 the sum of its digits. Any table of values up to four bits has many splits. The search goes through all pairs of digit sets
-(or, for an array of and gates, two single digits and a set), keeps those whose sums are all the values that the format needs,
-and for codes that can be split in several ways takes what makes the decoder small. What is best is decided by `Split.cost`:
+(or, for an array of and gates, all sets of rows with a single digit each), keeps those whose sums are all the values that the
+format needs, and for codes that can be split in several ways takes what makes the decoder small. What is best is decided by `Split.cost`:
 
 * a bit of the heap costs a full adder, since it has to be added up;
 * every bit of the activation, or inverse of one, that a bit of a row chooses from costs an and gate and its share of the or (a
@@ -22,18 +22,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import combinations, product
 
 from golden import NumberFormat
 
 from .truth_table import literals
 
-__all__ = ["AND_ARRAY", "COEFFICIENTS", "DIRECT", "GRID", "STYLES", "Row", "Split", "split_of", "splits"]
+__all__ = ["ARRAY", "COEFFICIENTS", "DIRECT", "GRID", "STYLES", "Row", "Split", "split_of", "splits"]
 
-# Styles, by the names of the architectures: rows may share a sign; rows select every multiple for itself; rows are plain and
-# gates but for one.
-GRID, DIRECT, AND_ARRAY = STYLES = ("digit-grid", "direct-grid", "and-array")
+# Styles, by the names of the architectures: rows may share a sign; rows select every multiple for itself; rows have a single
+# multiple, so that each is a row of and gates.
+GRID, DIRECT, ARRAY = STYLES = ("digit-grid", "direct-grid", "baugh-wooley")
 
 # Gates (of the area of a two-input nand) per counted thing.
 COEFFICIENTS = {"bits": 5.5, "legs": 1.0, "exclusive_ors": 1.8, "literals": 0.35}
@@ -166,12 +166,14 @@ def _digit_sets(values: frozenset[int], style: str) -> tuple[tuple[float, _Sets]
         return _shape_cost(multiples, _shares_sign(multiples, style))
 
     wanted = sum(1 << (value + offset) for value in values)
+    if style == ARRAY:
+        rows = product(*((0, 1 << k, -1 << k) for k in range(top + 1)))
+        arrays = [tuple((one,) for one in chosen if one) for chosen in rows]
+        able = [chosen for chosen in arrays if not wanted & ~reduce(sums, chosen, 1 << offset)]
+        return tuple(sorted((sum(map(cost_of, chosen)), chosen) for chosen in able)[:_KEPT])
     sets = [chosen for count in range(1, _MOST_DIGITS + 1) for chosen in combinations(digits, count)]
     lower: list[tuple[float, _Sets]] = sorted((cost_of(chosen), (chosen,)) for chosen in sets)
     upper = lower
-    if style == AND_ARRAY:
-        pairs = [((one,), (other,)) for one, other in combinations(digits, 2)]
-        upper = sorted((sum(map(cost_of, pair)), pair) for pair in pairs)
     best: list[tuple[float, _Sets]] = []
     limit = float("inf")
     for upper_cost, high in upper:

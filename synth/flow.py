@@ -45,7 +45,19 @@ FAST_SCRIPTS = ("balanced", "speed", "delay")
 RECOVERY = (0.98, 0.9)
 # Between minimum area and speed, from small to fast: the script, and the time that full-adder cells may take. No script stands
 # for the one that was the fastest with gates only.
-MIXED = (("area", 0.6), ("buffered", 0.6), ("balanced", 1.0), ("balanced", 0.6), ("", 0.6), ("", 0.3), ("", 0.15), ("", -0.1))
+MIXED = (
+    ("area", 0.6),
+    ("buffered", 0.6),
+    ("balanced", 1.0),
+    ("balanced", 0.8),
+    ("balanced", 0.6),
+    ("balanced", 0.3),
+    ("", 0.6),
+    ("", 0.3),
+    ("", 0.15),
+    ("", 0.05),
+    ("", -0.1),
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
-1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
-   of their format are dropped, on every side alike. Those kept are mapped with a ripple-carry adder as well.
+1. Every architecture that can do a format is mapped for area, by the same recipes, with few lanes in both its structures; those
+   over `Effort.keep` times the smallest of their format are dropped, on every side alike. Those kept are mapped with a
+   ripple-carry adder as well.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
@@ -50,7 +51,8 @@ class Effort:
     Parameters
     ----------
     keep
-        Architectures above this multiple of the smallest area of their format are not followed further.
+        Architectures above this multiple of the smallest area of their format are not followed further. The most frugal have
+        up to a third more area than the smallest.
     margins
         The clock periods lie above the shortest found by these shares. At the shortest itself a single netlist closes, and its
         area is a matter of luck.
@@ -61,8 +63,9 @@ class Effort:
     adders
         Those adders, by lane count up to which they apply: the fewer lanes, the more of the delay is the adder's.
     both
-        Lane count up to which both structures of an architecture are mapped between area and speed, and not the fast one only:
-        they differ around the accumulator, which is the lesser part of a unit with many lanes.
+        Lane count up to which both structures of an architecture are mapped for area, and between area and speed, and not the
+        small one for the former and the fast one for the latter: they differ around the accumulator, which is the lesser part of a
+        unit with many lanes.
     recover
         Number of netlists of each architecture that are sized for a clock period.
     cycles
@@ -76,7 +79,7 @@ class Effort:
         Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
 
-    keep: float = 1.25
+    keep: float = 1.4
     margins: tuple[float, ...] = (0.03, 0.25)
     scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
@@ -121,7 +124,12 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     found = Found()
     plain = {name: MacConfig(format_by_name(name), lanes=lanes, depth=depth, pipeline=pipeline) for name in FORMATS}
     small = {
-        name: [way for one in small_architectures(name, lanes) for way in _ways(replace(config, architecture=one))]
+        name: [
+            way
+            for one in small_architectures(name, lanes)
+            for structure in _structures(one, lanes <= effort.both)
+            for way in _ways(replace(config, architecture=structure))
+        ]
         for name, config in plain.items()
     }
     first, *others = SMALL_ADDERS
@@ -148,6 +156,14 @@ def small_architectures(number_format: str, lanes: int) -> list[str]:
 
     known = {name: one for name, one in ARCHITECTURES.items() if number_format in one.formats and not one.for_speed}
     return [name for name in known if lanes == 1 or name != "multiply"]
+
+
+def _structures(architecture: str, both: bool) -> list[str]:
+    """An architecture's small structure, and the fast one if it has one and both are asked for."""
+    from hdl.architectures import ARCHITECTURES
+
+    fast = ARCHITECTURES[architecture].fast
+    return [architecture, fast] if both and fast else [architecture]
 
 
 def _ways(config: MacConfig) -> list[MacConfig]:

@@ -8,11 +8,12 @@ import pytest
 from amaranth.hdl import Signal
 
 from golden import DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, NumberFormat
-from hdl.digit_grid import and_array, digit_grid, direct_grid
-from hdl.split import AND_ARRAY, COEFFICIENTS, DIRECT, GRID, Row, Split, split_of, splits
+from hdl.baugh_wooley import baugh_wooley
+from hdl.digit_grid import and_rows, digit_grid, direct_grid
+from hdl.split import ARRAY, COEFFICIENTS, DIRECT, GRID, Row, Split, split_of, splits
 
 SMALL = [number_format for number_format in FORMATS.values() if number_format.bits <= 4]
-BUILD = {GRID: digit_grid, DIRECT: direct_grid, AND_ARRAY: and_array}
+BUILD = {GRID: digit_grid, DIRECT: direct_grid, ARRAY: and_rows}
 EVERY = pytest.mark.parametrize("number_format", [*SMALL, *VARIANTS.values()], ids=lambda one: one.name)
 
 
@@ -29,8 +30,8 @@ def test_splits_are_splits(number_format: NumberFormat, style: str) -> None:
         for row in split.rows:
             assert all(abs(digit) & (abs(digit) - 1) == 0 for digit in row.digits)
             assert not (row.shared_sign and style != GRID)
-        if style == AND_ARRAY:
-            assert sum(len(row.multiples) > 1 for row in split.rows) <= 1
+        if style == ARRAY:
+            assert all(len(row.multiples) == 1 for row in split.rows)
         else:
             assert len(split.rows) <= 2
 
@@ -48,17 +49,30 @@ def test_what_is_found() -> None:
     """Figures worked out by hand: heap bits of a lane, and dINT4's digits, which its codes were made for."""
     bits = {(f.name, style): split.counts["bits"] for f in SMALL for style in BUILD if (split := split_of(f, style))}
     assert (bits["dint4", GRID], bits["int4", GRID], bits["fp4_e2m1", GRID]) == (21, 20, 21)
-    assert (bits["int3", GRID], bits["int3", AND_ARRAY]) == (18, 24)  # a row of 8 and one of 10; Baugh and Wooley's array
-    assert bits["dint4", AND_ARRAY] == 8 + 8 + 11
+    assert (bits["int3", GRID], bits["int3", ARRAY]) == (18, 24)  # a row of 8 and one of 10; Baugh and Wooley's array
+    assert (bits["dint4", ARRAY], bits["dint3", ARRAY]) == (5 * 8, 4 * 8)
     split = split_of(DINT4)
     assert split is not None
     low, high = split.rows
-    assert low.digits == (0, 2, 4, -2, 0, 2, 4, -2, 1, 2, 4, -1, 0, 2, 4, -2)
-    assert high.digits == (0, 0, 0, 0, 8, 8, 8, 8, 0, -16, -16, 0, -8, -8, -8, -8)
-    array = split_of(DINT4, AND_ARRAY)
+    assert low.digits == (0, -2, 4, 2, 0, -2, 4, 2, 1, -1, 4, 2, 0, -2, 4, 2)
+    assert high.digits == (0, 0, -8, -8, -8, -8, -16, -16, 0, 0, 8, 8, 8, 8, 0, 0)
+    array = split_of(DINT4, ARRAY)
     assert array is not None
-    assert [row.multiples for row in array.rows] == [(1, -1, 2, -2, 4), (8,), (-16,)]
-    assert array.rows[2].inverted
+    assert [row.multiples for row in array.rows] == [(1,), (-2,), (-4,), (-8,), (16,)]
+    for bit, row in enumerate(array.rows[1:4]):  # a bit of the code each
+        assert [digit != 0 for digit in row.digits] == [bool(code >> bit & 1) for code in range(16)]
+
+
+def test_the_array_of_twos_complement_is_that_of_the_table() -> None:
+    """The search finds Baugh and Wooley's rows, and where it is asked for them nothing is decoded."""
+    for number_format in (INT3, INT4):
+        split = split_of(number_format, ARRAY)
+        assert split is not None
+        sign = 1 << (number_format.bits - 1)
+        assert [row.multiples for row in split.rows] == [*((1 << bit,) for bit in range(number_format.bits - 1)), (-sign,)]
+        heap = baugh_wooley(number_format, Signal(number_format.bits), Signal(8))
+        assert len(heap.bits) == split.counts["bits"]
+        assert not any(one.decodes for one in heap.signals)
 
 
 @pytest.mark.parametrize("number_format", [INT3, INT4, DINT4, FP4_E2M1], ids=lambda one: one.name)
