@@ -29,9 +29,9 @@ from .product_sum import ProductSum
 __all__ = ["Mac"]
 
 # What a multiplexer costs, in gates per weight bit: the areas of the two ways break even between 2.2 and 4 on the libraries
-# measured. Where speed counts, there are multiplexers always: `valid` then has no part in the longest path, and an INT8 unit with
-# one lane is up to a tenth faster. They save energy, too: gates make weights later than activations, and each glitch that comes
-# of it is added up.
+# measured. Where speed counts, there are multiplexers always: `valid` then has no part in the longest path, and an INT8 unit
+# with one lane is up to a tenth faster. They save energy, too: gates make weights later than activations, and each glitch that
+# comes of it is added up.
 _MULTIPLEXER = 2.0
 
 # When the accumulator is there, in gate delays: clock to output, and the gate that clears it. Operands at the ports are there

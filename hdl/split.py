@@ -3,7 +3,8 @@
 A split has two or more rows, and gives every code one digit a row, 0 or plus or minus a power of two; the value of the code is
 the sum of its digits. Any table of values up to four bits has many splits. The search goes through all pairs of digit sets
 (or, for an array of and gates, all sets of rows with a single digit each), keeps those whose sums are all the values that the
-format needs, and for codes that can be split in several ways takes what makes the decoder small. What is best is decided by `Split.cost`:
+format needs, and for codes that can be split in several ways takes what makes the decoder small. What is best is decided by
+`Split.cost`:
 
 * a bit of the heap costs a full adder, since it has to be added up;
 * every bit of the activation, or inverse of one, that a bit of a row chooses from costs an and gate and its share of the or (a

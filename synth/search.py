@@ -63,9 +63,9 @@ class Effort:
     adders
         Those adders, by lane count up to which they apply: the fewer lanes, the more of the delay is the adder's.
     both
-        Lane count up to which both structures of an architecture are mapped for area, and between area and speed, and not the
-        small one for the former and the fast one for the latter: they differ around the accumulator, which is the lesser part of a
-        unit with many lanes.
+        Lane count up to which both structures of an architecture are mapped for area, and between area and speed; with more
+        lanes the small one is for the former and the fast one for the latter. They differ around the accumulator, which is the
+        lesser part of a unit with many lanes.
     recover
         Number of netlists of each architecture that are sized for a clock period.
     cycles
