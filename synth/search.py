@@ -126,8 +126,7 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
     small = {
         name: [
             way
-            for one in small_architectures(name, lanes)
-            for structure in _structures(one, lanes <= effort.both)
+            for structure in _structures(small_architectures(name, lanes), lanes <= effort.both)
             for way in _ways(replace(config, architecture=structure))
         ]
         for name, config in plain.items()
@@ -158,12 +157,12 @@ def small_architectures(number_format: str, lanes: int) -> list[str]:
     return [name for name in known if lanes == 1 or name != "multiply"]
 
 
-def _structures(architecture: str, both: bool) -> list[str]:
-    """An architecture's small structure, and the fast one if it has one and both are asked for."""
+def _structures(architectures: Iterable[str], both: bool) -> list[str]:
+    """The small structures of architectures, and if both are asked for, the fast ones that there are."""
     from hdl.architectures import ARCHITECTURES
 
-    fast = ARCHITECTURES[architecture].fast
-    return [architecture, fast] if both and fast else [architecture]
+    pairs = ((name, ARCHITECTURES[name].fast if both else "") for name in architectures)
+    return list(dict.fromkeys(name for pair in pairs for name in pair if name))
 
 
 def _ways(config: MacConfig) -> list[MacConfig]:
