@@ -12,7 +12,7 @@ from typing import Any
 
 from golden.errors import InputError, ToolError
 
-__all__ = ["FUNCTIONS", "PINS", "Gate", "Instance", "Network", "read_network"]
+__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "read_network"]
 
 #: What each kind of gate computes, bit by bit, of words whose bits are independent cases; `ones` is the word of ones.
 FUNCTIONS: dict[str, Callable[..., int]] = {
@@ -27,6 +27,21 @@ FUNCTIONS: dict[str, Callable[..., int]] = {
     "andnot": lambda ones, a, b: a & (b ^ ones),
     "ornot": lambda ones, a, b: a | (b ^ ones),
     "mux": lambda ones, a, b, s: a ^ ((a ^ b) & s),  # noqa: ARG005
+}
+
+#: The same in Verilog, of the names of its inputs.
+VERILOG = {
+    "buf": "{0}",
+    "not": "~{0}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "nand": "~({0} & {1})",
+    "nor": "~({0} | {1})",
+    "xnor": "~({0} ^ {1})",
+    "andnot": "{0} & ~{1}",
+    "ornot": "{0} | ~{1}",
+    "mux": "{2} ? {1} : {0}",
 }
 
 #: The pins of each kind of gate, in the order of `Gate.inputs`.
@@ -97,6 +112,21 @@ class Network:
             if net in self.flip_flops:
                 shown[name] = net, inverted
         return shown
+
+    def verilog(self, clock: str = "clk") -> str:
+        """The network as a module of its own, flip-flops beginning with 0."""
+        ports = [("input", self.inputs), ("output", self.outputs)]
+        lines = [f"module {self.name}({', '.join([*self.inputs, *self.outputs])});"]
+        lines += [f"  {to} [{len(bits) - 1}:0] {name};" for to, side in ports for name, bits in side.items()]
+        lines += ["  wire n0 = 1'b0, n1 = 1'b1;"]
+        lines += [f"  wire n{net} = {name}[{i}];" for name, bits in self.inputs.items() for i, net in enumerate(bits)]
+        lines += [f"  reg n{register} = 1'b0;" for register in self.flip_flops]
+        lines += [f"  wire n{gate.output};" for gate in self.gates]
+        lines += [f"  always @(posedge {clock}) n{register} <= n{taken};" for register, taken in self.flip_flops.items()]
+        for gate in self.gates:
+            lines.append(f"  assign n{gate.output} = {VERILOG[gate.kind].format(*(f'n{net}' for net in gate.inputs))};")
+        lines += [f"  assign {name}[{i}] = n{net};" for name, bits in self.outputs.items() for i, net in enumerate(bits)]
+        return "\n".join([*lines, "endmodule", ""])
 
     def blif(self, clock: str = "clk") -> str:
         """One clock cycle as text for ABC (BLIF, Berkeley Logic Interchange Format): what the registers become.
