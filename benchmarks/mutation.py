@@ -235,9 +235,9 @@ def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[
 
 def _same(network: Network, other: Network) -> bool:
     """Whether no state and no inputs tell the two apart; every register is compared, those behind no output too."""
-    return abc.equal(
-        *(replace(one, outputs=one.outputs | {f"r{net}": (net,) for net in _hidden(network)}) for one in (network, other))
-    )
+    shown = {f"r{net}": (net,) for net in _hidden(network)}
+    left, right = (replace(one, outputs={**one.outputs, **shown}) for one in (network, other))
+    return abc.equal(left, right)
 
 
 def _hidden(network: Network) -> list[int]:

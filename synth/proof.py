@@ -17,6 +17,7 @@ The specification (`synth.specification`) shares nothing with the generator but 
 from __future__ import annotations
 
 import argparse
+import importlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -315,4 +316,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # Under its own name, so that other processes find what they are to run.
+    raise SystemExit(importlib.import_module("synth.proof").main())
