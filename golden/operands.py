@@ -33,6 +33,18 @@ class OperandError(InputError):
     """An operand file that cannot be used: unreadable, changed, or not what its manifest says."""
 
 
+# What a manifest holds beside the version, and what arrays a layer has: type and number of dimensions.
+_MANIFEST = {"sha256": str, "format": str, "values": list, "layers": list, "provenance": dict}
+_ARRAYS = {
+    "weights": ("uint8", 2),
+    "activations": ("int8", 2),
+    "accumulators": ("int64", 2),
+    "weight_scales": ("float32", 1),
+    "activation_scales": ("float32", 1),
+    "zero_points": ("int64", 1),
+}
+
+
 @dataclass(frozen=True)
 class LayerOperands:
     """Operands of one linear layer for some tokens.
@@ -61,8 +73,7 @@ class LayerOperands:
         return activations @ np.stack(rows).T
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        names = ("weights", "activations", "accumulators", "weight_scales", "activation_scales", "zero_points")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True)
@@ -105,10 +116,19 @@ class Operands:
             raise OperandError(f"{path}: no such operand file; make one with 'dint operands'") from None
         except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise OperandError(f"{path}: not an operand file, or damaged ({error})") from None
-        if manifest.get("version") != VERSION:
-            raise OperandError(f"{path}: version {manifest.get('version')} of the file format; this reads version {VERSION}")
+        if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+            told = manifest.get("version") if isinstance(manifest, dict) else None
+            raise OperandError(f"{path}: version {told} of the file format; this reads version {VERSION}")
+        for name, kind in _MANIFEST.items():
+            if not isinstance(manifest.get(name), kind):
+                raise OperandError(f"{path}: {name} is missing in its manifest, or of a wrong kind; export it again")
         if manifest["sha256"] != _digest(arrays):
             raise OperandError(f"{path}: the operands differ from their checksum; export them again with 'dint operands'")
+        indices = {name.partition(".")[0] for name in arrays}
+        if not all(isinstance(name, str) for name in manifest["layers"]) or indices - {
+            *map(str, range(len(manifest["layers"])))
+        }:
+            raise OperandError(f"{path}: its layers are not those that its manifest names; export it again")
         number_format = format_by_name(manifest["format"])
         if list(number_format.values) != manifest["values"]:
             raise OperandError(f"{path}: its code table for {number_format.name} is not the catalogue's; export it again")
@@ -125,6 +145,12 @@ class Operands:
 
 
 def _check_shapes(path: Path, layer: LayerOperands) -> None:
+    for name, (kind, dimensions) in _ARRAYS.items():
+        array = getattr(layer, name)
+        if array is not None and (array.dtype != kind or array.ndim != dimensions):
+            raise OperandError(
+                f"{path}: {layer.name}.{name} is {array.ndim}-dimensional {array.dtype}, not {dimensions}-dimensional {kind}"
+            )
     outputs, tokens = layer.weights.shape[0], layer.activations.shape[0]
     shapes = {
         "activations": (tokens, layer.weights.shape[1]),

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from golden import MacConfig, format_by_name
 from sim.stimulus import Stimulus
 
-__all__ = ["BENCH_FOLDER", "config_as_data", "config_from_data", "replay"]
+__all__ = ["BENCH_FOLDER", "config_as_data", "config_from_data", "inputs", "replay"]
 
 BENCH_FOLDER = "DINT_BENCH"
 _CHUNK = 2048  # cycles converted at a time: bounds the memory of a long run, and is the step of its progress
@@ -61,7 +61,7 @@ async def _run(dut: Any, config: MacConfig, stimulus: Stimulus, check: _Check, p
                 levels[index] = level
                 signals[index].value = level
 
-    weights, activations, *_ = next(_inputs(config, stimulus, 0, 1))
+    weights, activations, *_ = next(inputs(config, stimulus, 0, 1))
     drive((weights, activations, 0, 1, 1))  # reset is held with valid operands present, which must not count
     Clock(dut.clk, _PERIOD_NS, unit="ns").start(start_high=False)
     for _ in range(config.latency_cycles + 2):
@@ -71,7 +71,7 @@ async def _run(dut: Any, config: MacConfig, stimulus: Stimulus, check: _Check, p
     delay = config.latency_cycles - 1  # cycles that a sum takes to be seen, beyond the one that takes its operands
     for start in range(0, stimulus.cycles + delay, _CHUNK):
         progress.write_text(str(start))
-        rows = _inputs(config, stimulus, start, min(start + _CHUNK, stimulus.cycles + delay))
+        rows = inputs(config, stimulus, start, min(start + _CHUNK, stimulus.cycles + delay))
         for cycle, row in enumerate(rows, start - delay):
             drive(row)
             await falling
@@ -138,7 +138,7 @@ def _check_ports(dut: Any, config: MacConfig) -> None:
             raise AssertionError(f"port {name} has {found} bits, expected {width}")
 
 
-def _inputs(config: MacConfig, stimulus: Stimulus, start: int, stop: int) -> Iterator[tuple[int, ...]]:
+def inputs(config: MacConfig, stimulus: Stimulus, start: int, stop: int) -> Iterator[tuple[int, ...]]:
     """Levels of weights, activations, first, valid and rst in cycles `start` to `stop` - 1; beyond the stimulus, idle."""
     rows = slice(start, min(stop, stimulus.cycles))
     columns = (

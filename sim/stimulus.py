@@ -19,7 +19,7 @@ from golden import InputError, LayerOperands, MacConfig, Operands
 __all__ = ["Stimulus", "checked_sums"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
-_LONGEST_RUN = 4096  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
+_LONGEST_RUN = 65536  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
 _ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "stated")
 
 
@@ -117,7 +117,7 @@ class Stimulus:
 
         1. Every extreme weight with every extreme activation (-128 among them) in every lane, as back-to-back sums of one
            cycle; formats of up to 4 bits with all codes.
-        2. Sums of the greatest and of the least products, to the depth or 4096 cycles, and a walk across zero, where
+        2. Sums of the greatest and of the least products, to the depth or 65536 cycles, and a walk across zero, where
            the carry runs through the whole accumulator.
         3. `first`, `valid` and `rst` in every order: all sequences of three cycles (a de Bruijn sequence), which contains
            holds, reset in mid-sum, `first` without `valid`, and reset together with valid operands.

@@ -15,13 +15,16 @@ from pathlib import Path
 from golden.errors import ToolError
 from sim.processes import run
 
+from .gates import Network, read_network
 from .pdk import Pdk
 from .recipe import Recipe, after_full_adders, before_full_adders, map_files
 
-__all__ = ["TIMEOUT_S", "Netlist", "equivalent", "map_verilog", "version"]
+__all__ = ["TIMEOUT_S", "Netlist", "equivalent", "gates", "map_verilog", "version"]
 
 TIMEOUT_S = 600.0
 _HINT = "install the hardware extra: pip install 'dint[hardware]'"
+_SCRIPT = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
+_AS_LOGIC = "-ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch"  # library cells as what they compute
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -98,7 +101,7 @@ def equivalent(verilog: str, netlist: str, top: str, liberty: Sequence[Path], ti
     Both start with all flip-flops at zero, as after a reset. Practical for dINT and one lane; products of two 8-bit numbers
     are beyond SAT.
     """
-    libraries = "; ".join(f"read_liberty -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch {path}" for path in liberty)
+    libraries = "; ".join(f"read_liberty {_AS_LOGIC} {path}" for path in liberty)
     with tempfile.TemporaryDirectory(prefix="dint-yosys-") as name:
         work = Path(name)
         (work / "gold.v").write_text(verilog)
@@ -114,13 +117,58 @@ def equivalent(verilog: str, netlist: str, top: str, liberty: Sequence[Path], ti
         ]
         script = work / "prove.ys"
         script.write_text("\n".join("\n".join(part.strip() for part in step.split(";")) for step in steps) + "\n")
-        program = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
-        log = _run(["-c", program, str(script)], work, timeout_s)
+        log = _run(["-c", _SCRIPT, str(script)], work, timeout_s)
     if "Induction step proven: SUCCESS!" in log:
         return True
     if "model found for base case: FAIL" in log:
         return False
     raise ToolError("Yosys: neither proof nor counterexample; the design may be too large for a proof")
+
+
+def gates(
+    verilog: str, top: str, liberty: Sequence[Path] = (), keep: Sequence[str] = (), undefined: int | None = None
+) -> dict[str, Network]:
+    """The module `top` of Verilog, or of a netlist of the cells of `liberty`, as a network of gates.
+
+    Modules whose names end in one of `keep` stay modules of gates; additions around them stay words. What Verilog leaves
+    undefined, such as the value behind a full list of cases, is `undefined`, 0 or 1; by default it is an error.
+
+    Returns
+    -------
+    dict
+        Name to network: that of `top`, flattened but for what is kept, and those kept.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails, or there is something that gates do not mean.
+    """
+    version()
+    patterns = [f"*{ending}" for ending in keep]
+    with tempfile.TemporaryDirectory(prefix="dint-yosys-") as name:
+        work = Path(name)
+        (work / "design.v").write_text(verilog)
+        steps = [
+            f"read_verilog {work / 'design.v'}",
+            *(f"read_liberty {_AS_LOGIC} {path}" for path in liberty),
+            f"hierarchy -top {top}",
+            "proc -norom",
+            "setattr -unset init w:*",
+            *(f"setattr -mod -set keep_hierarchy 1 {pattern}" for pattern in patterns),
+            "flatten",
+            *([] if undefined is None else [f"setundef -{'one' if undefined else 'zero'}"]),
+            "opt_expr",
+            "opt_clean",
+            " ".join(["techmap", *patterns]),
+            "simplemap",
+            "opt_expr",
+            "opt_clean",
+            f"write_json {work / 'gates.json'}",
+        ]
+        (work / "gates.ys").write_text("\n".join(steps) + "\n")
+        _run(["-c", _SCRIPT, str(work / "gates.ys")], work, TIMEOUT_S)
+        modules = json.loads((work / "gates.json").read_text())["modules"]
+    return {name: read_network(module, name) for name, module in modules.items() if name == top or name.endswith(tuple(keep))}
 
 
 def _run(arguments: list[str], work: Path, timeout_s: float) -> str:

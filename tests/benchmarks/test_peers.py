@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.peers import CONFIG, peers
@@ -12,7 +14,7 @@ from sim.stimulus import Stimulus
 
 pytest.importorskip("ariths_gen", reason="ariths-gen is an extra")
 
-STIMULI = [Stimulus.uniform(CONFIG, 200, 0), Stimulus.corners(CONFIG)]
+STIMULI = [Stimulus.uniform(CONFIG, 200, 0), Stimulus.corners(replace(CONFIG, depth=4096))]
 
 
 def test_there_are_all_structures() -> None:

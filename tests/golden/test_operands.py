@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import DINT4, FORMATS, INT8, LayerOperands, OperandError, Operands, format_by_name
+from golden import DINT4, FORMATS, INT8, InputError, LayerOperands, OperandError, Operands, format_by_name
 
 
 def operands(number_format=DINT4, zero_points=False, seed=0):
@@ -179,3 +179,34 @@ def test_saving_that_fails_leaves_nothing(tmp_path, monkeypatch):
 def test_catalogue_formats_are_found_by_name():
     for name, number_format in FORMATS.items():
         assert format_by_name(name) is number_format
+
+
+@pytest.mark.parametrize("entry", ["sha256", "format", "values", "layers", "provenance", "version"])
+@pytest.mark.parametrize("value", [None, 7, "dint44", [[1]], "missing"], ids=repr)
+def test_a_wrong_manifest_is_refused(saved, entry, value):
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    manifest = json.loads(arrays["manifest"].tobytes()) | {entry: value}
+    if value == "missing":
+        del manifest[entry]
+    arrays["manifest"] = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
+    np.savez(saved, **arrays)
+    with pytest.raises((OperandError, InputError)):
+        Operands.load(saved)
+
+
+@pytest.mark.parametrize("content", [[], 7, None, "text"], ids=repr)
+def test_a_manifest_that_is_none_is_refused(saved, content):
+    np.savez(saved, manifest=np.frombuffer(json.dumps(content).encode(), np.uint8))
+    with pytest.raises(OperandError, match="version None"):
+        Operands.load(saved)
+
+
+@pytest.mark.parametrize("name", ["weights", "activations", "accumulators", "weight_scales", "activation_scales"])
+def test_arrays_of_another_kind_are_refused(saved, name):
+    layer = operands().layers[0]
+    array = getattr(layer, name)
+    for wrong in (array.astype(np.float16), array[0], array[None], array.astype(str)):
+        Operands(DINT4, (replace(layer, **{name: np.asarray(wrong)}),), {}).save(saved)
+        with pytest.raises(OperandError, match=name):
+            Operands.load(saved)

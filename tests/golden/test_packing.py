@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import DINT4, FORMATS, INT8, InputError, pack, unpack
+from golden import DINT4, FORMATS, INT8, AsymmetricConfig, InputError, pack, unpack
 from golden.packing import pack_pair, unpack_pair
 
 EVERY = pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
@@ -48,3 +48,11 @@ def test_what_is_refused():
         unpack(DINT4, np.zeros(3, dtype=np.uint8), 3)
     with pytest.raises(InputError, match="3 codes of int8 need 3"):
         unpack(INT8, np.zeros(2, dtype=np.uint8), 3)
+
+
+def test_codes_of_five_bits_are_one_a_byte():
+    five = AsymmetricConfig(DINT4).offset_format
+    codes = np.arange(32, dtype=np.uint8)
+    assert five.bits == 5
+    assert np.array_equal(pack(five, codes), codes)
+    assert np.array_equal(unpack(five, codes, 32), codes)

@@ -1,0 +1,283 @@
+"""`make mutation`: does the bench notice when a unit is broken? One fault at a time, and the operands of `dint simulate`.
+
+    python -m benchmarks.mutation [--out DIR]
+
+Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
+held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
+simulated at once, one in each bit of a word (parallel fault simulation: Seshu, "On an improved diagnosis program", IEEE Trans.
+Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: the accumulator in reset, and after
+every clock edge. That this is the bench's verdict is checked: faults that survive, and a sample of the others, go through the
+real one, in Icarus. Survivors that ABC proves equal to the unit are no faults. What remains is a gap in the bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from golden import DINT4, FORMATS, INT8, MacConfig
+from golden.artifacts import canonical_json, output_directory, write_file
+from golden.errors import ToolError
+from hdl.verilog import generate
+from sim.bench import inputs
+from sim.command import simulate_verilog, stimuli_for
+from sim.runner import SimulationMismatch
+from sim.simulators import find_simulator
+from sim.stimulus import Stimulus
+from synth import abc, yosys
+from synth.gates import VERILOG, Gate, Network
+
+__all__ = ["Fault", "broken", "faults", "measure", "survivors"]
+
+CYCLES, SEED = 4000, 0  # of `dint simulate`
+_SAMPLE = 10  # killed faults of each unit that go through the real bench
+_SEGMENT = 100  # cycles after which faults that were noticed are left out
+_OTHER_KINDS = ("and", "or", "xor")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with net `net`, or, if a pin is given, with that input of the gate that drives it.
+
+    `effect`: "0" or "1" (held), "not" (inverted), or another kind of gate.
+    """
+
+    net: int
+    pin: int | None
+    effect: str
+
+
+def faults(network: Network) -> list[Fault]:
+    """All single faults of a network."""
+    held = ("0", "1", "not")
+    result = [Fault(net, None, effect) for bits in network.inputs.values() for net in bits for effect in held]
+    result += [Fault(register, None, effect) for register in network.flip_flops for effect in held]
+    for gate in network.gates:
+        result += [Fault(gate.output, None, effect) for effect in held]
+        if len(gate.inputs) > 1:  # with one input, the output's are the same
+            result += [Fault(gate.output, pin, effect) for pin in range(len(gate.inputs)) for effect in held]
+        if len(gate.inputs) == 2:
+            result += [Fault(gate.output, None, kind) for kind in _OTHER_KINDS if kind != gate.kind]
+    clock = network.inputs["clk"]
+    return [fault for fault in result if fault.net not in clock]
+
+
+def broken(network: Network, fault: Fault) -> Network:
+    """The network with the fault in it."""
+    nets = [net for gate in network.gates for net in (gate.output, *gate.inputs)]
+    spare = 1 + max([*nets, *network.flip_flops, *(net for bits in network.inputs.values() for net in bits)])
+    inverter = {"0": Gate("and", (0, 0), 0), "1": Gate("or", (1, 1), 0), "not": Gate("not", (0,), 0)}
+    gates: list[Gate] = []
+
+    def bad(net: int, output: int) -> Gate:
+        gate = inverter[fault.effect]
+        return replace(gate, inputs=(net,) if fault.effect == "not" else gate.inputs, output=output)
+
+    drivers = {gate.output for gate in network.gates}
+    if fault.net not in drivers:  # an input or a register: its readers see another net
+        gates = [bad(fault.net, spare)]
+        moved = {fault.net: spare}
+        gates += [replace(gate, inputs=tuple(moved.get(net, net) for net in gate.inputs)) for gate in network.gates]
+        taken = {register: moved.get(net, net) for register, net in network.flip_flops.items()}
+        shown = {name: tuple(moved.get(net, net) for net in bits) for name, bits in network.outputs.items()}
+        return replace(network, gates=tuple(gates), flip_flops=taken, outputs=shown)
+    for gate in network.gates:
+        if gate.output != fault.net:
+            gates.append(gate)
+        elif fault.pin is not None:
+            pins = list(gate.inputs)
+            gates.append(bad(pins[fault.pin], spare))
+            pins[fault.pin] = spare
+            gates.append(replace(gate, inputs=tuple(pins)))
+        elif fault.effect in inverter:
+            gates += [replace(gate, output=spare), bad(spare, gate.output)]
+        else:
+            gates.append(replace(gate, kind=fault.effect))
+    return replace(network, gates=tuple(gates))
+
+
+# All faults at once
+
+
+def survivors(network: Network, config: MacConfig, stimuli: Sequence[Stimulus], suspects: Sequence[Fault]) -> list[Fault]:
+    """The faults that no stimulus shows: the accumulator is right in reset and after every edge."""
+    alive = list(suspects)
+    for stimulus in stimuli:
+        alive = _survivors(network, config, stimulus, alive)
+    return alive
+
+
+def _survivors(network: Network, config: MacConfig, stimulus: Stimulus, alive: list[Fault]) -> list[Fault]:
+    state = dict.fromkeys(network.flip_flops, 0)
+    cycle = _compiled(network, alive)
+    noticed = 0
+    for edge, (levels, expected) in enumerate(_edges(network, config, stimulus), 1):
+        ones = (1 << len(alive)) - 1
+        state, shown = cycle(levels, state, ones)
+        if expected is not None:
+            for place, word in enumerate(shown):
+                noticed |= word ^ (ones if expected >> place & 1 else 0)
+        if edge % _SEGMENT == 0 and noticed.bit_count() * 4 > len(alive):
+            kept = [i for i in range(len(alive)) if not noticed >> i & 1]
+            alive = [alive[i] for i in kept]
+            state = {net: sum((word >> i & 1) << j for j, i in enumerate(kept)) for net, word in state.items()}
+            cycle, noticed = _compiled(network, alive), 0
+        if not alive:
+            break
+    return [fault for i, fault in enumerate(alive) if not noticed >> i & 1]
+
+
+def _edges(network: Network, config: MacConfig, stimulus: Stimulus) -> Iterator[tuple[dict[int, bool], int | None]]:
+    """Levels of the input nets before each clock edge, and what the bench expects after it, as `sim.bench` does it."""
+    delay = config.latency_cycles - 1
+    rows = list(inputs(config, stimulus, 0, stimulus.cycles + delay))
+    first = (*rows[0][:2], 0, 1, 1)
+    expected = [value & (1 << config.accumulator_bits) - 1 for value in stimulus.expected(config).tolist()]
+    reset: list[int | None] = [None] * (config.latency_cycles + 1) + [0]
+    wanted = [*reset, *[None] * delay, *expected]
+    ports = [network.inputs[name] for name in ("weights", "activations", "first", "valid", "rst")]
+    for row, sum_ in zip([first] * len(reset) + rows, wanted, strict=True):
+        yield {net: bool(level >> i & 1) for level, nets in zip(row, ports, strict=True) for i, net in enumerate(nets)}, sum_
+
+
+def _compiled(network: Network, alive: Sequence[Fault]) -> Any:
+    """A function of the inputs' levels, the registers' words and the word of ones: the registers and the accumulator after."""
+    at: dict[tuple[int, int | None], dict[str, int]] = {}
+    for i, fault in enumerate(alive):
+        masks = at.setdefault((fault.net, fault.pin), {})
+        masks[fault.effect] = masks.get(fault.effect, 0) | 1 << i
+    constants: dict[str, int] = {}
+
+    def constant(mask: int) -> str:
+        name = f"k{len(constants)}"
+        constants[name] = mask
+        return name
+
+    def seen(expression: str, masks: Mapping[str, int], inputs: Sequence[str] = ()) -> str:
+        """The expression with what is wrong with it in each broken unit."""
+        for kind in _OTHER_KINDS:
+            if kind in masks:
+                other = VERILOG[kind].format(*inputs)
+                name = constant(masks[kind])
+                expression = f"({expression}) & (ones ^ {name}) | ({other}) & {name}"
+        if "0" in masks:
+            expression = f"({expression}) & (ones ^ {constant(masks['0'])})"
+        if "1" in masks:
+            expression = f"({expression}) | {constant(masks['1'])}"
+        if "not" in masks:
+            expression = f"({expression}) ^ {constant(masks['not'])}"
+        return expression
+
+    lines = ["def cycle(levels, state, ones):", "  n0, n1 = 0, ones"]
+    for nets in network.inputs.values():
+        lines += [f"  n{net} = {seen(f'ones if levels.get({net}) else 0', at.get((net, None), {}))}" for net in nets]
+    lines += [f"  n{net} = {seen(f'state[{net}]', at.get((net, None), {}))}" for net in network.flip_flops]
+    for gate in network.gates:
+        names = [f"n{net}" for net in gate.inputs]
+        pins = [f"({seen(name, at.get((gate.output, pin), {}))})" for pin, name in enumerate(names)]
+        lines.append(f"  n{gate.output} = {seen(_PYTHON[gate.kind].format(*pins), at.get((gate.output, None), {}), names)}")
+    registers = ", ".join(f"{net}: n{taken}" for net, taken in network.flip_flops.items())
+    # The output shows the register after the edge, faults of the register included.
+    after = [seen(f"n{network.flip_flops[net]}", at.get((net, None), {})) for net in network.outputs["accumulator"]]
+    lines.append(f"  return {{{registers}}}, ({', '.join(after)},)")
+    exec("\n".join(lines), constants)
+    return constants["cycle"]
+
+
+_PYTHON = {kind: re.sub(r"~(\{\d\}|\(.*\))", r"(ones ^ \1)", text) for kind, text in VERILOG.items()}
+_PYTHON["mux"] = "{0} ^ ({0} ^ {1}) & {2}"
+
+
+# The score
+
+
+def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[str, Any]:
+    """The score of one unit: how many faults there are, are noticed, and are none; and the survivors, one by one."""
+    started = time.monotonic()
+    network = yosys.gates(generate(config), config.name)[config.name]
+    stimuli = stimuli_for(config, None, CYCLES, SEED)
+    suspects = faults(network)
+    alive = survivors(network, config, stimuli[:1], suspects)
+    equivalent = {fault for fault in alive if _same(network, broken(network, fault))}
+    missed = survivors(network, config, stimuli[1:], [fault for fault in alive if fault not in equivalent])
+    noticed = [fault for fault in suspects if fault not in equivalent | set(missed)]
+    chosen = np.random.default_rng(SEED).choice(len(noticed), min(sample, len(noticed)), replace=False)
+    asked = [(noticed[i], True) for i in sorted(chosen.tolist())] + [(fault, False) for fault in missed[:sample]]
+    for fault, expected in asked:
+        if _bench_notices(broken(network, fault), config, stimuli) != expected:
+            raise ToolError(f"{config.name}: {fault}: the bench in Icarus says otherwise than all faults at once")
+    result = {
+        "design": config.name,
+        "gates": len(network.gates),
+        "cycles": sum(stimulus.cycles for stimulus in stimuli),
+        "mutants": len(suspects),
+        "killed": len(noticed),
+        "equivalent": len(equivalent),
+        "score": len(noticed) / (len(suspects) - len(equivalent)),
+        "checked_in_icarus": len(asked),
+        "survivors": [{**asdict(fault), "gate": _described(network, fault)} for fault in missed],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    console.print(
+        f"{config.name}: {len(suspects)} faults, {len(noticed)} noticed, {len(equivalent)} none, {len(missed)} missed:"
+        f" {result['score']:.2%} ({result['seconds']} s)"
+    )
+    return result
+
+
+def _same(network: Network, other: Network) -> bool:
+    """Whether no state and no inputs tell the two apart; every register is compared, those behind no output too."""
+    shown = {f"r{net}": (net,) for net in _hidden(network)}
+    left, right = (replace(one, outputs={**one.outputs, **shown}) for one in (network, other))
+    return abc.equal(left, right)
+
+
+def _hidden(network: Network) -> list[int]:
+    shown = {net for net, _ in network.registers.values()}
+    return [net for net in network.flip_flops if net not in shown]
+
+
+def _bench_notices(network: Network, config: MacConfig, stimuli: Sequence[Stimulus]) -> bool:
+    try:
+        simulate_verilog(network.verilog(), config, stimuli, find_simulator("icarus"), quiet=True)
+    except SimulationMismatch:
+        return True
+    return False
+
+
+def _described(network: Network, fault: Fault) -> str:
+    gates = {gate.output: gate for gate in network.gates}
+    readers = [gate.kind for gate in network.gates if fault.net in gate.inputs]
+    gate = gates.get(fault.net)
+    return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
+
+
+UNITS = [
+    *(MacConfig(number_format) for number_format in FORMATS.values()),
+    *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
+    MacConfig(DINT4, lanes=4, pipeline=2),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Break all units in all ways, print the scores and write `mutation-hardware.json`; exit code 0 if nothing was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
+    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of mutation-hardware.json")
+    options = parser.parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    with output_directory(options.out) as scratch:
+        results = [measure(config, console) for config in UNITS]
+        write_file(scratch / "mutation-hardware.json", canonical_json(results))
+    return int(any(result["survivors"] for result in results))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,255 @@
+"""`make mutation`, its second half: do the unit tests notice when a line of the arithmetic is wrong?
+
+    python -m benchmarks.python_mutation [--out DIR] [--jobs N] [FILE ...]
+
+One change at a time in the syntax tree of the golden models and of dINT's rounding: another operator, comparison or constant, a
+condition that is inverted or always the same, min for max, a result or a statement that is missing. Every mutant is a process
+forked after all libraries are loaded, in which the changed module takes the place of the file's, and pytest runs the tests of
+the module, quick ones first, until one fails. (mutmut 3.8 leaves decorated functions alone, here every property, and cosmic-ray
+starts the interpreter and its libraries for each mutant.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from joblib import Parallel, delayed
+from rich.console import Console
+
+from golden.artifacts import canonical_json, output_directory, write_file
+from golden.errors import ToolError
+
+__all__ = ["TARGETS", "measure", "mutants"]
+
+#: What is changed, and whose tests must notice.
+TARGETS = {
+    "golden/number_format.py": ["tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
+    "golden/mac.py": ["tests/golden/test_mac.py"],
+    "golden/packing.py": ["tests/golden/test_packing.py"],
+    "golden/pe.py": ["tests/golden/test_pe.py"],
+    "golden/asymmetric.py": ["tests/golden/test_asymmetric.py"],
+    "golden/operands.py": ["tests/golden/test_operands.py"],
+    "quant/weights.py": ["tests/quant/test_weights.py"],
+}
+
+#: Survivors that are no gap: the mutated line, as it stands in the file, and why no test can or should tell.
+REASONS: dict[str, str] = {}
+
+_SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.FloorDiv,), ast.Div: (ast.Mult,), ast.FloorDiv: (ast.Mult,),
+    ast.Mod: (ast.FloorDiv,), ast.LShift: (ast.RShift,), ast.RShift: (ast.LShift,), ast.BitAnd: (ast.BitOr,),
+    ast.BitOr: (ast.BitAnd,), ast.BitXor: (ast.BitOr,), ast.And: (ast.Or,), ast.Or: (ast.And,), ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt,), ast.Gt: (ast.GtE, ast.Lt), ast.GtE: (ast.Gt,), ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
+}  # fmt: skip
+_NAMES = {
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "amin": "amax",
+    "amax": "amin",
+    "left": "right",
+    "right": "left",
+}
+_NAMES |= {"floor": "ceil", "ceil": "floor", "maximum": "minimum", "minimum": "maximum"}
+
+
+def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
+    """All mutants of a module: line, what was done to it, and its tree."""
+    tree = ast.parse(source)
+    for index, node in enumerate(_places(tree)):
+        for what, change in _changes(node):
+            changed = copy.deepcopy(tree)
+            change(next(islice(_places(changed), index, None)))
+            yield getattr(node, "lineno", 0), what, ast.fix_missing_locations(changed)
+
+
+def _places(node: ast.AST) -> Iterator[ast.AST]:
+    """Nodes whose change can matter: not annotations, messages of errors, documentation or imports."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list") or isinstance(node, (ast.Raise, ast.JoinedStr)):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not isinstance(child, (ast.Import, ast.ImportFrom)):
+                yield from _places(child)
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    """What can be done to a node, in words, and the function that does it to a copy."""
+    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)):
+        for other in _SWAPS.get(type(node.op), ()):
+            yield f"{type(node.op).__name__} to {other.__name__}", partial(_set, "op", other())
+    if isinstance(node, ast.Compare):
+        for place, operator in enumerate(node.ops):
+            for other in _SWAPS.get(type(operator), ()):
+                yield f"{type(operator).__name__} to {other.__name__}", partial(_put, "ops", place, other())
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
+        yield f"without {type(node.op).__name__}", partial(_set, "operand", ast.UnaryOp(node.op, node.operand))
+    if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int)):
+        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        yield f"{node.value} to {value}", partial(_set, "value", value)
+    if isinstance(node, (ast.If, ast.IfExp)):
+        for always in (True, False):
+            yield f"if {always}", partial(_set, "test", ast.Constant(always))
+    for field in ("id", "attr", "value"):
+        name = getattr(node, field, None)
+        if isinstance(name, str) and name in _NAMES:
+            yield f"{name} to {_NAMES[name]}", partial(_set, field, _NAMES[name])
+    if isinstance(node, ast.Return) and node.value is not None:
+        yield "return None", partial(_set, "value", ast.Constant(None))
+    for block in ("body", "orelse") if isinstance(node, ast.stmt) else ():
+        for place, statement in enumerate(getattr(node, block, [])):
+            call = isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
+            if call or isinstance(statement, (ast.AugAssign, ast.Raise)):
+                yield f"without line {statement.lineno}", partial(_put, block, place, ast.Pass())
+
+
+def _set(field: str, value: Any, node: ast.AST) -> None:
+    setattr(node, field, value)
+
+
+def _put(field: str, place: int, value: ast.AST, node: ast.AST) -> None:
+    getattr(node, field)[place] = value
+
+
+# Judging a mutant
+
+
+class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from a syntax tree."""
+
+    def __init__(self, module: str, file: str, tree: ast.Module) -> None:
+        self._module, self._file, self._tree = module, file, tree
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:  # noqa: ARG002
+        return importlib.util.spec_from_loader(fullname, self, origin=self._file) if fullname == self._module else None
+
+    def exec_module(self, module: Any) -> None:
+        exec(compile(self._tree, self._file, "exec"), module.__dict__)
+
+
+class _QuickFirst:
+    """Orders tests by how long they take, and notes it."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+
+
+def _run(
+    file: str, tree: ast.Module, tests: Sequence[str], seconds: dict[str, float], cpu_s: int
+) -> tuple[int, dict[str, float]]:
+    """Exit status of pytest in a forked process with the module changed (negative: the signal that ended it), and durations."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(read)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.dup2(1, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))  # a mutant may never end
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("golden", "quant", "hdl", "sim", "synth")]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _Instead(file.removesuffix(".py").replace("/", "."), file, tree))
+        # The first failure is enough: no smaller one is looked for.
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        hypothesis.settings.register_profile("mutation", deadline=None, derandomize=True, database=None, phases=phases)
+        order = _QuickFirst(seconds)
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutation"]
+        code = int(pytest.main([*options, *tests], plugins=[order]))
+        os.write(write, json.dumps(order.seconds).encode())
+        os._exit(code)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(told) if told else {}
+
+
+def _survives(file: str, index: int, tests: Sequence[str], seconds: dict[str, float], cpu_s: int) -> bool:
+    return _run(file, _all(file)[index][2], tests, seconds, cpu_s)[0] == 0
+
+
+@lru_cache(maxsize=1)
+def _all(file: str) -> list[tuple[int, str, ast.Module]]:
+    return list(mutants(Path(file).read_text()))
+
+
+def measure(file: str, tests: Sequence[str], jobs: int = 2) -> dict[str, Any]:
+    """The score of a module's tests: mutants, how many fail a test, and the others, one by one.
+
+    Raises
+    ------
+    ToolError
+        If the tests fail on the module as it is.
+    """
+    started = time.monotonic()
+    cpu = time.process_time()
+    status, seconds = _run(file, ast.parse(Path(file).read_text()), tests, {}, 3600)
+    if status:
+        raise ToolError(f"{file}: its tests fail without any change; repair them first")
+    cpu_s = 20 + int(5 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime + cpu)
+    count = len(_all(file))
+    verdicts = Parallel(n_jobs=jobs)(delayed(_survives)(file, index, tests, seconds, cpu_s) for index in range(count))
+    lines = Path(file).read_text().splitlines()
+    survivors = []
+    for (line, what, _), survived in zip(_all(file), verdicts, strict=True):
+        if survived:
+            code = lines[line - 1].strip()
+            survivors.append({"line": line, "change": what, "code": code, "reason": REASONS.get(f"{code} -- {what}", "")})
+    return {
+        "file": file,
+        "mutants": count,
+        "killed": count - len(survivors),
+        "score": 1 - len(survivors) / count,
+        "survivors": survivors,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Change all modules, print the scores and write `mutation-python.json`; exit code 0 if 95 of 100 mutants are noticed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.python_mutation", description="Score the unit tests.")
+    parser.add_argument("files", nargs="*", help=f"modules to change (default: {', '.join(TARGETS)})")
+    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of mutation-python.json")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    options = parser.parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    results = []
+    with output_directory(options.out) as scratch:
+        for file in options.files or TARGETS:
+            results.append(result := measure(file, TARGETS[file], options.jobs))
+            console.print(f"{file}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
+            for one in result["survivors"]:
+                console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {one['reason']}", markup=False)
+        write_file(scratch / "mutation-python.json", canonical_json(results))
+    killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
+    console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
+    return int(killed < 0.95 * count)
+
+
+if __name__ == "__main__":
+    # Under its own name, so that other processes find what they are to run.
+    raise SystemExit(importlib.import_module("benchmarks.python_mutation").main())

@@ -1,0 +1,236 @@
+"""A module as a network of gates and flip-flops: evaluated on many inputs at once, or written for a solver.
+
+`synth.yosys.gates` makes one of Verilog or of a mapped netlist. A net is an integer; nets 0 and 1 are the constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from golden.errors import InputError, ToolError
+
+__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "read_network"]
+
+#: What each kind of gate computes, bit by bit, of words whose bits are independent cases; `ones` is the word of ones.
+FUNCTIONS: dict[str, Callable[..., int]] = {
+    "buf": lambda ones, a: a,  # noqa: ARG005
+    "not": lambda ones, a: a ^ ones,
+    "and": lambda ones, a, b: a & b,  # noqa: ARG005
+    "or": lambda ones, a, b: a | b,  # noqa: ARG005
+    "xor": lambda ones, a, b: a ^ b,  # noqa: ARG005
+    "nand": lambda ones, a, b: a & b ^ ones,
+    "nor": lambda ones, a, b: (a | b) ^ ones,
+    "xnor": lambda ones, a, b: a ^ b ^ ones,
+    "andnot": lambda ones, a, b: a & (b ^ ones),
+    "ornot": lambda ones, a, b: a | (b ^ ones),
+    "mux": lambda ones, a, b, s: a ^ ((a ^ b) & s),  # noqa: ARG005
+}
+
+#: The same in Verilog, of the names of its inputs.
+VERILOG = {
+    "buf": "{0}",
+    "not": "~{0}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "nand": "~({0} & {1})",
+    "nor": "~({0} | {1})",
+    "xnor": "~({0} ^ {1})",
+    "andnot": "{0} & ~{1}",
+    "ornot": "{0} | ~{1}",
+    "mux": "{2} ? {1} : {0}",
+}
+
+#: The pins of each kind of gate, in the order of `Gate.inputs`.
+PINS = {kind: ("A",) if kind in ("buf", "not") else ("A", "B", "S") if kind == "mux" else ("A", "B") for kind in FUNCTIONS}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`output` is the function called `kind` of `inputs`."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    output: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What is not a gate: a module that was kept, or a sum of words ($add, $sub). `pins` maps ports to nets, lowest first."""
+
+    kind: str
+    name: str
+    pins: Mapping[str, tuple[int, ...]]
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """Gates in an order in which every net is driven before it is read; flip-flops, by output, with the net that they take."""
+
+    name: str
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
+    gates: tuple[Gate, ...]
+    flip_flops: Mapping[int, int]
+    instances: tuple[Instance, ...] = ()
+
+    def evaluate(self, values: Mapping[int, int], cases: int) -> dict[int, int]:
+        """Every net in `cases` cases at once, of `values` of the input nets and flip-flops: bit i of a word is case i."""
+        ones = (1 << cases) - 1
+        nets = {0: 0, 1: ones, **values}
+        for gate in self.gates:
+            nets[gate.output] = FUNCTIONS[gate.kind](ones, *(nets[net] for net in gate.inputs))
+        return nets
+
+    def truth_tables(self) -> dict[int, int]:
+        """Every net for all values of the inputs: bit i is its value where the inputs, in order, are the bits of i.
+
+        Raises
+        ------
+        InputError
+            If the network has flip-flops, other modules, or more than 20 input bits.
+        """
+        inputs = [net for bits in self.inputs.values() for net in bits]
+        if self.flip_flops or self.instances or len(inputs) > 20:
+            raise InputError(f"{self.name}: only networks of gates with at most 20 inputs have truth tables")
+        return self.evaluate({net: _variable(place, len(inputs)) for place, net in enumerate(inputs)}, 1 << len(inputs))
+
+    @cached_property
+    def registers(self) -> dict[str, tuple[int, bool]]:
+        """Output bits that show a flip-flop, by name: its output, and whether the bit is its inverse."""
+        drivers = {gate.output: gate for gate in self.gates}
+        shown = {}
+        for name, net in _named(self.outputs):
+            inverted = False
+            while net not in self.flip_flops and (gate := drivers.get(net)) and gate.kind in ("buf", "not"):
+                inverted ^= gate.kind == "not"
+                net = gate.inputs[0]
+            if net in self.flip_flops:
+                shown[name] = net, inverted
+        return shown
+
+    def verilog(self, clock: str = "clk") -> str:
+        """The network as a module of its own, flip-flops beginning with 0."""
+        ports = [("input", self.inputs), ("output", self.outputs)]
+        lines = [f"module {self.name}({', '.join([*self.inputs, *self.outputs])});"]
+        lines += [f"  {to} [{len(bits) - 1}:0] {name};" for to, side in ports for name, bits in side.items()]
+        lines += ["  wire n0 = 1'b0, n1 = 1'b1;"]
+        lines += [f"  wire n{net} = {name}[{i}];" for name, bits in self.inputs.items() for i, net in enumerate(bits)]
+        lines += [f"  reg n{register} = 1'b0;" for register in self.flip_flops]
+        lines += [f"  wire n{gate.output};" for gate in self.gates]
+        lines += [f"  always @(posedge {clock}) n{register} <= n{taken};" for register, taken in self.flip_flops.items()]
+        for gate in self.gates:
+            lines.append(f"  assign n{gate.output} = {VERILOG[gate.kind].format(*(f'n{net}' for net in gate.inputs))};")
+        lines += [f"  assign {name}[{i}] = n{net};" for name, bits in self.outputs.items() for i, net in enumerate(bits)]
+        return "\n".join([*lines, "endmodule", ""])
+
+    def blif(self, clock: str = "clk") -> str:
+        """One clock cycle as text for ABC (BLIF, Berkeley Logic Interchange Format): what the registers become.
+
+        A register is called after the output that shows it.
+
+        Raises
+        ------
+        InputError
+            If there is a flip-flop that no output shows, so that it could not be compared with another network's.
+        """
+        hidden = set(self.flip_flops) - {net for net, _ in self.registers.values()}
+        if hidden or len(self.registers) != len(self.flip_flops):
+            raise InputError(f"{self.name}: {len(hidden)} flip-flops are not shown by an output of their own")
+        if self.instances:
+            raise InputError(f"{self.name}: {self.instances[0].kind} is not a gate")
+        inputs = {name: net for name, net in _named(self.inputs) if name != clock}
+        names = " ".join(f"{name}.now" for name in self.registers)
+        lines = [f".model {self.name}", f".inputs {' '.join(inputs)} {names}"]
+        lines += [f".outputs {' '.join(f'{name}.next' for name in self.registers)}", ".names n0", ".names n1", "1"]
+        lines += [f".names {name} n{net}\n1 1" for name, net in inputs.items()]
+        for name, (net, inverted) in self.registers.items():
+            lines.append(f".names {name}.now n{net}\n{int(not inverted)} 1")
+            lines.append(f".names n{self.flip_flops[net]} {name}.next\n{int(not inverted)} 1")
+        for gate in self.gates:
+            lines.append(f".names {' '.join(f'n{net}' for net in (*gate.inputs, gate.output))}")
+            width = len(gate.inputs)
+            table = FUNCTIONS[gate.kind]((1 << (1 << width)) - 1, *(_variable(place, width) for place in range(width)))
+            rows = [row for row in range(1 << width) if table >> row & 1]
+            lines += ["".join(str(row >> place & 1) for place in range(width)) + " 1" for row in rows]
+        return "\n".join([*lines, ".end", ""])
+
+
+def read_network(module: Mapping[str, Any], name: str) -> Network:
+    """The network of a module in Yosys's JSON.
+
+    Raises
+    ------
+    ToolError
+        If it has an undefined value, a latch or another cell without meaning here, a loop, or several clocks.
+    """
+    ports = {port: (facts["direction"], _nets(facts["bits"])) for port, facts in module["ports"].items()}
+    gates, flip_flops, instances, clocks = [], {}, [], set()
+    for label, cell in module["cells"].items():
+        pins = {port: _nets(bits) for port, bits in cell["connections"].items()}
+        kind = cell["type"].removeprefix("$_").removesuffix("_").lower() if cell["type"].startswith("$_") else ""
+        if kind in FUNCTIONS:
+            gates.append(Gate(kind, tuple(pins[pin][0] for pin in PINS[kind]), pins["Y"][0]))
+        elif kind == "dff_p":
+            flip_flops[pins["Q"][0]] = pins["D"][0]
+            clocks.add(pins["C"][0])
+        elif cell["type"] in ("$add", "$sub") or not cell["type"].startswith("$"):
+            signed = bool(int(cell["parameters"].get("A_SIGNED", "0"), 2))
+            instances.append(Instance(cell["type"], label, pins, signed))
+        elif cell["type"] != "$scopeinfo":
+            raise ToolError(f"{name}: {cell['type']} ({label}) has no place in a network of gates")
+    if len(clocks) > 1:
+        raise ToolError(f"{name}: {len(clocks)} clocks, where one is understood")
+    sides = {side: {port: bits for port, (to, bits) in ports.items() if to == side} for side in ("input", "output")}
+    known = {0, 1, *flip_flops, *(net for bits in sides["input"].values() for net in bits)}
+    known |= {net for instance in instances for bits in instance.pins.values() for net in bits}
+    return Network(name, sides["input"], sides["output"], _ordered(gates, known, name), flip_flops, tuple(instances))
+
+
+def _ordered(gates: Sequence[Gate], known: set[int], name: str) -> tuple[Gate, ...]:
+    """Topological order; outputs of instances count as known (their order matters only where they have a meaning)."""
+    drivers = {gate.output: gate for gate in gates}
+    ordered: list[Gate] = []
+    done, open_ = set(known) - set(drivers), set()
+    for gate in gates:
+        stack = [gate]
+        while stack:
+            now = stack[-1]
+            if now.output in done:
+                stack.pop()
+                continue
+            missing = [net for net in now.inputs if net not in done]
+            if not missing:
+                done.add(now.output)
+                ordered.append(stack.pop())
+                continue
+            if now.output in open_ or any(net not in drivers for net in missing):
+                raise ToolError(f"{name}: a loop of gates, or a net without a driver")
+            open_.add(now.output)
+            stack += [drivers[net] for net in missing]
+        open_.clear()
+    return tuple(ordered)
+
+
+def _nets(bits: Iterable[int | str]) -> tuple[int, ...]:
+    if unknown := {bit for bit in bits if isinstance(bit, str)} - {"0", "1"}:
+        raise ToolError(f"a net is {unknown.pop()!r}: undefined values cannot be proved anything about")
+    return tuple(int(bit) for bit in bits)
+
+
+def _named(ports: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
+    return [(f"{port}[{i}]" if len(bits) > 1 else port, net) for port, bits in ports.items() for i, net in enumerate(bits)]
+
+
+def _variable(place: int, count: int) -> int:
+    """The truth table of variable `place` of `count`: 2^place zeros and as many ones by turns."""
+    period = 1 << (place + 1)
+    block = ((1 << (1 << place)) - 1) << (1 << place)
+    while period < 1 << count:
+        block |= block << period
+        period *= 2
+    return block

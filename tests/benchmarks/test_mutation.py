@@ -1,0 +1,97 @@
+"""Mutation scores: faults are what they say, all at once as one at a time, and a weak bench or test scores low."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import mutation, python_mutation
+from benchmarks.mutation import Fault, broken, faults, survivors
+from golden import DINT3, MacConfig
+from hdl.verilog import generate
+from sim.stimulus import Stimulus
+from synth import yosys
+from synth.gates import Network
+
+CONFIG = MacConfig(DINT3, depth=16)
+STIMULUS = Stimulus.uniform(CONFIG, 12, 0)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return yosys.gates(generate(CONFIG), CONFIG.name)[CONFIG.name]
+
+
+def shown(network: Network) -> Iterator[int]:
+    """The accumulator of one network after every edge at which the bench looks, and what the bench expects."""
+    state = dict.fromkeys(network.flip_flops, 0)
+    for levels, expected in mutation._edges(network, CONFIG, STIMULUS):
+        nets = network.evaluate(
+            {net: int(level) for level, net in zip(levels.values(), levels, strict=True)} | state | CLOCK, 1
+        )
+        state = {register: nets[taken] for register, taken in network.flip_flops.items()}
+        after = network.evaluate({net: int(level) for net, level in levels.items()} | state | CLOCK, 1)
+        if expected is not None:
+            yield sum(after[net] << i for i, net in enumerate(network.outputs["accumulator"])) ^ expected
+
+
+CLOCK: dict[int, int] = {}
+
+
+def test_all_faults_at_once_are_what_each_is_alone(network: Network) -> None:
+    CLOCK.update(dict.fromkeys(network.inputs["clk"], 0))
+    every = faults(network)
+    assert len(every) > 1000 < len(set(every)) == len(every)
+    chosen = [every[i] for i in np.random.default_rng(1).choice(len(every), 60, replace=False)]
+    alone = [fault for fault in chosen if not any(shown(broken(network, fault)))]
+    assert survivors(network, CONFIG, [STIMULUS], chosen) == alone
+    assert 0 < len(alone) < 60  # a dozen cycles find some, not all
+    assert not any(shown(network))
+
+
+def test_a_better_bench_scores_higher(network: Network) -> None:
+    every = faults(network)[::3]
+    weak = survivors(network, CONFIG, [STIMULUS], every)
+    strong = survivors(network, CONFIG, [STIMULUS, Stimulus.corners(CONFIG)], every)
+    assert len(strong) < len(weak) / 2  # most of the rest are none
+    assert set(strong) <= set(weak)
+
+
+def test_the_real_bench_agrees(network: Network) -> None:
+    first = network.inputs["first"][0]
+    held = Fault(first, None, "0")  # not noticed: the only sum follows the reset
+    assert survivors(network, CONFIG, [STIMULUS], [held, Fault(first, None, "1")]) == [held]
+    assert not mutation._bench_notices(broken(network, held), CONFIG, [STIMULUS])
+    assert mutation._bench_notices(broken(network, Fault(first, None, "1")), CONFIG, [STIMULUS])
+    assert not mutation._same(network, broken(network, held))
+    assert mutation._same(network, network)
+
+
+def test_mutants_change_one_thing_each() -> None:
+    source = (
+        "def f(a: int = 1) -> int:\n    '''Text 1.'''\n    if a < 2 and not a:\n        raise ValueError(3 + a)\n"
+        "    return min(a, -a)\n"
+    )
+    texts = [ast.unparse(tree) for _, _, tree in python_mutation.mutants(source)]
+    assert len(texts) == len(set(texts)) >= 10
+    assert ast.unparse(ast.parse(source)) not in texts
+    assert all("3 + a" in text or "pass" in text for text in texts)  # messages of errors stay
+    assert any("max(a, -a)" in text for text in texts)
+    assert any("a <= 2" in text for text in texts)
+
+
+@pytest.mark.parametrize(("check", "survive"), [("f(3) == 6 and f(0) == 1 and f(1) == 2", False), ("f(3) == 6", True)])
+def test_unit_tests_are_scored(check: str, survive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"doubled_{survive}".lower()
+    Path(f"{name}.py").write_text("def f(x):\n    return 2 * x if x > 0 else 1\n")
+    Path("test_it.py").write_text(f"from {name} import f\ndef test(): assert {check}\n")
+    result = python_mutation.measure(f"{name}.py", ["test_it.py"], jobs=1)
+    assert result["mutants"] > 5
+    assert bool(result["survivors"]) == survive
+    assert result["score"] == result["killed"] / result["mutants"]

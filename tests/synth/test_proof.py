@@ -1,0 +1,170 @@
+"""Proofs of MAC units: they hold for what is generated, and every one fails where its property is broken."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig
+from golden.errors import DintError
+from hdl.verilog import generate
+from synth import liberty_text, proof, yosys
+from synth.pdk import find
+from synth.proof import Refuted, every_cycle, from_reset, netlist, no_overflow, products
+from synth.recipe import Recipe
+from synth.specification import as_polynomial
+
+verilog = cache(generate)
+
+UNITS = [
+    *(MacConfig(number_format, lanes=2) for number_format in FORMATS.values()),
+    MacConfig(INT8, architecture="sign-magnitude-fast", pipeline=1),
+    MacConfig(INT8, lanes=2, architecture="baugh-wooley", pipeline=2),
+    MacConfig(DINT4, lanes=2, architecture="direct-grid", pipeline=1, decoded=True),
+    MacConfig(DINT4, architecture="multiply"),
+]
+
+
+def name(config: MacConfig) -> str:
+    return config.name
+
+
+@pytest.mark.parametrize("config", UNITS, ids=name)
+def test_every_unit_is_right_in_every_cycle(config: MacConfig) -> None:
+    assert every_cycle(config, verilog(config)) == len(as_polynomial(config))
+    if not config.pipeline:
+        bits = config.weight_format.bits + 8
+        assert products(config, verilog(config)) == config.lanes << bits
+
+
+def test_the_specified_polynomial_is_the_golden_model() -> None:
+    """The polynomial at random inputs is what `MacConfig.run` gives, cycle by cycle."""
+    config = MacConfig(DINT4, lanes=2)
+    form, random = as_polynomial(config), np.random.default_rng(5)
+    weights, activations = random.integers(0, 16, (50, 2)), random.integers(-128, 128, (50, 2))
+    controls = {control: random.integers(0, 2, 50) for control in ("first", "valid", "rst")}
+    sums = config.run(weights, activations, controls["first"], controls["valid"], controls["rst"])
+    before = 0
+    for cycle in range(50):
+        numbers = {"weights": [(weights[cycle], 4)], "activations": [(activations[cycle], 8)], "accumulator": [([before], 28)]}
+        ones = {control for control, levels in controls.items() if levels[cycle]}
+        for port, ((values, width),) in numbers.items():
+            bits = [int(value) >> i & 1 for value in values for i in range(width)]
+            ones |= {f"{port}[{i}]" for i, bit in enumerate(bits) if bit}
+        shown = sum(coefficient for monomial, coefficient in form.items() if monomial <= ones) % (1 << 28)
+        before = int(sums[cycle])
+        assert shown == before % (1 << 28)
+
+
+def broken(text: str, pattern: str, by: str) -> str:
+    result, count = re.subn(pattern, by, text, count=1)
+    assert count, pattern
+    return result
+
+
+FAULTS = {
+    "decoder": (r"assign low_times_4 = _17_ & ", "assign low_times_4 = _17_ | "),
+    "row": (r"(assign high_inverse = )~ ", r"\1"),
+    "wrong column": (r"\.a\(bits\[38\]\)", ".a(bits[37])"),
+    "lost carry": (r"\.c\(carry_9_\d+\)", ".c(1'b0)"),
+    "final adder": (r"= row_0 \+ row_1", "= row_0 + row_1 + 1'b1"),
+    "reset ignored": (r"= rst \| (\w+);", r"= \1;"),
+    "valid ignored": (r"assign take = valid & ", "assign take = "),
+    "first without valid": (r"= valid & first", "= first"),
+    "two lanes with one weight": (r"\.weight\(taken\[7:4\]\)", ".weight(taken[3:0])"),
+    "a short accumulator": (
+        r"accumulator <= final_adder_total;",
+        "accumulator <= {final_adder_total[26], final_adder_total[26:0]};",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_unit_is_refuted_with_a_counterexample(fault: str) -> None:
+    config = MacConfig(DINT4, lanes=2)
+    text = broken(verilog(config), *FAULTS[fault])
+    with pytest.raises(Refuted, match=r"a wrong sum with .* at 1 and all else at 0"):
+        every_cycle(config, text)
+    if fault in ("decoder", "row", "lost carry", "two lanes with one weight"):
+        with pytest.raises(Refuted, match="weight codes"):
+            products(config, text)
+
+
+def test_a_wrong_table_is_refuted() -> None:
+    """The specification follows the format's values: a unit for others does not pass."""
+    values = list(INT4.values)
+    values[3], values[5] = values[5], values[3]
+    other = replace(INT4, values=tuple(values))
+    for prove in (products, every_cycle):
+        with pytest.raises(Refuted):
+            prove(MacConfig(other), verilog(MacConfig(INT4)))
+
+
+def test_a_missing_code_is_refuted() -> None:
+    config = MacConfig(DINT4, architecture="multiply")
+    text = broken(verilog(config), r"4'h0:\s+value = \S+;", "")
+    with pytest.raises(Refuted):
+        products(config, text)
+
+
+def test_induction_from_reset() -> None:
+    config = MacConfig(DINT3)
+    assert from_reset(config, verilog(config)) == 1
+    with pytest.raises(Refuted):
+        from_reset(config, broken(verilog(config), *FAULTS["first without valid"]))
+
+
+@pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda f: f.name)
+@pytest.mark.parametrize("depth", [1, 7, 65536, 1 << 24])
+def test_no_overflow(number_format: object, depth: int) -> None:
+    config = MacConfig(number_format, depth=depth)  # type: ignore[arg-type]
+    assert no_overflow(config) == len(config.weight_format.values) * 256
+    for bits in (config.accumulator_bits - 1, config.accumulator_bits + 1):
+        with pytest.raises(Refuted, match=str(bits)):
+            no_overflow(config, bits)
+
+
+@pytest.mark.parametrize("config", [MacConfig(DINT4, lanes=4), MacConfig(INT8)], ids=name)
+def test_a_netlist_is_its_verilog(config: MacConfig, tmp_path: Path) -> None:
+    kit = find("osu018")
+    liberty = liberty_text.unpacked(kit.liberty, tmp_path)
+    mapped = yosys.map_verilog(verilog(config), config.name, kit, liberty, Recipe(complement=True)).verilog
+    assert netlist(config, verilog(config), mapped, liberty) > 100
+    with pytest.raises(Refuted, match="netlist"):
+        netlist(config, verilog(config), broken(mapped, r"\bNAND2X1\b", "NOR2X1"), liberty)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [proof._Task("no overflow", MacConfig(DINT4)), proof._Task("netlist", MacConfig(DINT3), find("osu018"))]
+    tasks += [proof._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
+    monkeypatch.setattr(proof, "_tasks", lambda *_: iter(tasks))
+    assert proof.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    proofs = json.loads((tmp_path / "out" / "proofs.json").read_text())
+    assert [one["property"] for one in proofs] == [task.property for task in tasks]
+    assert "exhaustion" in capsys.readouterr().out
+
+    def refuted(task: object) -> None:
+        raise Refuted(f"wrong: {task}")
+
+    monkeypatch.setattr(proof, "_show", refuted)
+    assert proof.main(["--out", str(tmp_path / "none"), "--jobs", "1"]) == 1
+    assert not (tmp_path / "none").exists()
+    assert issubclass(Refuted, DintError)
+
+
+def test_what_is_proved_covers_the_catalogue() -> None:
+    """Every format and architecture with every property that applies; not by the list that the proofs are made from."""
+    from hdl.architectures import ARCHITECTURES
+
+    tasks = list(proof._tasks([find("osu018")], (1, 4, 16)))
+    pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
+    for shown in ("products", "every cycle", "netlist"):
+        assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
+    assert {task.config.weight_format.name for task in tasks if task.property == "from reset"} == set(FORMATS) - {"int8"}
+    assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)
