@@ -30,15 +30,15 @@ from .cocotb_steps import bench_result, run_step
 from .memory_files import packed, words
 from .processes import children_end_with_us
 from .runner import SimulationMismatch
-from .simulators import Simulator
+from .simulators import VERILATOR_OPTIONS, VERILATOR_TIMING, Simulator
 from .stimulus import checked_sums
 
 __all__ = ["LayerReplay", "layers_of", "replay_layers"]
 
 _MORE_TIME = "use fewer --tokens, or --simulator verilator"
-# Coroutines of the clock need C++20; -O2 takes a few seconds more to compile and makes runs a third shorter. Nothing but what
-# the bench names is public, or Verilator could not optimize.
-_VERILATOR = ["-Wno-fatal", "--timing", "--no-public-flat-rw", "-CFLAGS", "-std=c++20 -O2"]
+# -O2 takes a few seconds more to compile and makes runs a third shorter. Nothing but what the bench names is public, or
+# Verilator could not optimize.
+_VERILATOR = [*VERILATOR_OPTIONS, *VERILATOR_TIMING, "-CFLAGS", "-O2", "--no-public-flat-rw"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from golden import DintError, InputError, MacConfig, ToolError
 from golden.artifacts import replacing
 
 from .cocotb_steps import bench_result, run_step
-from .simulators import Simulator
+from .simulators import VERILATOR_OPTIONS, Simulator
 from .stimulus import Stimulus
 
 __all__ = ["WAVE_SUFFIXES", "Counts", "Design", "SimulationMismatch", "build"]
@@ -74,8 +74,7 @@ def build(
             "always": True,
             "timescale": ["1ns", "1ps"],
             "waves": bool(waves),
-            # Style is the generator's linter's business; what changes a result (latches, widths of ports) fails the bench.
-            "build_args": ["-Wno-fatal"] if simulator.name == "verilator" else [],
+            "build_args": list(VERILATOR_OPTIONS) if simulator.name == "verilator" else [],
         }
         design._step("build", arguments, directory)
         yield design
