@@ -191,9 +191,12 @@ def _progress(folder: Path) -> int:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move across file systems, whole or not at all."""
+    """Move across file systems, whole or not at all, and never over a file that another run made meanwhile."""
     try:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
+            target.touch(exist_ok=False)
+    except FileExistsError:
+        raise InputError(f"--waves {target}: the file exists by now and is not overwritten; give another name") from None
     except OSError as error:
         raise InputError(f"--waves {target}: cannot be written ({error.strerror}); name another file") from None
