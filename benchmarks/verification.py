@@ -54,7 +54,7 @@ _SEED = 1
 _ORDERS = {"verilator": 6, "icarus": 4}
 # (lanes, pipeline) of the RTL in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
 _RTL = {"icarus": ((1, 0), (4, 0)), "verilator": ((1, 0), (16, 0), (4, 1), (4, 2))}
-_DELAYED_LANES = 4
+_NETLIST_LANES = 4  # of default architectures; the others are mapped with one
 _AMARANTH_JOBS = 2
 
 
@@ -93,7 +93,9 @@ def checks(
         found.append(partial(_in_amaranth, every_architecture(name)))
         for pdk in pdks:
             found.append(partial(_netlists, every_architecture(name), pdk, cache))
-            found.append(partial(_with_delays, MacConfig(FORMATS[name], lanes=_DELAYED_LANES), pdk, cache))
+            several = MacConfig(FORMATS[name], lanes=_NETLIST_LANES)
+            found.append(partial(_netlists, [several], pdk, cache))
+            found.append(partial(_with_delays, several, pdk, cache))
     return found
 
 
@@ -191,7 +193,7 @@ def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[MacC
     units = [
         unit for name in formats for lanes, pipeline in sorted(shapes) for unit in every_architecture(name, lanes, pipeline)
     ]
-    return [*units, *(MacConfig(FORMATS[name], lanes=_DELAYED_LANES) for name in formats)]
+    return [*units, *(MacConfig(FORMATS[name], lanes=_NETLIST_LANES) for name in formats)]
 
 
 def main() -> None:
@@ -219,6 +221,7 @@ def main() -> None:
                 f"{result.level:>19} {result.tool:9} {result.format:8} x{result.lanes:<2} p{result.pipeline}: {result.units:2} "
                 f"units, {result.products:11,} products, {result.sums:11,} sums, {result.seconds:4.0f} s",
                 highlight=False,
+                soft_wrap=True,
             )
 
         with ThreadPoolExecutor(arguments.jobs) as pool, children_end_with_us():
