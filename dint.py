@@ -277,7 +277,8 @@ def simulate(
 
     Example: dint simulate --layer 0 --model build/quantized --tokens 32
     """
-    options = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist}
+    of_layers = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist, "--platforms": platforms}
+    of_layers["--liberty"] = liberty[0] if liberty else None
     if layer is not None:
         if waves is not None:
             raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
@@ -293,7 +294,7 @@ def simulate(
             liberty=tuple(liberty or ()),
             platforms=platforms,
         )
-    elif given := [f"{name} {value}" for name, value in options.items() if value is not None]:
+    elif given := [f"{name} {value}" for name, value in of_layers.items() if value is not None]:
         raise InputError(f"{given[0]}: belongs to --layer, the number of a decoder layer; give it, too, or leave it out")
     else:
         from sim.command import simulate as without_layer
