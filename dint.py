@@ -185,7 +185,9 @@ def quantize(
 def operands(
     directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote.")],
     out: Out = Path("build/operands"),
-    layer: Annotated[list[str] | None, typer.Option(help="Name of a linear layer; repeat for several.")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Linear layer by name, or all of a decoder layer by number; repeat for several.")
+    ] = None,
     tokens: Annotated[int | None, typer.Option(help="Number of tokens.")] = None,
     text: Text = None,
     quiet: Quiet = False,
@@ -256,21 +258,54 @@ def simulate(
     decoded: Decoded = False,
     architecture: Architecture = "",
     seed: Seed = 0,
+    layer: Annotated[
+        int | None, typer.Option(help="Replay every product of this decoder layer of --model, or of --operands.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="With --layer: directory that 'dint quantize' wrote.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="With --model: number of tokens; default 32.")] = None,
+    pdk: Annotated[
+        str | None, typer.Option(help="With --layer: PDK of the gate-level sample, or none; default osu018.")
+    ] = None,
+    netlist: Annotated[Path | None, typer.Option(help="With --layer: netlist for that sample, instead of mapping one.")] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run the cocotb bench: every sum against the golden model.
+    """Run the cocotb bench: every sum against the golden model. With --layer: all sums of a decoder layer.
 
     Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
-    """
-    from sim.command import simulate as run
 
+    Example: dint simulate --layer 0 --model build/quantized --tokens 32
+    """
+    of_layers = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist, "--platforms": platforms}
+    of_layers["--liberty"] = liberty[0] if liberty else None
+    if layer is not None:
+        if waves is not None:
+            raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
+        from pipeline.whole_layer import simulate_layer
+
+        run = partial(
+            simulate_layer,
+            layer,
+            model=model,
+            tokens=tokens,
+            pdk=pdk or "",
+            netlist=netlist,
+            liberty=tuple(liberty or ()),
+            platforms=platforms,
+        )
+    elif given := [f"{name} {value}" for name, value in of_layers.items() if value is not None]:
+        raise InputError(f"{given[0]}: belongs to --layer, the number of a decoder layer; give it, too, or leave it out")
+    else:
+        from sim.command import simulate as without_layer
+
+        run = partial(without_layer, waves=waves)
     run(
         format=number_format,
         lanes=lanes,
         simulator=simulator,
         operands=operands,
         cycles=cycles,
-        waves=waves,
         out=out,
         depth=depth,
         pipeline=pipeline,

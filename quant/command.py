@@ -202,7 +202,7 @@ def operands(
     out
         Directory that gets `operands.npz`; default `directory`.
     layers
-        Names of linear layers; default all of the first and the last decoder layer.
+        Names of linear layers, or numbers of decoder layers; default all of the first and the last decoder layer.
     tokens
         Number of tokens, evenly spaced over whole windows of the text; default 32.
     text

@@ -41,7 +41,7 @@ def export_operands(
     provenance
         Goes into the file: hashes of model and text, recipe.
     layers
-        Names of linear layers; default all of the first and of the last decoder layer.
+        Names of linear layers, or numbers of decoder layers, which stand for all of theirs; default the first and the last.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def export_operands(
         If a layer does not exist, its activations are not quantized, or there are fewer tokens than asked for.
     """
     quantized = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
-    names = list(layers) if layers else default_layers(list(quantized))
+    names = _names(layers, list(quantized)) if layers else default_layers(list(quantized))
     for name in names:
         if name not in quantized:
             raise InputError(f"--layers {name}: no quantized layer of this name; there are {', '.join(quantized)}")
@@ -69,9 +69,25 @@ def export_operands(
 
 def default_layers(names: list[str]) -> list[str]:
     """Those of `names` that belong to the first or the last decoder layer: what differs most along the depth."""
-    numbers = {name: next(int(part) for part in name.split(".") if part.isdigit()) for name in names}
-    ends = {min(numbers.values()), max(numbers.values())}
-    return [name for name in names if numbers[name] in ends]
+    numbers = [_number(name) for name in names]
+    ends = {min(numbers), max(numbers)}
+    return [name for name, number in zip(names, numbers, strict=True) if number in ends]
+
+
+def _names(layers: Sequence[str], names: list[str]) -> list[str]:
+    """`layers` with every number replaced by those of `names` that belong to the decoder layer of that number."""
+    chosen = []
+    for layer in layers:
+        its = [name for name in names if layer.isdigit() and _number(name) == int(layer)]
+        if layer.isdigit() and not its:
+            raise InputError(f"--layer {layer}: the model has decoder layers 0 to {max(map(_number, names))}")
+        chosen += its or [layer]
+    return chosen
+
+
+def _number(name: str) -> int:
+    """Number of the decoder layer that a linear layer belongs to."""
+    return next(int(part) for part in name.split(".") if part.isdigit())
 
 
 def evenly_spaced(count: int, available: int) -> list[int]:

@@ -23,6 +23,7 @@ from cocotb.clock import Clock
 from numpy.typing import NDArray
 
 from golden import MacConfig, format_by_name
+from sim.memory_files import packed
 from sim.stimulus import Stimulus
 
 __all__ = ["BENCH_FOLDER", "config_as_data", "config_from_data", "inputs", "replay"]
@@ -154,9 +155,7 @@ def inputs(config: MacConfig, stimulus: Stimulus, start: int, stop: int) -> Iter
 
 def _packed(fields: NDArray[np.uint8], bits: int) -> list[int]:
     """Rows of (cycles, lanes) as one number each: lane i in bits `bits` x i and up."""
-    single = np.unpackbits(fields[:, :, None], axis=2, count=bits, bitorder="little")
-    rows = np.packbits(single.reshape(len(fields), -1), axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+    return [int.from_bytes(row.tobytes(), "little") for row in packed(fields, bits)]
 
 
 def _number(bits: str) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from golden import InputError, MacConfig, ToolError
 
+from .memory_files import words
 from .processes import last_error, run
 from .stimulus import Stimulus
 
@@ -140,21 +141,15 @@ def _write_memories(folder: Path, config: MacConfig, stimulus: Stimulus) -> None
         stimulus.valid,
         stimulus.reset,
     ]
+    rows = np.packbits(np.stack(columns, axis=1), axis=1, bitorder="little")
     expected = config.run(stimulus.weights, stimulus.activations, stimulus.first, stimulus.valid, stimulus.reset)
-    mask = (1 << config.accumulator_bits) - 1
-    (folder / "stimulus.hex").write_text(_hexadecimal(np.stack(columns, axis=1)))
-    (folder / "expected.hex").write_text("".join(f"{value & mask:x}\n" for value in expected.tolist()))
+    (folder / "stimulus.hex").write_bytes(words(rows))
+    (folder / "expected.hex").write_bytes(words(expected & (1 << config.accumulator_bits) - 1))
 
 
 def _bits(values: NDArray[np.int64], width: int) -> list[NDArray[np.bool_]]:
     """Columns of bits of `values` (cycles, lanes), lane 0 first, least significant bit first."""
     return [(values[:, lane] >> bit & 1).astype(bool) for lane in range(values.shape[1]) for bit in range(width)]
-
-
-def _hexadecimal(rows: NDArray[np.bool_]) -> str:
-    """One hexadecimal number per row of bits, least significant first."""
-    packed = np.packbits(rows, axis=1, bitorder="little")[:, ::-1]
-    return "".join(row.tobytes().hex() + "\n" for row in packed)
 
 
 def _bench(config: MacConfig, top: str, cycles: int, half_period: int, start: int, end: int, delayed: bool) -> str:

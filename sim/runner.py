@@ -9,10 +9,7 @@ Everything happens in a private temporary directory, so that any number of runs 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,23 +17,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import golden
 from golden import DintError, InputError, MacConfig, ToolError
 from golden.artifacts import replacing
 
-from .processes import run_group
-from .simulators import Simulator
+from .cocotb_steps import bench_result, run_step
+from .simulators import VERILATOR_OPTIONS, Simulator
 from .stimulus import Stimulus
 
 __all__ = ["WAVE_SUFFIXES", "Counts", "Design", "SimulationMismatch", "build"]
 
 WAVE_SUFFIXES = {"icarus": (".vcd", ".fst"), "verilator": (".vcd",)}
-# Run as a file: as a module of this package it would import numpy first, which takes longer than a short simulation.
-_LAUNCH = Path(__file__).with_name("launch.py")
-# What cocotb or a simulator would take from the surroundings, and what would make a run depend on them.
-_NOT_INHERITED = ("COCOTB_", "GPI_", "PYGPI_", "PYTEST_", "SIM_CMD_", "WAVES", "GUI", "PYTHONPATH", "VERILATOR_", "IVERILOG_")
 
 
 class SimulationMismatch(DintError):
@@ -83,8 +74,7 @@ def build(
             "always": True,
             "timescale": ["1ns", "1ps"],
             "waves": bool(waves),
-            # Style is the generator's linter's business; what changes a result (latches, widths of ports) fails the bench.
-            "build_args": ["-Wno-fatal"] if simulator.name == "verilator" else [],
+            "build_args": list(VERILATOR_OPTIONS) if simulator.name == "verilator" else [],
         }
         design._step("build", arguments, directory)
         yield design
@@ -162,50 +152,22 @@ class Design:
         environment: Mapping[str, str] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Run `launch.py` in a process group of its own; whatever ends this function ends the group."""
-        log, job = folder / f"{step}.log", folder / f"{step}.json"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-        # Where this package is, and where the interpreter that runs it looks, whatever the current directory.
-        paths = dict.fromkeys([str(Path(golden.__file__).parent.parent), *(path for path in sys.path if path)])
-        inherited |= {"PYTHONPATH": os.pathsep.join(paths), **self.simulator.environment, **(environment or {})}
-        alive, held = os.pipe()
-        arguments = arguments | {"log_file": str(log)}
-        job.write_text(json.dumps({"simulator": self.simulator.name, "step": step, "parent": alive, "arguments": arguments}))
-        with (folder / f"{step}.launch.log").open("wb") as output:
-            try:
-                code = run_group(
-                    [sys.executable, "-P", str(_LAUNCH), str(job)],
-                    self.time_limit_s,
-                    lambda: on_progress and on_progress(_progress(folder)),
-                    cwd=folder,
-                    env=inherited,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(alive,),
-                )
-            except TimeoutError:
-                raise ToolError(
-                    f"{self.simulator.name}: {step} of {self.config.name} exceeded {self.time_limit_s:g} s and was stopped; "
-                    "use fewer --cycles, or --simulator verilator for long runs"
-                ) from None
-            finally:
-                os.close(alive)
-                os.close(held)
-        if code:
-            told = _last_words(log) or _last_words(folder / f"{step}.launch.log") or "it said nothing"
-            raise ToolError(f"{self.simulator.name}: {step} of {self.config.name} failed: {told}")
+        run_step(
+            self.simulator,
+            step,
+            arguments,
+            folder,
+            what=self.config.name,
+            time_limit_s=self.time_limit_s,
+            if_too_long="use fewer --cycles, or --simulator verilator for long runs",
+            environment=environment,
+            each_poll=lambda: on_progress and on_progress(_progress(folder)),
+        )
 
 
 def _counts(folder: Path, stimulus: Stimulus, simulator: Simulator) -> tuple[int, int, int]:
-    """What the bench says it compared, if cocotb says that its test passed and it is all there was to compare."""
-    try:
-        cases = list(ElementTree.parse(folder / "results.xml").getroot().iter("testcase"))
-        result = json.loads((folder / "result.json").read_text())
-    except (OSError, ElementTree.ParseError, ValueError):
-        raise ToolError(f"{simulator.name}: the bench left no results: {_last_words(folder / 'test.log')}") from None
-    passed = [case for case in cases if len(case.findall("failure") + case.findall("error") + case.findall("skipped")) == 0]
-    if len(cases) != 1 or len(passed) != 1:
-        raise ToolError(f"{simulator.name}: {len(passed)} of {len(cases)} benches passed: {_last_words(folder / 'test.log')}")
+    """What the bench says it compared, if it is all there was to compare."""
+    result = bench_result(folder, simulator)
     counts = (result["macs"], result["sums"], result["stated_sums"])
     wanted = (stimulus.macs, stimulus.cycles, int(stimulus.completed.sum()))
     if counts != wanted:
@@ -228,18 +190,13 @@ def _progress(folder: Path) -> int:
         return 0
 
 
-def _last_words(log: Path) -> str:
-    """The line of a log that says most about a failure: the first with "error" in it, else the last."""
-    with suppress(OSError):
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")[:400]
-    return ""
-
-
 def _move(source: Path, target: Path) -> None:
-    """Move across file systems, whole or not at all."""
+    """Move across file systems, whole or not at all, and never over a file that another run made meanwhile."""
     try:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
+            target.touch(exist_ok=False)
+    except FileExistsError:
+        raise InputError(f"--waves {target}: the file exists by now and is not overwritten; give another name") from None
     except OSError as error:
         raise InputError(f"--waves {target}: cannot be written ({error.strerror}); name another file") from None

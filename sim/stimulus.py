@@ -36,7 +36,8 @@ class Stimulus:
     first, valid
         The control inputs of the same names, (cycles,), bool.
     source
-        Where the operands come from: "opt" (an operand file), "opt-fc2" (some of its layers), "uniform" or "corners".
+        Where the operands come from: "opt" (an operand file), "opt-fc2" (some of its layers), "uniform", "corners", "products",
+        "orders" or "extremes".
     reset
         The input `rst`, (cycles,), bool; empty for never.
     completed
@@ -125,8 +126,40 @@ class Stimulus:
         result = _Builder(config)
         _add_products(result, config)
         _add_extreme_sums(result, config)
-        _add_control(result, config)
+        _add_control(result, config, length=3)
         return result.build("corners")
+
+    @classmethod
+    def products(cls, config: MacConfig, seed: int) -> Stimulus:
+        """Every code with every activation in every lane, each pair once, as sums of one cycle.
+
+        Lane 0 takes the pairs in order and every other lane in a random order of its own, so that the lanes beside the one
+        looked at carry random operands.
+        """
+        codes = len(config.weight_format.values)
+        random = np.random.default_rng([seed, 4])
+        order = [np.arange(codes * 256), *(random.permutation(codes * 256) for _ in range(config.lanes - 1))]
+        weights, activations = np.divmod(np.stack(order, axis=1), 256)
+        always = np.ones(codes * 256, bool)
+        return cls(weights, activations - 128, always, always, "products")
+
+    @classmethod
+    def orders(cls, config: MacConfig, length: int) -> Stimulus:
+        """`first`, `valid` and `rst` in every order: all sequences of up to `length` cycles, with operands at random."""
+        result = _Builder(config)
+        _add_control(result, config, length)
+        return result.build("orders")
+
+    @classmethod
+    def extremes(cls, config: MacConfig) -> Stimulus:
+        """A sum of `depth` times the greatest product, then one of the least: what the accumulator must just hold."""
+        values = np.array(config.weight_format.values)[:, None] * np.arange(-128, 128)
+        cycles = config.depth // config.lanes
+        pairs = [np.unravel_index(int(place), values.shape) for place in (values.argmax(), values.argmin())]
+        weights, activations = (np.repeat([int(pair[i]) for pair in pairs], cycles) for i in (0, 1))
+        lanes = np.ones((1, config.lanes), int)
+        first = np.arange(2 * cycles) % cycles == 0
+        return cls(weights[:, None] * lanes, (activations[:, None] - 128) * lanes, first, np.ones_like(first), "extremes")
 
     # What it is worth
 
@@ -249,8 +282,8 @@ def _add_extreme_sums(result: _Builder, config: MacConfig) -> None:
         result.add(weights, np.broadcast_to(signs, (rows, lanes)), first=np.arange(rows) == 0)
 
 
-def _add_control(result: _Builder, config: MacConfig) -> None:
-    order = np.array(_de_bruijn(symbols=8, length=3))
+def _add_control(result: _Builder, config: MacConfig, length: int) -> None:
+    order = np.array(_de_bruijn(symbols=8, length=length))
     first, valid, reset = (order & 1).astype(bool), (order & 2).astype(bool), (order & 4).astype(bool)
     in_sum, longest = 0, config.depth // config.lanes
     for cycle in range(len(order)):  # no sum beyond the depth: small depths start a new one instead

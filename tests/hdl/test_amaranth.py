@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, Signal
-from amaranth.sim import Simulator
 
-from golden import FORMATS, MacConfig
+from golden import DINT3, DINT4, FORMATS, MacConfig
 from hdl import Mac
+from sim import Stimulus
+from sim.in_amaranth import accumulators
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -21,29 +22,19 @@ def test_component_in_amaranths_simulator(name, lanes, pipeline):
     activations = rng.integers(-128, 128, (cycles, lanes))
     first, valid, reset = (rng.random(cycles) < p for p in (0.1, 0.8, 0.05))
     reset[0] = True
-    expected = config.run(weights, activations, first, valid, reset)
-    mac = Mac(config)
-    seen = []
+    stimulus = Stimulus(weights, activations, first, valid, "uniform", reset)
+    shown = accumulators(config, stimulus)
+    assert len(shown) == cycles
+    assert shown.tolist() == config.run(weights, activations, first, valid, reset).tolist()
 
-    async def bench(ctx):
-        for t in range(cycles + pipeline):
-            if t < cycles:
-                ctx.set(mac.weights, sum(int(w) << (config.weight_format.bits * i) for i, w in enumerate(weights[t])))
-                ctx.set(mac.activations, sum((int(a) & 255) << (8 * i) for i, a in enumerate(activations[t])))
-                ctx.set(mac.first, int(first[t]))
-                ctx.set(mac.valid, int(valid[t]))
-                ctx.set(mac.rst, int(reset[t]))
-            await ctx.delay(1e-6)
-            ctx.set(mac.clk, 1)
-            await ctx.delay(1e-6)
-            value = ctx.get(mac.accumulator)
-            seen.append(value - (value >> (config.accumulator_bits - 1) << config.accumulator_bits))
-            ctx.set(mac.clk, 0)
 
-    simulator = Simulator(mac)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert seen[pipeline:] == expected.tolist()
+def test_every_product_in_amaranths_simulator():
+    for number_format in (DINT4, DINT3):
+        config = MacConfig(number_format)
+        stimulus = Stimulus.products(config, 0)
+        assert len(stimulus.valid) == 256 << number_format.bits
+        by_table = [number_format.values[c] * a for c in range(1 << number_format.bits) for a in range(-128, 128)]
+        assert accumulators(config, stimulus).tolist() == by_table
 
 
 def test_ports_are_the_interface():

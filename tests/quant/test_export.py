@@ -25,6 +25,7 @@ RECIPES = [
     Recipe("dint4", form="asymmetric"),
     Recipe("dint4", scaling="aqas", rounding="optq"),
 ]
+LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 GROUPED = [Recipe("dint4", group_size=32), Recipe("int4", form="asymmetric", clipping="awq", group_size=16)]
 
 
@@ -125,6 +126,10 @@ def test_what_cannot_be_exported(tiny: LoadedModel, windows: torch.Tensor) -> No
     model = quantize_model(tiny, Recipe("dint4"), windows).model
     with pytest.raises(InputError, match=r"--layers fc1: no quantized layer of this name; there are model\.decoder"):
         export_operands(model, windows, {}, ["fc1"])
+    with pytest.raises(InputError, match=r"--layer 2: the model has decoder layers 0 to 1"):
+        export_operands(model, windows, {}, ["2"])
+    one = [layer.name for layer in export_operands(model, windows, {}, ["1"], tokens=1).layers]
+    assert one == [name for name, _ in model.named_modules() if ".1." in name and name.split(".")[-1] in LINEARS]
     weights_only = quantize_model(tiny, Recipe("dint4", activations="fp32"), windows).model
     with pytest.raises(InputError, match="only its weights are quantized"):
         export_operands(weights_only, windows, {})

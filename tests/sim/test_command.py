@@ -6,7 +6,9 @@ import dataclasses
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -150,6 +152,38 @@ def test_waves_are_written_and_never_overwritten(suffix: str, tmp_path: Path) ->
     ):
         run()
     assert [file.read_bytes() for file in files] == contents
+
+
+def test_two_runs_at_once_for_one_wave_file(tmp_path: Path) -> None:
+    """Of two runs that want the same wave file, one gets it and the other is refused."""
+    simulator, config = find_simulator("icarus"), MacConfig(DINT4, depth=8)
+    text, waves, began = generate(config), tmp_path / "w.vcd", Barrier(2)
+
+    def one(seed: int) -> str:
+        began.wait()
+        try:
+            stimuli = [Stimulus.uniform(config, 50, seed)]
+            simulate_verilog(text, config, stimuli, simulator, waves=waves, quiet=True)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        told = sorted(pool.map(one, (1, 2)))
+    assert told[0] == ""
+    assert "w-uniform.vcd: the file exists by now and is not overwritten" in told[1]
+    assert b"$enddefinitions" in (tmp_path / "w-uniform.vcd").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["w-uniform.vcd"]
+
+
+def test_equal_runs_at_once_write_one_whole_result(tmp_path: Path) -> None:
+    def one(_: int) -> object:
+        return simulate("dint4", 1, "icarus", cycles=20, depth=8, out=tmp_path, quiet=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, range(2))
+    assert first == second == json.loads((tmp_path / "simulation.json").read_text())
+    assert [path.name for path in tmp_path.iterdir()] == ["simulation.json"]
 
 
 def test_a_failed_run_leaves_its_waves(behavioural, tmp_path: Path) -> None:

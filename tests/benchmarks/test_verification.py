@@ -1,0 +1,56 @@
+"""A slice of the verification of every unit at every level, and that it fails where something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import verification
+from golden import DINT3, DINT4, MacConfig, ToolError
+from hdl.verilog import generate
+from sim import SimulationMismatch, Stimulus, find_simulator
+from synth.pdk import find
+
+
+def test_rtl_of_every_architecture() -> None:
+    configs = verification.every_architecture("dint3", lanes=2)
+    assert len(configs) == 7
+    check = verification._rtl(configs, find_simulator("icarus"))
+    assert check.products == 7 * 2 * 8 * 256
+    assert check.sums == 7 * (8 * 256 + 8**4 + 3 + 1)
+
+
+def test_netlist_from_an_unknown_state(tmp_path: Path) -> None:
+    check = verification._netlists([MacConfig(DINT4)], find("osu018"), tmp_path)
+    assert (check.products, check.unknown_before_reset) == (4096, 1)
+
+
+def test_a_wrong_unit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = MacConfig(DINT3)
+    broken = generate(config).replace("a & b", "a | b")
+    monkeypatch.setattr(verification, "verilog_of", lambda _: broken)
+    with pytest.raises(SimulationMismatch, match="mac_dint3_x1, products operands"):
+        verification._rtl([config], find_simulator("icarus"))
+    monkeypatch.setattr(verification, "accumulators", lambda config, stimulus: stimulus.expected(config) + 1)
+    monkeypatch.setattr(verification, "_AMARANTH_JOBS", 1)
+    with pytest.raises(SimulationMismatch, match="in Amaranth: 2048 of 2048 products are wrong"):
+        verification._in_amaranth([config])
+
+
+def test_sums_with_delays(tmp_path: Path) -> None:
+    """Right at the shortest period, wrong at a quarter of it; were the delays not applied, that would be noticed."""
+    config, kit = MacConfig(DINT3), find("osu018")
+    check = verification._with_delays(config, kit, tmp_path)
+    assert check.sums == Stimulus.corners(config).cycles + 1000
+
+
+def test_delays_that_do_not_apply_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = verification.Unit.measure
+
+    def without(unit, stimulus, period_ns, _, workdir):
+        return measure(unit, stimulus, period_ns, "zero-delay", workdir)
+
+    monkeypatch.setattr(verification.Unit, "measure", without)
+    with pytest.raises(ToolError, match="is right at a quarter of its shortest period: delays do not apply"):
+        verification._with_delays(MacConfig(DINT3), find("osu018"), tmp_path)
