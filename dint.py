@@ -94,6 +94,11 @@ Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of Op
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
 Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
 
+Dataset = Annotated[str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")]
+Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")]
+CalibrationText = Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")]
+CalibrationDataset = Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")]
+
 
 @app.callback()
 def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
@@ -137,13 +142,11 @@ def quantize(
     calibration_length: Annotated[
         int | None, typer.Option(help="SLAC: tokens per calibration sequence.", show_default=_OF_RECIPE)
     ] = None,
-    calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
-    calibration_dataset: Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")] = None,
+    calibration_text: CalibrationText = None,
+    calibration_dataset: CalibrationDataset = None,
     text: Text = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")
-    ] = None,
-    windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
+    dataset: Dataset = None,
+    windows: Windows = None,
     table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table measures nothing.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     seed: Seed = 0,
@@ -176,6 +179,81 @@ def quantize(
         windows=windows,
         table=table,
         full_table=full_table,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Directory that 'dint quantize' wrote, or an unquantized model's directory or hub name."),
+    ] = None,
+    out: Out = Path("build/evaluation"),
+    reference: Annotated[str | None, typer.Option(help="Unquantized model, for the KL divergence to it.")] = None,
+    text: Text = None,
+    dataset: Dataset = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="windows: per token, GPTQ's; words: per word, lm-eval's; default windows.")
+    ] = None,
+    windows: Windows = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks of lm-evaluation-harness or task files (.yaml), separated by commas.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many documents of each task.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model, quantized or not: perplexity, KL divergence, tasks of lm-evaluation-harness.
+
+    Example: dint evaluate build/opt-dint4 --protocol windows --protocol words --tasks my-task.yaml
+    """
+    from quant.evaluate_command import evaluate as run
+
+    run(
+        model=model,
+        out=out,
+        reference=reference,
+        text=text,
+        dataset=dataset,
+        protocols=tuple(protocol or ("windows",)),
+        windows=windows,
+        tasks=tuple(tasks.split(",")) if tasks else (),
+        limit=limit,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def table3(
+    model: Annotated[
+        list[str] | None,
+        typer.Argument(help="Directories or hub names of OPT or LLaMA models; default: the shipped checkpoint."),
+    ] = None,
+    out: Out = Path("build/table3"),
+    text: Annotated[Path | None, typer.Option(help="Measure on this text; default: WikiText-2's, from the hub.")] = None,
+    calibration_length: Annotated[int | None, typer.Option(help="Tokens per calibration sequence.")] = None,
+    calibration_text: CalibrationText = None,
+    calibration_dataset: CalibrationDataset = None,
+    windows: Windows = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the rows of the paper's Table 3 (W4A8V4 perplexity), the paper's figures beside ours.
+
+    Example, for whom the hub is within reach: dint table3 facebook/opt-125m --out build/table3. OPT is measured by
+    lm-evaluation-harness's word perplexity, LLaMA per token in disjoint windows, as in the paper.
+    """
+    from quant.table3 import table3 as run
+
+    run(
+        models=tuple(model or (None,)),
+        out=out,
+        text=text,
+        calibration_length=calibration_length,
+        calibration_text=calibration_text,
+        calibration_dataset=calibration_dataset,
+        windows=windows,
         seed=seed,
         quiet=quiet,
     )

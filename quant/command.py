@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
+from .console import progress_bar, quiet_transformers, written, yield_when_idle
+
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from .evaluation import Protocol
     from .models import LoadedModel
     from .recipe import QuantizedModel, Recipe
@@ -113,7 +113,7 @@ def quantize(
     InputError
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
-    _yield_when_idle()
+    yield_when_idle()
     from .recipes import read_recipe
 
     options = {
@@ -130,25 +130,20 @@ def quantize(
     }
     chosen, length = read_recipe(recipe, options)
     console = Console(quiet=quiet)
-    with _quiet_transformers(), _written(out) as scratch:
+    with quiet_transformers(), written(out) as scratch:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
         from .models import load_model
         from .recipe import calibration_steps, check_groups, quantize_model
-        from .texts import Dataset, text_of
+        from .texts import Dataset, one_source, text_of
 
-        if calibration_dataset is not None:
-            if calibration_text is not None:
-                raise InputError(
-                    f"--calibration-dataset {calibration_dataset}: --calibration-text is given, too; leave out one"
-                )
-            calibration_text = Dataset(calibration_dataset)
+        source_text = one_source(calibration_text, calibration_dataset, "--calibration")
         with console.status("loading the model"):
             loaded = load_model(model)
             check_groups(loaded, chosen)
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, calibration_text, seed)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
                 protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))
@@ -161,7 +156,7 @@ def quantize(
         )
         rows: list[dict[str, Any]] = []
         layers: list[dict[str, Any]] = []
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             if table:
                 recipes = compared_recipes(chosen, full_table)
                 quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
@@ -179,8 +174,8 @@ def quantize(
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
             wide.print(_comparison_table(metrics, protocol.name))
-    written = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
-    console.print(f"{chosen.name}: {out}; {written}", highlight=False)
+    about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
+    console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
 
 
@@ -220,12 +215,12 @@ def operands(
     InputError
         If the directory holds no quantized model, a layer or token does not exist, or `out` cannot be written.
     """
-    _yield_when_idle()
+    yield_when_idle()
     console = Console(quiet=quiet)
     target = directory if out is None else out
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
-    with _quiet_transformers(), _written(target) as scratch:
+    with quiet_transformers(), written(target) as scratch:
         from .adapter import adapter_of
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import load_quantized
@@ -341,44 +336,3 @@ def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
             cells.append(f"{row['zero_fraction']:.1%}")
         table.add_row(*cells, style="bold" if row["chosen"] else "")
     return table
-
-
-def _yield_when_idle() -> None:
-    """Let torch's threads sleep while they wait: spinning, they take the time of whatever else runs. Before torch is loaded."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield progress
-
-
-@contextmanager
-def _written(out: Path) -> Iterator[Path]:
-    """`output_directory`, with what safetensors raises when the disk is full reported in one line too."""
-    from safetensors import SafetensorError
-
-    with output_directory(out) as scratch:
-        try:
-            yield scratch
-        except SafetensorError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without transformers' own bars and notes: what matters is checked and said here."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -21,8 +21,10 @@ from .corpus import documentation_test
 from .models import LoadedModel
 from .texts import Text
 
-__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
+__all__ = ["DOCUMENTATION", "Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
 
+#: Name of the text that is always measured.
+DOCUMENTATION = "python-documentation"
 #: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
 BATCH_TOKENS = 2048
 #: The unquantized model's log-probabilities are kept between evaluations up to this size, and computed anew beyond it.
@@ -72,7 +74,7 @@ class Score:
 
 def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
     """The held-out topics of Python's documentation, present on every machine."""
-    return text_protocol(Text("python-documentation", documentation_test()), loaded, limit)
+    return text_protocol(Text(DOCUMENTATION, documentation_test()), loaded, limit)
 
 
 def text_protocol(text: Text, loaded: LoadedModel, limit: int | None = None) -> Protocol:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
-from .models import local_directory, read_config
+from .adapter import adapter_of
+from .models import LoadedModel, load_model, load_tokenizer, local_directory, read_config, weights_sha256
 from .recipe import QuantizedModel
 
 if TYPE_CHECKING:
     from .plugin import DintConfig
 
-__all__ = ["METHOD", "load_quantized", "register", "save_quantized"]
+__all__ = ["METHOD", "load_any", "load_quantized", "register", "save_quantized"]
 
 #: `quant_method` of the directories.
 METHOD = "dint"
@@ -90,3 +91,20 @@ def load_quantized(directory: Path) -> tuple[Any, DintConfig]:
     if loading["missing_keys"]:
         raise InputError(f"model {name}: {path} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
     return model, model.hf_quantizer.quantization_config
+
+
+def load_any(model: str | Path | None) -> tuple[LoadedModel, DintConfig | None]:
+    """A model, quantized by dint or not at all (`load_model`), and its quantization, if it has one.
+
+    Raises
+    ------
+    InputError
+        As `load_model` and `load_quantized` do.
+    """
+    path, name = local_directory(model)
+    method = (read_config(path, name).get("quantization_config") or {}).get("quant_method")
+    if method != METHOD:
+        return load_model(model), None
+    quantized, config = load_quantized(path)
+    adapter = adapter_of(quantized.config, name)
+    return LoadedModel(quantized, load_tokenizer(path, name), adapter, path, name, weights_sha256(path)), config

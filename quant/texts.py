@@ -17,7 +17,7 @@ from golden.errors import InputError
 
 from .corpus import read_text, text_sha256
 
-__all__ = ["Dataset", "Source", "Text", "text_of", "tokenize"]
+__all__ = ["Dataset", "Source", "Text", "one_source", "text_of", "tokenize"]
 
 #: So much of a data set is read, in characters: it may be larger than the disk. WikiText-2 has 11 million.
 MAXIMUM_CHARACTERS = 1 << 24
@@ -63,6 +63,15 @@ class Text:
 def tokenize(tokenizer: Any, text: str) -> Tensor:
     """Tokens (n,) int64 of a whole text, without special tokens."""
     return torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
+
+
+def one_source(text: Source | None, dataset: str | None, option: str) -> Source | None:
+    """The one that is given of a text and the name of a data set, options `option`-text and `option`-dataset."""
+    if dataset is None:
+        return text
+    if text is not None:
+        raise InputError(f"{option}-dataset {dataset}: {option}-text is given, too; leave out one")
+    return Dataset(dataset)
 
 
 def text_of(source: Source, option: str) -> Text:
