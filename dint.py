@@ -260,6 +260,21 @@ def table3(
 
 
 @app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote, with weights in INT4.")],
+    out: Out = Path("build/compressed-tensors"),
+    quiet: Quiet = False,
+) -> None:
+    """Write an INT4 model in the layout of compressed-tensors, which transformers loads by itself.
+
+    Example: dint export build/opt-int4 --out build/opt-int4-compressed-tensors
+    """
+    from quant.compressed_tensors import export as run
+
+    run(directory=directory, out=out, quiet=quiet)
+
+
+@app.command()
 def operands(
     directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote.")],
     out: Out = Path("build/operands"),

@@ -8,6 +8,7 @@ scales and zero-points in place of each quantized weight, and the tokenizer. Onc
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from .models import LoadedModel, load_model, load_tokenizer, local_directory, re
 from .recipe import QuantizedModel
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .plugin import DintConfig
 
-__all__ = ["METHOD", "load_any", "load_quantized", "register", "save_quantized"]
+__all__ = ["METHOD", "load_any", "load_quantized", "register", "save_directory", "save_quantized"]
 
 #: `quant_method` of the directories.
 METHOD = "dint"
@@ -40,25 +43,33 @@ def save_quantized(
     quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any]
 ) -> None:
     """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes."""
-    from safetensors.torch import save_file
-
-    model, recipe = quantized.model, quantized.recipe
-    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-    tensors = {name: tensor.contiguous() for name, tensor in sorted(model.state_dict().items()) if name not in tied}
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    (directory / "model.safetensors").chmod(0o644)  # as the files beside it; the library makes it private
-    config = model.config.to_dict()
-    for volatile in ("_name_or_path", "name_or_path"):
-        config.pop(volatile, None)
-    config["architectures"] = [type(model).__name__]
-    config["dtype"] = "float32"
-    config["quantization_config"] = {
+    recipe = quantized.recipe
+    described = {
         "quant_method": METHOD,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,
         "calibration": calibration,
     }
+    save_directory(quantized.model, quantized.model.state_dict(), described, tokenizer, directory)
+
+
+def save_directory(
+    model: Any, tensors: Mapping[str, Tensor], quantization_config: dict[str, Any], tokenizer: Any, directory: Path
+) -> None:
+    """Write `tensors` as the state of `model`, with its configuration and tokenizer, into `directory`, which exists."""
+    from safetensors.torch import save_file
+
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    kept = {name: tensor.contiguous() for name, tensor in sorted(tensors.items()) if name not in tied}
+    save_file(kept, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)  # as the files beside it; the library makes it private
+    config = model.config.to_dict()
+    for volatile in ("_name_or_path", "name_or_path"):
+        config.pop(volatile, None)
+    config["architectures"] = [type(model).__name__]
+    config["dtype"] = "float32"
+    config["quantization_config"] = quantization_config
     write_file(directory / "config.json", canonical_json(config))
     if model.can_generate():
         model.generation_config.save_pretrained(directory)
