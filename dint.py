@@ -147,8 +147,11 @@ def quantize(
     text: Text = None,
     dataset: Dataset = None,
     windows: Windows = None,
-    table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table measures nothing.")] = True,
+    table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table only writes.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
+    outliers: Annotated[
+        int | None, typer.Option(metavar="SEED", help="For study: make outlier channels first; the function stays the same.")
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -179,6 +182,7 @@ def quantize(
         windows=windows,
         table=table,
         full_table=full_table,
+        outliers=outliers,
         seed=seed,
         quiet=quiet,
     )

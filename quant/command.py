@@ -47,6 +47,7 @@ def quantize(
     windows: int | None = None,
     table: bool = True,
     full_table: bool = False,
+    outliers: int | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -98,6 +99,8 @@ def quantize(
         Measure and print the comparison; without it only the chosen model and its operands are written.
     full_table
         Compare every scaling, clipping and rounding of every format, which takes long.
+    outliers
+        For study: first make outlier channels in the model, without changing its function (`quant.outliers`); the seed.
     seed
         Decides the calibration windows.
     quiet
@@ -136,6 +139,7 @@ def quantize(
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
         from .models import load_model
+        from .outliers import with_outliers
         from .recipe import calibration_steps, check_groups, quantize_model
         from .texts import Dataset, one_source, text_of
 
@@ -143,6 +147,8 @@ def quantize(
         with console.status("loading the model"):
             loaded = load_model(model)
             check_groups(loaded, chosen)
+            if outliers is not None:
+                loaded = with_outliers(loaded, outliers)
             calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
@@ -168,12 +174,14 @@ def quantize(
         exported = None
         if chosen.activations == "int8":
             exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
-        metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
+        metrics = accuracy(loaded, chosen, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
             wide.print(_comparison_table(metrics, protocol.name))
+    else:
+        console.print(f"not measured (--no-table): 'dint evaluate {out}' does", highlight=False)
     about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
     console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
@@ -285,7 +293,7 @@ def _compare(
         scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
         errors = output_errors(loaded.model, quantized, inputs)
         rows.append(table_row(recipe, recipe == chosen, scores, errors))
-        layers.extend(layer_rows(recipe, errors))
+        layers.extend(layer_rows(quantized, errors))
         if recipe == chosen:
             result = quantized
     assert result is not None

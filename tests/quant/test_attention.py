@@ -163,8 +163,9 @@ def test_a_row_of_the_paper(tiny_directory: Path, tmp_path: Path) -> None:
     options = {"recipe": "w4a8v4-dint4-aqas-optq", "scaling": "smoothquant", "clipping": "none", "windows": 3}
     metrics = quantize(str(tiny_directory), out=out, **options, quiet=True)  # type: ignore[arg-type]
     names = [row["name"] for row in metrics["rows"]]
-    assert names[-1] == "W4A8V4 dINT4, asymmetric, SmoothQuant, OPTQ, INT8 attention"
-    assert [row["attention"] for row in metrics["rows"]] == ["fp32"] * 8 + ["int8"]
+    assert names[-2:] == [f"W4A8V4 {name}, asymmetric, SmoothQuant, OPTQ, INT8 attention" for name in ("INT4", "dINT4")]
+    assert [row["attention"] for row in metrics["rows"]] == ["fp32"] * 8 + ["int8"] * 2
+    assert [row["value_format"] for row in metrics["rows"][-2:]] == ["int4", "dint4"]
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert (config["value_format"], config["attention"]) == ("dint4", "int8")
     assert (out / "operands.npz").is_file()
