@@ -111,7 +111,9 @@ _debug = False
 
 @app.command()
 def quantize(
-    model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Directory, hub name, or llama (the shipped one); default: the shipped OPT.")
+    ] = None,
     out: Out = Path("build/quantized"),
     recipe: Annotated[
         str, typer.Option(help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.")

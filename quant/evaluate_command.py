@@ -49,7 +49,7 @@ def evaluate(
     out
         Directory to write.
     reference
-        The unquantized model, for the KL divergence to it; default the shipped checkpoint where that is the source.
+        The unquantized model, for the KL divergence to it; default the shipped checkpoint that it was made of, if any.
     text, dataset
         What to measure on besides the held-out part of Python's documentation, as `quantize` takes them.
     protocols
@@ -108,12 +108,14 @@ def evaluate(
 
 
 def _reference(name: str | None, loaded: LoadedModel, config: DintConfig | None) -> LoadedModel | None:
-    from .models import SHIPPED, load_model, weights_sha256
+    from .models import ALSO_SHIPPED, SHIPPED, load_model, weights_sha256
 
     if name is None:
         source = None if config is None else config.source.get("sha256")
-        shipped = source is not None and SHIPPED.is_dir() and source == weights_sha256(SHIPPED)
-        return load_model() if shipped else None
+        for directory in (SHIPPED, *ALSO_SHIPPED.values()):
+            if source is not None and directory.is_dir() and source == weights_sha256(directory):
+                return load_model(directory)
+        return None
     reference = load_model(name)
     sizes = [one.model.config.vocab_size for one in (reference, loaded)]
     if sizes[0] != sizes[1]:

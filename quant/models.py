@@ -16,10 +16,12 @@ from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
 
-__all__ = ["MAXIMUM_WINDOW", "SHIPPED", "LoadedModel", "load_model", "local_directory", "weights_sha256"]
+__all__ = ["ALSO_SHIPPED", "MAXIMUM_WINDOW", "SHIPPED", "LoadedModel", "load_model", "local_directory", "weights_sha256"]
 
-#: The checkpoint that comes with this package.
+#: The checkpoint that comes with this package, an OPT.
 SHIPPED = Path(__file__).resolve().parent / "checkpoint"
+#: By name, other checkpoints that come with it.
+ALSO_SHIPPED = {"llama": SHIPPED.with_name("checkpoint_llama")}
 #: Windows are as long as the model's positions allow, but at most this (GPTQ's protocol).
 MAXIMUM_WINDOW = 2048
 
@@ -96,16 +98,24 @@ def load_tokenizer(directory: Path, name: str) -> Any:
 
 
 def local_directory(model: str | Path | None) -> tuple[Path, str]:
-    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results."""
+    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results.
+
+    A directory of the name of a shipped checkpoint comes before that checkpoint.
+    """
     if model is None:
         if not (SHIPPED / "config.json").is_file():
             raise InputError(f"the shipped checkpoint is missing ({SHIPPED}); name a model, a directory or a hub name")
         return SHIPPED, "shipped checkpoint"
     path = Path(model)
+    if not path.exists() and model in ALSO_SHIPPED:
+        if not (ALSO_SHIPPED[str(model)] / "config.json").is_file():
+            raise InputError(f"model {model}: the shipped checkpoint of this name is missing ({ALSO_SHIPPED[str(model)]})")
+        return ALSO_SHIPPED[str(model)], f"shipped {model}"
     if path.is_dir():
         if not any(path.iterdir()):
             raise InputError(f"model {model}: the directory is empty; it needs config.json, weights and tokenizer")
-        return path, "shipped checkpoint" if path.resolve() == SHIPPED else path.resolve().name
+        shipped = {SHIPPED: "shipped checkpoint"} | {where: f"shipped {name}" for name, where in ALSO_SHIPPED.items()}
+        return path, shipped.get(path.resolve(), path.resolve().name)
     if path.exists():
         raise InputError(f"model {model}: is a file; name the directory with config.json in it")
     if isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
