@@ -63,14 +63,15 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
     if out.resolve() == directory.resolve():
         raise InputError(f"--out {out}: is the directory of the model itself; name another")
     with quiet_transformers(), written(out) as scratch:
-        from .huggingface import load_quantized, save_directory
+        from .huggingface import load_quantized, save_configuration, write_tensors
         from .layers import QuantLinear
         from .models import load_tokenizer
 
         _refuse_without_package()
         model, config = load_quantized(directory)
         _refuse_unrepresentable(config, directory)
-        tensors = dict(model.state_dict())
+        tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+        tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
         for name, layer in model.named_modules():
             if isinstance(layer, QuantLinear):
                 for part in ("codes", "scales", "zero_points"):
@@ -79,7 +80,8 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
         # The library replaces every module of the class Linear but these.
         others = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
         described = _quantization_config(config, others)
-        save_directory(model, tensors, described, load_tokenizer(directory, directory.name), scratch)
+        write_tensors(scratch / "model.safetensors", tensors)
+        save_configuration(model, described, load_tokenizer(directory, directory.name), scratch)
     note = "" if config.activations == "fp32" else "; its INT8 activations are scaled a little differently there"
     Console(quiet=quiet).print(f"{directory.name}: {out}{note}", highlight=False)
     return described

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .plugin import DintConfig
 
-__all__ = ["METHOD", "load_any", "load_quantized", "register", "save_directory", "save_quantized"]
+__all__ = ["METHOD", "load_any", "load_quantized", "register", "save_configuration", "save_quantized", "write_tensors"]
 
 #: `quant_method` of the directories.
 METHOD = "dint"
@@ -43,27 +43,21 @@ def save_quantized(
     quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any]
 ) -> None:
     """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes."""
-    recipe = quantized.recipe
-    described = {
+    model, recipe = quantized.model, quantized.recipe
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    write_tensors(directory / "model.safetensors", {name: one for name, one in model.state_dict().items() if name not in tied})
+    quantization = {
         "quant_method": METHOD,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,
         "calibration": calibration,
     }
-    save_directory(quantized.model, quantized.model.state_dict(), described, tokenizer, directory)
+    save_configuration(model, quantization, tokenizer, directory)
 
 
-def save_directory(
-    model: Any, tensors: Mapping[str, Tensor], quantization_config: dict[str, Any], tokenizer: Any, directory: Path
-) -> None:
-    """Write `tensors` as the state of `model`, with its configuration and tokenizer, into `directory`, which exists."""
-    from safetensors.torch import save_file
-
-    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-    kept = {name: tensor.contiguous() for name, tensor in sorted(tensors.items()) if name not in tied}
-    save_file(kept, directory / "model.safetensors", metadata={"format": "pt"})
-    (directory / "model.safetensors").chmod(0o644)  # as the files beside it; the library makes it private
+def save_configuration(model: Any, quantization_config: dict[str, Any], tokenizer: Any, directory: Path) -> None:
+    """Write everything of a model but its tensors into `directory`, which exists."""
     config = model.config.to_dict()
     for volatile in ("_name_or_path", "name_or_path"):
         config.pop(volatile, None)
@@ -74,6 +68,14 @@ def save_directory(
     if model.can_generate():
         model.generation_config.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file; equal tensors give equal bytes."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # as the files beside it; the library makes it private
 
 
 def load_quantized(directory: Path) -> tuple[Any, DintConfig]:
