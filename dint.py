@@ -147,6 +147,8 @@ def quantize(
     table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table measures nothing.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     seed: Seed = 0,
+    execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
@@ -177,6 +179,8 @@ def quantize(
         table=table,
         full_table=full_table,
         seed=seed,
+        execution=execution,
+        device=device,
         quiet=quiet,
     )
 

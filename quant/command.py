@@ -48,6 +48,8 @@ def quantize(
     table: bool = True,
     full_table: bool = False,
     seed: int = 0,
+    execution: str = "float",
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
@@ -100,6 +102,10 @@ def quantize(
         Compare every scaling, clipping and rounding of every format, which takes long.
     seed
         Decides the calibration windows.
+    execution
+        How quantized models compute while they are measured: float, or integer (8-bit integers). The results are the same.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
 
@@ -114,7 +120,9 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     _yield_when_idle()
+    from .layers import check_execution
     from .recipes import read_recipe
+    from .streamed import unfinished
 
     options = {
         "format": format,
@@ -129,8 +137,9 @@ def quantize(
         "calibration-length": calibration_length,
     }
     chosen, length = read_recipe(recipe, options)
+    check_execution(execution, chosen.scheme)
     console = Console(quiet=quiet)
-    with _quiet_transformers(), _written(out) as scratch:
+    with _quiet_transformers(), _written(out) as scratch, unfinished(out) as work:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
@@ -146,7 +155,7 @@ def quantize(
                 )
             calibration_text = Dataset(calibration_dataset)
         with console.status("loading the model"):
-            loaded = load_model(model)
+            loaded = load_model(model, device)
             check_groups(loaded, chosen)
             calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, calibration_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
@@ -164,10 +173,12 @@ def quantize(
         with _progress(console) as progress:
             if table:
                 recipes = compared_recipes(chosen, full_table)
-                quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
+                quantized = _compare(
+                    loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress, execution, work
+                )
             else:
                 bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
-                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
+                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar), work)
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
         exported = None
@@ -264,10 +275,13 @@ def _compare(
     rows: list[dict[str, Any]],
     layers: list[dict[str, Any]],
     progress: Progress,
+    execution: str,
+    work: Path,
 ) -> QuantizedModel:
     """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
     from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
+    from .layers import use_execution
     from .output_error import layer_inputs, output_errors
     from .recipe import calibration_steps, quantize_model
 
@@ -286,7 +300,8 @@ def _compare(
     result: QuantizedModel | None = None
     for recipe in recipes:
         progress.update(bar, description=recipe.name)
-        quantized = quantize_model(loaded, recipe, windows, advance)
+        quantized = quantize_model(loaded, recipe, windows, advance, work)
+        use_execution(quantized.model, execution)
         scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
         errors = output_errors(loaded.model, quantized, inputs)
         rows.append(table_row(recipe, recipe == chosen, scores, errors))

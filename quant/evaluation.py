@@ -124,7 +124,8 @@ class Evaluator:
         return Score(perplexity, perplexity * loss_error, *_mean_and_error(torch.cat(divergences)))
 
     def _batches(self) -> tuple[Tensor, ...]:
-        return self.protocol.windows.split(max(1, BATCH_TOKENS // self.protocol.windows.shape[1]))
+        windows: Tensor = self.protocol.windows.to(self.reference.device)  # type: ignore[arg-type]
+        return windows.split(max(1, BATCH_TOKENS // windows.shape[1]))
 
     def _reference(self) -> Iterator[Tensor]:
         """Log-probabilities of the unquantized model, batch by batch."""

@@ -14,6 +14,7 @@ from golden import LayerOperands, Operands
 from golden.errors import InputError
 
 from .layers import QuantLinear
+from .streaming import present_module
 
 __all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands", "recorded"]
 
@@ -61,9 +62,9 @@ def export_operands(
     used = windows[: -(-tokens // length)]
     kept = evenly_spaced(tokens, used.numel())
     with recorded({name: quantized[name] for name in names}) as products, torch.no_grad():
-        model(input_ids=used, use_cache=False)
+        model.base_model(input_ids=used.to(model.device), use_cache=False)
     number_format = quantized[names[0]].number_format
-    exported = tuple(one for name in names for one in _layer_operands(name, quantized[name], products[name], kept))
+    exported = tuple(one for name in names for one in _layer_operands(name, present_module(model, name), products[name], kept))
     return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
 
 
@@ -84,7 +85,7 @@ def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
     """Records what the layers multiply in the model's next forward pass."""
     products: dict[str, Products] = {}
     for name, layer in layers.items():
-        layer.observer = lambda *product, name=name: products.update({name: tuple(part.clone() for part in product)})
+        layer.observer = lambda *product, name=name: products.update({name: _copied(product)})
     try:
         yield products
     finally:
@@ -92,12 +93,16 @@ def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
             layer.observer = None
 
 
+def _copied(product: Products) -> Any:
+    return tuple(part.to("cpu", copy=True) for part in product)
+
+
 def _layer_operands(name: str, layer: QuantLinear, products: Products, kept: list[int]) -> Iterator[LayerOperands]:
     """One for every sum that leaves the hardware: of the whole layer, or of each group of input channels."""
     activations, activation_scales, accumulators = products
     size = layer.scheme.group_size or layer.in_features
-    codes, scales = layer.unpacked_codes(), layer.scales.view(layer.out_features, -1)
-    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape)
+    codes, scales = layer.unpacked_codes().cpu(), layer.scales.view(layer.out_features, -1).cpu()
+    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).cpu()
     sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)[:, kept]
     for group, start in enumerate(range(0, layer.in_features, size)):
         stop = start + size

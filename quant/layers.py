@@ -16,7 +16,7 @@ from .integers import EXECUTIONS, IntegerMatrix
 from .scheme import Scheme
 from .weights import QuantizedWeights, decode, decode_packed, quantize_weights
 
-__all__ = ["QuantLinear", "replace_module", "torch_pack", "torch_unpack", "use_execution"]
+__all__ = ["QuantLinear", "check_execution", "replace_module", "torch_pack", "torch_unpack", "use_execution"]
 
 #: Called with activations (tokens, in), activation scales (tokens,) and accumulators (tokens, out) of every forward pass.
 Observer = Callable[[Tensor, Tensor, Tensor], None]
@@ -106,10 +106,7 @@ class QuantLinear(nn.Module):
 
     @execution.setter
     def execution(self, execution: str) -> None:
-        if execution not in EXECUTIONS:
-            raise InputError(f"--execution {execution}: known are {', '.join(EXECUTIONS)}")
-        if execution == "integer" and self.scheme.activations != "int8":
-            raise InputError("--execution integer: the recipe leaves activations in fp32; quantize them to int8, too")
+        check_execution(execution, self.scheme)
         self._execution = execution
         self._forget()
 
@@ -176,6 +173,14 @@ class QuantLinear(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self._forget()  # a move to another device must not leave the decoded weights behind
         return super()._apply(fn, recurse)
+
+
+def check_execution(execution: str, scheme: Scheme) -> None:
+    """Refuse an unknown execution, and integers where the activations are none."""
+    if execution not in EXECUTIONS:
+        raise InputError(f"--execution {execution}: known are {', '.join(EXECUTIONS)}")
+    if execution == "integer" and scheme.activations != "int8":
+        raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
 
 
 def use_execution(model: nn.Module, execution: str) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from .adapter import Adapter
 from .recipe import QuantizedModel
+from .streaming import present_module
 
 __all__ = ["OutputError", "layer_inputs", "mean_error", "output_errors"]
 
@@ -53,7 +54,7 @@ def layer_inputs(model: Any, adapter: Adapter, windows: Tensor) -> dict[str, Ten
                 names = tuple(f"{layer_name}.{name}" for name in group.consumers)
                 handle = layer.get_submodule(group.consumers[0]).register_forward_pre_hook(hook_of(names))
                 stack.callback(handle.remove)
-        model(input_ids=windows, use_cache=False)
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)
     return inputs
 
 
@@ -61,8 +62,8 @@ def output_errors(model: Any, quantized: QuantizedModel, inputs: dict[str, Tenso
     """The split by layer: `model` unquantized, `inputs` from `layer_inputs`."""
     columns, rows = quantized.column_scales(), quantized.row_scales()
     errors = {}
-    for name, layer in quantized.layers().items():
-        weight = model.get_submodule(name).weight.detach().double()
+    for name in quantized.layers():
+        weight, layer = present_module(model, name).weight.detach().double(), present_module(quantized.model, name)
         approximation = layer.real_weight(torch.float64)
         vanished = approximation == 0
         if name in rows:

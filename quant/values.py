@@ -80,4 +80,4 @@ def quantize_values(
     with ExitStack() as stack, torch.no_grad():
         for _, layer in adapter.decoder_layers(model):
             stack.callback(layer.get_submodule(adapter.values).register_forward_hook(hook).remove)
-        model(input_ids=windows, use_cache=False)
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)

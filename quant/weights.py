@@ -22,7 +22,16 @@ from torch import Tensor
 from golden import NumberFormat
 from golden.errors import InputError
 
-__all__ = ["FORMS", "QuantizedWeights", "choose_scales", "decode", "decode_packed", "nearest_codes", "quantize_weights", "round_to_codes"]
+__all__ = [
+    "FORMS",
+    "QuantizedWeights",
+    "choose_scales",
+    "decode",
+    "decode_packed",
+    "nearest_codes",
+    "quantize_weights",
+    "round_to_codes",
+]
 
 FORMS = ("symmetric", "asymmetric")
 
