@@ -120,6 +120,7 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     _yield_when_idle()
+    from .huggingface import check_output, remove_stale
     from .layers import check_execution
     from .recipes import read_recipe
     from .streamed import unfinished
@@ -138,6 +139,7 @@ def quantize(
     }
     chosen, length = read_recipe(recipe, options)
     check_execution(execution, chosen.scheme)
+    check_output(out)
     console = Console(quiet=quiet)
     with _quiet_transformers(), _written(out) as scratch, unfinished(out) as work:
         from .calibration import calibration_windows
@@ -186,6 +188,8 @@ def quantize(
             exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
         metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
+        new = {file.name for file in scratch.iterdir()}
+    remove_stale(out, new)
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:

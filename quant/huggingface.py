@@ -28,10 +28,14 @@ from .streaming import INDEX, is_streamed, streamed_model, write_tensors
 if TYPE_CHECKING:
     from .plugin import DintConfig
 
-__all__ = ["METHOD", "load_quantized", "register", "save_quantized"]
+__all__ = ["METHOD", "check_output", "load_quantized", "register", "remove_stale", "save_quantized"]
 
 #: `quant_method` of the directories.
 METHOD = "dint"
+#: Files of a model, whoever wrote it.
+_MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
+#: Files of ours that not every quantization writes.
+_OCCASIONAL_FILES = ("model*.safetensors", INDEX, "operands.npz")
 
 
 def register() -> None:
@@ -41,6 +45,29 @@ def register() -> None:
     imports that module, is what made transformers load: it registers itself at its end.
     """
     importlib.import_module("quant.plugin")
+
+
+def check_output(out: Path) -> None:
+    """Refuse an output directory with another model in it: the two would be mixed up.
+
+    A model that was quantized by dint is no other one: the new one takes its place.
+    """
+    found = sorted(file.name for pattern in _MODEL_FILES for file in out.glob(pattern))
+    if not found:
+        return
+    try:
+        method = _method(out, out.name)
+    except InputError:
+        method = None
+    if method != METHOD:
+        raise InputError(f"--out {out}: another model is in it ({found[0]}); name another directory")
+
+
+def remove_stale(out: Path, written: set[str]) -> None:
+    """Remove from `out` what an earlier quantization left there and the new one, with files called `written`, has not."""
+    for file in [file for pattern in _OCCASIONAL_FILES for file in out.glob(pattern)]:
+        if file.name not in written:
+            file.unlink(missing_ok=True)
 
 
 def save_quantized(
@@ -93,6 +120,11 @@ def _save_shards(rest: dict[str, Tensor], layers: tuple[Path, ...], directory: P
     write_file(directory / INDEX, canonical_json(index))
 
 
+def _method(directory: Path, name: str) -> Any:
+    config = read_config(directory, name).get("quantization_config")
+    return config.get("quant_method") if isinstance(config, dict) else None
+
+
 def load_quantized(directory: Path, execution: str = "float", device: str = "cpu") -> tuple[Any, DintConfig]:
     """The model in `directory`, as measured, and its quantization; large models are streamed (`streaming`).
 
@@ -104,7 +136,7 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
         If there is no such directory, or it holds no model quantized by dint, or its files are damaged.
     """
     path, name = local_directory(directory)
-    method = (read_config(path, name).get("quantization_config") or {}).get("quant_method")
+    method = _method(path, name)
     if method != METHOD:
         raise InputError(f"model {name}: not quantized by dint (quant_method is {method!r}); run 'dint quantize' first")
 

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.errors import InputError
-
 from .adapter import Adapter
+from .calibration import check_finite
 from .stopwatch import stage
 
 __all__ = ["go_through_layers", "hessian_of"]
@@ -50,8 +49,7 @@ def go_through_layers(
         def hook(_linear: nn.Module, args: tuple[Tensor, ...]) -> None:
             with stage("second moments"):
                 hessian = hessian_of(args[0])
-            if not bool(torch.isfinite(hessian).all()):
-                raise InputError(f"calibration: the input of {layer_name}.{names[0]} is not finite; use a sound checkpoint")
+            check_finite(hessian, f"{layer_name}.{names[0]}")
             hessians.update(dict.fromkeys(names, hessian))
 
         return hook

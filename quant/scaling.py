@@ -17,6 +17,7 @@ from .adapter import Adapter, ScalingGroup
 from .aqas import aqas
 from .awq import awq
 from .block import Block, GroupScale
+from .calibration import check_finite
 from .scheme import Scheme
 from .smoothquant import smoothquant
 from .stopwatch import stage
@@ -50,6 +51,11 @@ def search_scales(
     Each block is searched by a hook at the moment it runs, so that every layer's input is that of the unquantized model
     (AWQ's order, and the reference paper's), attention gets exactly the arguments that the model gives it, and no layer's
     input is kept. What is in `kept` is not searched again. `progress` is called after every group.
+
+    Raises
+    ------
+    InputError
+        If a block's input is not finite.
     """
     found: dict[tuple[str, str], GroupScale | None] = {}
 
@@ -59,6 +65,7 @@ def search_scales(
             if (layer_name, group.producer) not in found:
                 scale = None if kept is None else kept.read(layer_name, group)
                 if scale is None:
+                    check_finite(args[0] if args else kwargs["hidden_states"], f"{layer_name}.{group.consumers[0]}")
                     with stage(f"scaling {group.block}"):
                         scale = METHODS[method](Block(layer_name, layer, group, args, kwargs, result, scheme))
                     if kept is not None and scale is not None:
