@@ -300,7 +300,11 @@ def _compare(
     progress.update(bar, total=batches * (1 + len(recipes)) + searched)
     rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
     sample = protocols[0].windows
-    inputs = layer_inputs(loaded.model, loaded.adapter, sample[: max(1, BATCH_TOKENS // sample.shape[1])])
+    sample = sample[: max(1, BATCH_TOKENS // sample.shape[1])]
+    kept_inputs = None if loaded.stream is None else work / "inputs"
+    if kept_inputs is not None:
+        kept_inputs.mkdir(parents=True, exist_ok=True)
+    inputs = layer_inputs(loaded.model, loaded.adapter, sample, kept_inputs)
     result: QuantizedModel | None = None
     for recipe in recipes:
         progress.update(bar, description=recipe.name)

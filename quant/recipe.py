@@ -159,7 +159,7 @@ def quantize_model(
     """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times.
 
     A streamed model's copy is streamed too, from files in the folder `work`; given the same folder again after an
-    interruption, what is finished is taken from there.
+    interruption, what is finished is taken from there. Without one, the files last as long as the copy.
     """
     check_groups(loaded, recipe)
     adapter = loaded.adapter
@@ -172,8 +172,6 @@ def quantize_model(
             replace_module(layer, name, _quantized(linear, recipe, clip, hessians.get(name)))
 
     if loaded.stream is not None:
-        if work is None:
-            raise InputError(f"model {loaded.name}: it is streamed; name a folder for its quantized layers")
         streamed, found, files = quantize_streamed(
             loaded, recipe, windows, work, quantize_layer, _needs_hessians(recipe), progress
         )

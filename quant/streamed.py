@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,7 +46,7 @@ def quantize_streamed(
     loaded: LoadedModel,
     recipe: Recipe,
     windows: Tensor,
-    work: Path,
+    work: Path | None,
     quantize_layer: Callable[[nn.Module, dict[str, Tensor]], None],
     hessians: bool,
     progress: Progress | None,
@@ -55,12 +56,17 @@ def quantize_streamed(
     Parameters
     ----------
     work
-        Folder for what is finished; it is made, and the copy reads its layers from there.
+        Folder for what is finished; it is made, and the copy reads its layers from there. Without one, it is a temporary
+        folder that vanishes with the copy.
     quantize_layer
         Replaces the linear layers of a decoder layer, given the Hessians of their inputs.
     hessians
         Whether it needs them.
     """
+    temporary = None
+    if work is None:
+        temporary = TemporaryDirectory(prefix="dint-")
+        work = Path(temporary.name)
     folder = work / _key(loaded, recipe, windows)
     rounded, complete = folder / "rounded", folder / "complete"
     for needed in (folder / "scales", rounded, complete):
@@ -80,7 +86,7 @@ def quantize_streamed(
         source.fill(name, layer, device)
         fold(model, [scale for scale in scales if scale.layer == name])
 
-    stream = LayerStream(model, adapter, fill_folded)
+    stream = LayerStream(model, adapter, fill_folded, temporary)
     names = {layer: name for name, layer in adapter.decoder_layers(model)}
 
     def quantize(layer: nn.Module, inputs: dict[str, Tensor]) -> None:

@@ -117,11 +117,11 @@ class TensorFiles:
 class LayerStream:
     """Fills a decoder layer of `model` before it runs, and empties the one that was present before.
 
-    `fill` may be replaced while no layer is present.
+    `fill` may be replaced while no layer is present. `owned` is something that must last as long as the model.
     """
 
-    def __init__(self, model: Any, adapter: Adapter, fill: Fill) -> None:
-        self.fill = fill
+    def __init__(self, model: Any, adapter: Adapter, fill: Fill, owned: object = None) -> None:
+        self.fill, self._owned = fill, owned
         self._device: torch.device = model.device
         self._present: nn.Module | None = None
         for name, layer in adapter.decoder_layers(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from golden.artifacts import sha256_file
 from golden.errors import InputError
+from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.export import export_operands
 from quant.huggingface import load_quantized, save_quantized
@@ -93,8 +96,10 @@ def test_quantized_as_in_memory(
     protocol = documentation_protocol(tiny, 2)
     assert Evaluator(streamed.model, protocol).score(quantized.model) == Evaluator(tiny.model, protocol).score(expected.model)
     assert quantized.scales == () or torch.equal(quantized.scales[-1].scale, expected.scales[-1].scale)
-    inputs = layer_inputs(streamed.model, streamed.adapter, windows[:1])
-    assert output_errors(streamed.model, quantized, inputs) == output_errors(tiny.model, expected, inputs)
+    kept = layer_inputs(streamed.model, streamed.adapter, windows[:1], tmp_path)
+    inputs = layer_inputs(tiny.model, tiny.adapter, windows[:1])
+    assert list(kept) == list(inputs)
+    assert output_errors(streamed.model, quantized, kept) == output_errors(tiny.model, expected, inputs)
     if recipe.activations == "int8":
         export_operands(quantized.model, windows, {}, tokens=8).save(tmp_path / "streamed.npz")
         export_operands(expected.model, windows, {}, tokens=8).save(tmp_path / "memory.npz")
@@ -184,6 +189,40 @@ def test_damaged_files(tmp_path: Path, tiny_directory: Path, monkeypatch: pytest
     refused(r"index\.json")
 
 
-def test_a_folder_is_needed(streamed: LoadedModel, windows: torch.Tensor) -> None:
-    with pytest.raises(InputError, match="is streamed; name a folder"):
-        quantize_model(streamed, Recipe("int4"), windows)
+def test_without_a_folder_the_files_last_as_long_as_the_model(
+    streamed: LoadedModel, tiny: LoadedModel, windows: torch.Tensor
+) -> None:
+    quantized = quantize_model(streamed, Recipe("int4"), windows)
+    model, files = quantized.model, quantized.files
+    del quantized
+    gc.collect()
+    with torch.no_grad():
+        expected = quantize_model(tiny, Recipe("int4"), windows).model(input_ids=windows).logits
+        assert torch.equal(model(input_ids=windows).logits, expected)
+    del model
+    gc.collect()
+    assert len(files) == 2
+    assert not any(file.exists() for file in files)
+
+
+def test_command_goes_on_after_an_interruption(streamed: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is finished waits beside `out`, which is not touched before the end; afterwards nothing is beside it."""
+    whole, out = tmp_path / "whole" / "out", tmp_path / "parts" / "out"
+
+    def run(directory: Path) -> None:
+        quantize(str(streamed.directory), out=directory, scaling="smoothquant", rounding="optq", table=False, quiet=True)
+
+    run(whole)
+    assert [entry.name for entry in whole.parent.iterdir()] == ["out"]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("quant.command._export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(out)
+    assert [entry.name for entry in out.parent.iterdir()] == [".out.unfinished"]
+    with monkeypatch.context() as finished:
+        finished.setattr("quant.recipe.round_compensated", None)  # everything is rounded already
+        run(out)
+    assert [entry.name for entry in out.parent.iterdir()] == ["out"]
+    assert {file.name for file in out.iterdir()} == {file.name for file in whole.iterdir()}
+    for file in whole.iterdir():
+        assert sha256_file(file) == sha256_file(out / file.name), file.name
