@@ -155,6 +155,8 @@ def quantize(
         int | None, typer.Option(metavar="SEED", help="For study: make outlier channels first; the function stays the same.")
     ] = None,
     seed: Seed = 0,
+    execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
@@ -186,6 +188,8 @@ def quantize(
         full_table=full_table,
         outliers=outliers,
         seed=seed,
+        execution=execution,
+        device=device,
         quiet=quiet,
     )
 

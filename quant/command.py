@@ -49,6 +49,8 @@ def quantize(
     full_table: bool = False,
     outliers: int | None = None,
     seed: int = 0,
+    execution: str = "float",
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
@@ -103,6 +105,10 @@ def quantize(
         For study: first make outlier channels in the model, without changing its function (`quant.outliers`); the seed.
     seed
         Decides the calibration windows.
+    execution
+        How quantized models compute while they are measured: float, or integer (8-bit integers). The results are the same.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
 
@@ -117,7 +123,10 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     yield_when_idle()
+    from .huggingface import check_output, remove_stale
+    from .layers import check_execution
     from .recipes import read_recipe
+    from .streamed import unfinished
 
     options = {
         "format": format,
@@ -132,8 +141,10 @@ def quantize(
         "calibration-length": calibration_length,
     }
     chosen, length = read_recipe(recipe, options)
+    check_execution(execution, chosen.scheme)
+    check_output(out)
     console = Console(quiet=quiet)
-    with quiet_transformers(), written(out) as scratch:
+    with quiet_transformers(), written(out) as scratch, unfinished(out) as work:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
@@ -145,7 +156,7 @@ def quantize(
 
         source_text = one_source(calibration_text, calibration_dataset, "--calibration")
         with console.status("loading the model"):
-            loaded = load_model(model)
+            loaded = load_model(model, device)
             check_groups(loaded, chosen)
             if outliers is not None:
                 loaded = with_outliers(loaded, outliers)
@@ -165,10 +176,12 @@ def quantize(
         with progress_bar(console) as progress:
             if table:
                 recipes = compared_recipes(chosen, full_table)
-                quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
+                quantized = _compare(
+                    loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress, execution, work
+                )
             else:
                 bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
-                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
+                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar), work)
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
         exported = None
@@ -176,6 +189,8 @@ def quantize(
             exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
         metrics = accuracy(loaded, chosen, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
+        new = {file.name for file in scratch.iterdir()}
+    remove_stale(out, new)
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
@@ -267,10 +282,13 @@ def _compare(
     rows: list[dict[str, Any]],
     layers: list[dict[str, Any]],
     progress: Progress,
+    execution: str,
+    work: Path,
 ) -> QuantizedModel:
     """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
     from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
+    from .layers import use_execution
     from .output_error import layer_inputs, output_errors
     from .recipe import calibration_steps, quantize_model
 
@@ -285,11 +303,16 @@ def _compare(
     progress.update(bar, total=batches * (1 + len(recipes)) + searched)
     rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
     sample = protocols[0].windows
-    inputs = layer_inputs(loaded.model, loaded.adapter, sample[: max(1, BATCH_TOKENS // sample.shape[1])])
+    sample = sample[: max(1, BATCH_TOKENS // sample.shape[1])]
+    kept_inputs = None if loaded.stream is None else work / "inputs"
+    if kept_inputs is not None:
+        kept_inputs.mkdir(parents=True, exist_ok=True)
+    inputs = layer_inputs(loaded.model, loaded.adapter, sample, kept_inputs)
     result: QuantizedModel | None = None
     for recipe in recipes:
         progress.update(bar, description=recipe.name)
-        quantized = quantize_model(loaded, recipe, windows, advance)
+        quantized = quantize_model(loaded, recipe, windows, advance, work)
+        use_execution(quantized.model, execution)
         scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
         errors = output_errors(loaded.model, quantized, inputs)
         rows.append(table_row(recipe, recipe == chosen, scores, errors))

@@ -13,6 +13,7 @@ from .evaluation import Protocol, Score
 from .models import LoadedModel
 from .output_error import OutputError, mean_error
 from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, QuantizedModel, Recipe
+from .streaming import present_module
 
 __all__ = ["UNQUANTIZED", "compared_recipes", "layer_rows", "table_row"]
 
@@ -112,9 +113,8 @@ def _code_values(recipe: Recipe) -> list[float] | None:
 
 def layer_rows(quantized: QuantizedModel, errors: dict[str, OutputError]) -> list[dict[str, Any]]:
     """The output errors and the use of the codes by layer as plain data."""
-    layers = quantized.layers()
     return [
-        {"row": quantized.recipe.name, "layer": name, **asdict(error), **code_use(layers[name])}
+        {"row": quantized.recipe.name, "layer": name, **asdict(error), **code_use(present_module(quantized.model, name))}
         for name, error in errors.items()
     ]
 

@@ -63,16 +63,19 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
     if out.resolve() == directory.resolve():
         raise InputError(f"--out {out}: is the directory of the model itself; name another")
     with quiet_transformers(), written(out) as scratch:
-        from .huggingface import load_quantized, save_configuration, write_tensors
+        from .huggingface import load_quantized, save_configuration
         from .layers import QuantLinear
         from .models import load_tokenizer
+        from .streaming import present, write_tensors
 
         _refuse_without_package()
         model, config = load_quantized(directory)
         _refuse_unrepresentable(config, directory)
         tied = set(getattr(model, "all_tied_weights_keys", None) or {})
-        tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+        tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in tied and not tensor.is_meta}
         for name, layer in model.named_modules():
+            if hasattr(present(layer), "bring"):  # a streamed decoder layer, here for as long as its modules take
+                tensors.update({f"{name}.{part}": tensor.clone() for part, tensor in layer.state_dict().items()})
             if isinstance(layer, QuantLinear):
                 for part in ("codes", "scales", "zero_points"):
                     tensors.pop(f"{name}.{part}", None)

@@ -15,8 +15,19 @@ from golden.artifacts import sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
+from .streaming import LayerStream, is_streamed, present, streamed_model
 
-__all__ = ["ALSO_SHIPPED", "MAXIMUM_WINDOW", "SHIPPED", "LoadedModel", "load_model", "local_directory", "weights_sha256"]
+__all__ = [
+    "ALSO_SHIPPED",
+    "MAXIMUM_WINDOW",
+    "SHIPPED",
+    "LoadedModel",
+    "check_device",
+    "in_memory",
+    "load_model",
+    "local_directory",
+    "weights_sha256",
+]
 
 #: The checkpoint that comes with this package, an OPT.
 SHIPPED = Path(__file__).resolve().parent / "checkpoint"
@@ -38,6 +49,7 @@ class LoadedModel:
     directory: Path
     name: str
     sha256: str  # of the weight file; of the list of their hashes where there are several
+    stream: LayerStream | None = None  # what fills its decoder layers, if they are not in memory
 
     @property
     def parameters(self) -> int:
@@ -55,36 +67,63 @@ class LoadedModel:
         return min(self.positions, MAXIMUM_WINDOW)
 
 
-def load_model(model: str | Path | None = None) -> LoadedModel:
-    """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32.
+def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedModel:
+    """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32 on `device`.
+
+    Large models are streamed (`streaming`): their decoder layers are in memory only while they run.
 
     Raises
     ------
     InputError
         If there is no such model, it is damaged or incomplete, its family or member of it is not supported, it is quantized
-        already, or a weight is not finite.
+        already, a weight is not finite, or there is no such device.
     """
+    check_device(device)
     directory, name = local_directory(model)
     config = read_config(directory, name)
     if "quantization_config" in config:
         raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
 
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
+    stream: LayerStream | None = None
     try:
-        adapter = adapter_of(AutoConfig.from_pretrained(directory, local_files_only=True), name)
-        loaded, loading = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
+        parsed = AutoConfig.from_pretrained(directory, local_files_only=True)
+        adapter = adapter_of(parsed, name)
+        if is_streamed(directory):
+            loaded, stream = streamed_model(directory, name, adapter, parsed, device)
+        else:
+            loaded = in_memory(directory, name, device)
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
         raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
+    for layer_name, layer in adapter.decoder_layers(loaded):
+        _refuse_non_finite(present(layer), f"{layer_name}.", name)
+    if stream is not None:
+        stream.empty()
+    _refuse_non_finite(loaded, "", name)
+    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory), stream)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that this machine lacks."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {device}: cannot be used ({_first_line(error)}); use cpu") from None
+
+
+def in_memory(directory: Path, name: str, device: str) -> Any:
+    """The model in `directory`, quantized or not, in evaluation mode, float32."""
+    from transformers import AutoModelForCausalLM
+
+    loaded, loading = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
     if loading["missing_keys"]:
         raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
-    _refuse_non_finite(loaded, name)
-    loaded.eval().requires_grad_(False)
-    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory))
+    return loaded.to(device).eval().requires_grad_(False)
 
 
 def load_tokenizer(directory: Path, name: str) -> Any:
@@ -164,11 +203,13 @@ def _fetch(name: str) -> Path:
     return directory
 
 
-def _refuse_non_finite(model: nn.Module, name: str) -> None:
-    for tensor_name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+def _refuse_non_finite(module: nn.Module, prefix: str, name: str) -> None:
+    for tensor_name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinite values"
-            raise InputError(f"model {name}: {tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint")
+            raise InputError(
+                f"model {name}: {prefix}{tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint"
+            )
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from golden.errors import InputError
+
 from .block import GroupScale
 from .models import LoadedModel
 from .scaling import fold
@@ -34,6 +36,8 @@ def with_outliers(loaded: LoadedModel, seed: int) -> LoadedModel:
 
     The outlier channels are the same in all layers, as they are in the residual stream of a large model.
     """
+    if loaded.stream is not None:
+        raise InputError(f"--outliers {seed}: {loaded.name} is too large to be changed in memory; give a smaller model")
     model = copy.deepcopy(loaded.model)
     generator = np.random.default_rng(seed)
     channels: np.ndarray | None = None

@@ -117,6 +117,8 @@ def _dataset_text(source: str, option: str) -> Text:
             length += len(row[column])
     except InputError:
         raise
+    except StopIteration:  # what datasets ends with where a file has no row
+        raise InputError(f"{option} {source}: the data set is empty") from None
     except Exception as error:  # no network, no such data set, split or file: one kind of exception each
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{option} {source}: cannot be read ({reason})") from error
