@@ -94,6 +94,11 @@ Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of Op
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
 Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
 
+Dataset = Annotated[str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")]
+Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")]
+CalibrationText = Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")]
+CalibrationDataset = Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")]
+
 
 @app.callback()
 def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
@@ -106,7 +111,9 @@ _debug = False
 
 @app.command()
 def quantize(
-    model: Annotated[str | None, typer.Argument(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Directory, hub name, or llama (the shipped one); default: the shipped OPT.")
+    ] = None,
     out: Out = Path("build/quantized"),
     recipe: Annotated[
         str, typer.Option(help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.")
@@ -137,16 +144,19 @@ def quantize(
     calibration_length: Annotated[
         int | None, typer.Option(help="SLAC: tokens per calibration sequence.", show_default=_OF_RECIPE)
     ] = None,
-    calibration_text: Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")] = None,
-    calibration_dataset: Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")] = None,
+    calibration_text: CalibrationText = None,
+    calibration_dataset: CalibrationDataset = None,
     text: Text = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")
-    ] = None,
-    windows: Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")] = None,
-    table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table measures nothing.")] = True,
+    dataset: Dataset = None,
+    windows: Windows = None,
+    table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table only writes.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
+    outliers: Annotated[
+        int | None, typer.Option(metavar="SEED", help="For study: make outlier channels first; the function stays the same.")
+    ] = None,
     seed: Seed = 0,
+    execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
@@ -176,9 +186,102 @@ def quantize(
         windows=windows,
         table=table,
         full_table=full_table,
+        outliers=outliers,
+        seed=seed,
+        execution=execution,
+        device=device,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Directory that 'dint quantize' wrote, or an unquantized model's directory or hub name."),
+    ] = None,
+    out: Out = Path("build/evaluation"),
+    reference: Annotated[str | None, typer.Option(help="Unquantized model, for the KL divergence to it.")] = None,
+    text: Text = None,
+    dataset: Dataset = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="windows: per token, GPTQ's; words: per word, lm-eval's; default windows.")
+    ] = None,
+    windows: Windows = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks of lm-evaluation-harness or task files (.yaml), separated by commas.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many documents of each task.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model, quantized or not: perplexity, KL divergence, tasks of lm-evaluation-harness.
+
+    Example: dint evaluate build/opt-dint4 --protocol windows --protocol words --tasks my-task.yaml
+    """
+    from quant.evaluate_command import evaluate as run
+
+    run(
+        model=model,
+        out=out,
+        reference=reference,
+        text=text,
+        dataset=dataset,
+        protocols=tuple(protocol or ("windows",)),
+        windows=windows,
+        tasks=tuple(tasks.split(",")) if tasks else (),
+        limit=limit,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def table3(
+    model: Annotated[
+        list[str] | None,
+        typer.Argument(help="Directories or hub names of OPT or LLaMA models; default: the shipped checkpoint."),
+    ] = None,
+    out: Out = Path("build/table3"),
+    text: Annotated[Path | None, typer.Option(help="Measure on this text; default: WikiText-2's, from the hub.")] = None,
+    calibration_length: Annotated[int | None, typer.Option(help="Tokens per calibration sequence.")] = None,
+    calibration_text: CalibrationText = None,
+    calibration_dataset: CalibrationDataset = None,
+    windows: Windows = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the rows of the paper's Table 3 (W4A8V4 perplexity), the paper's figures beside ours.
+
+    Example, for whom the hub is within reach: dint table3 facebook/opt-125m --out build/table3. OPT is measured by
+    lm-evaluation-harness's word perplexity, LLaMA per token in disjoint windows, as in the paper.
+    """
+    from quant.table3 import table3 as run
+
+    run(
+        models=tuple(model or (None,)),
+        out=out,
+        text=text,
+        calibration_length=calibration_length,
+        calibration_text=calibration_text,
+        calibration_dataset=calibration_dataset,
+        windows=windows,
         seed=seed,
         quiet=quiet,
     )
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote, with weights in INT4.")],
+    out: Out = Path("build/compressed-tensors"),
+    quiet: Quiet = False,
+) -> None:
+    """Write an INT4 model in the layout of compressed-tensors, which transformers loads by itself.
+
+    Example: dint export build/opt-int4 --out build/opt-int4-compressed-tensors
+    """
+    from quant.compressed_tensors import export as run
+
+    run(directory=directory, out=out, quiet=quiet)
 
 
 @app.command()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import ScalingGroup
+from .integers import fastest_execution
 from .layers import QuantLinear, replace_module
 from .scheme import Scheme
 
@@ -90,6 +91,9 @@ class Block:
         The activations are quantized where `scheme` says so.
         """
         quantized = {name: QuantLinear.from_linear(_scaled(linear, scale), scheme) for name, linear in self.linears.items()}
+        for layer in quantized.values():
+            if scheme.activations == "int8":
+                layer.execution = fastest_execution(scale.device.type)
         with self._replaced(quantized):
             output = self._replay(self.x / scale)
         return float((output - self._reference).pow_(2).sum(dtype=torch.float64)) / self._energy

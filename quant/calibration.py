@@ -16,9 +16,9 @@ from torch import Tensor
 from golden.errors import InputError
 
 from .corpus import training_topics
-from .texts import Source, Text, text_of
+from .texts import Dataset, Source, Text, text_of
 
-__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows"]
+__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "check_finite"]
 
 #: Tokens of all calibration windows together: windows x length, at least one window.
 CALIBRATION_TOKENS = 1024
@@ -45,6 +45,12 @@ class Calibration:
             "windows": count,
             "seed": self.seed,
         }
+
+
+def check_finite(activations: Tensor, of: str) -> None:
+    """Refuse activations, or sums of their squares, that are not finite; they are the input of the layer `of`."""
+    if not bool(torch.isfinite(activations).all()):
+        raise InputError(f"calibration: the input of {of} is not finite; use a sound checkpoint")
 
 
 def calibration_windows(
@@ -79,7 +85,7 @@ def calibration_windows(
         name = "Python documentation (pydoc_data.topics), topics not held out"
         chosen = Text(name, "\n\n".join(training_topics()))
     else:
-        chosen = text_of(text, "--calibration-text")
+        chosen = text_of(text, "--calibration-dataset" if isinstance(text, Dataset) else "--calibration-text")
     tokens = chosen.tokens(tokenizer)
     if len(tokens) < length:
         raise InputError(

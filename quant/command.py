@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
+from .console import progress_bar, quiet_transformers, written, yield_when_idle
+
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from .evaluation import Protocol
     from .models import LoadedModel
     from .recipe import QuantizedModel, Recipe
@@ -47,7 +47,10 @@ def quantize(
     windows: int | None = None,
     table: bool = True,
     full_table: bool = False,
+    outliers: int | None = None,
     seed: int = 0,
+    execution: str = "float",
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Quantize a model to W4A8 (or W8A8) and measure what it costs in accuracy.
@@ -98,8 +101,14 @@ def quantize(
         Measure and print the comparison; without it only the chosen model and its operands are written.
     full_table
         Compare every scaling, clipping and rounding of every format, which takes long.
+    outliers
+        For study: first make outlier channels in the model, without changing its function (`quant.outliers`); the seed.
     seed
         Decides the calibration windows.
+    execution
+        How quantized models compute while they are measured: float, or integer (8-bit integers). The results are the same.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
 
@@ -113,8 +122,11 @@ def quantize(
     InputError
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
-    _yield_when_idle()
+    yield_when_idle()
+    from .huggingface import check_output, remove_stale
+    from .layers import check_execution
     from .recipes import read_recipe
+    from .streamed import unfinished
 
     options = {
         "format": format,
@@ -129,26 +141,26 @@ def quantize(
         "calibration-length": calibration_length,
     }
     chosen, length = read_recipe(recipe, options)
+    check_execution(execution, chosen.scheme)
+    check_output(out)
     console = Console(quiet=quiet)
-    with _quiet_transformers(), _written(out) as scratch:
+    with quiet_transformers(), written(out) as scratch, unfinished(out) as work:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
         from .models import load_model
+        from .outliers import with_outliers
         from .recipe import calibration_steps, check_groups, quantize_model
-        from .texts import Dataset, text_of
+        from .texts import Dataset, one_source, text_of
 
-        if calibration_dataset is not None:
-            if calibration_text is not None:
-                raise InputError(
-                    f"--calibration-dataset {calibration_dataset}: --calibration-text is given, too; leave out one"
-                )
-            calibration_text = Dataset(calibration_dataset)
+        source_text = one_source(calibration_text, calibration_dataset, "--calibration")
         with console.status("loading the model"):
-            loaded = load_model(model)
+            loaded = load_model(model, device)
             check_groups(loaded, chosen)
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, calibration_text, seed)
+            if outliers is not None:
+                loaded = with_outliers(loaded, outliers)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
                 protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))
@@ -161,26 +173,32 @@ def quantize(
         )
         rows: list[dict[str, Any]] = []
         layers: list[dict[str, Any]] = []
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             if table:
                 recipes = compared_recipes(chosen, full_table)
-                quantized = _compare(loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress)
+                quantized = _compare(
+                    loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress, execution, work
+                )
             else:
                 bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
-                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar))
+                quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar), work)
         source = {"name": loaded.name, "sha256": loaded.sha256}
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
         exported = None
         if chosen.activations == "int8":
             exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
-        metrics = accuracy(loaded, calibration.describe(), protocols if table else [], rows, layers)
+        metrics = accuracy(loaded, chosen, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
+        new = {file.name for file in scratch.iterdir()}
+    remove_stale(out, new)
     if table:
         wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
             wide.print(_comparison_table(metrics, protocol.name))
-    written = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
-    console.print(f"{chosen.name}: {out}; {written}", highlight=False)
+    else:
+        console.print(f"not measured (--no-table): 'dint evaluate {out}' does", highlight=False)
+    about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
+    console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
 
 
@@ -220,12 +238,12 @@ def operands(
     InputError
         If the directory holds no quantized model, a layer or token does not exist, or `out` cannot be written.
     """
-    _yield_when_idle()
+    yield_when_idle()
     console = Console(quiet=quiet)
     target = directory if out is None else out
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
-    with _quiet_transformers(), _written(target) as scratch:
+    with quiet_transformers(), written(target) as scratch:
         from .adapter import adapter_of
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import load_quantized
@@ -264,10 +282,13 @@ def _compare(
     rows: list[dict[str, Any]],
     layers: list[dict[str, Any]],
     progress: Progress,
+    execution: str,
+    work: Path,
 ) -> QuantizedModel:
     """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
     from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
+    from .layers import use_execution
     from .output_error import layer_inputs, output_errors
     from .recipe import calibration_steps, quantize_model
 
@@ -282,15 +303,20 @@ def _compare(
     progress.update(bar, total=batches * (1 + len(recipes)) + searched)
     rows.append(table_row(None, False, {one.protocol.name: one.score(None) for one in evaluators}, None))
     sample = protocols[0].windows
-    inputs = layer_inputs(loaded.model, loaded.adapter, sample[: max(1, BATCH_TOKENS // sample.shape[1])])
+    sample = sample[: max(1, BATCH_TOKENS // sample.shape[1])]
+    kept_inputs = None if loaded.stream is None else work / "inputs"
+    if kept_inputs is not None:
+        kept_inputs.mkdir(parents=True, exist_ok=True)
+    inputs = layer_inputs(loaded.model, loaded.adapter, sample, kept_inputs)
     result: QuantizedModel | None = None
     for recipe in recipes:
         progress.update(bar, description=recipe.name)
-        quantized = quantize_model(loaded, recipe, windows, advance)
+        quantized = quantize_model(loaded, recipe, windows, advance, work)
+        use_execution(quantized.model, execution)
         scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
         errors = output_errors(loaded.model, quantized, inputs)
         rows.append(table_row(recipe, recipe == chosen, scores, errors))
-        layers.extend(layer_rows(recipe, errors))
+        layers.extend(layer_rows(quantized, errors))
         if recipe == chosen:
             result = quantized
     assert result is not None
@@ -341,44 +367,3 @@ def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
             cells.append(f"{row['zero_fraction']:.1%}")
         table.add_row(*cells, style="bold" if row["chosen"] else "")
     return table
-
-
-def _yield_when_idle() -> None:
-    """Let torch's threads sleep while they wait: spinning, they take the time of whatever else runs. Before torch is loaded."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield progress
-
-
-@contextmanager
-def _written(out: Path) -> Iterator[Path]:
-    """`output_directory`, with what safetensors raises when the disk is full reported in one line too."""
-    from safetensors import SafetensorError
-
-    with output_directory(out) as scratch:
-        try:
-            yield scratch
-        except SafetensorError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without transformers' own bars and notes: what matters is checked and said here."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

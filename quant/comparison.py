@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
-from golden import FORMATS
+from golden import FORMATS, VARIANTS, format_by_name
 
+from .code_use import code_use
 from .evaluation import Protocol, Score
 from .models import LoadedModel
 from .output_error import OutputError, mean_error
-from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe
+from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, QuantizedModel, Recipe
+from .streaming import present_module
 
 __all__ = ["UNQUANTIZED", "compared_recipes", "layer_rows", "table_row"]
 
@@ -20,14 +22,26 @@ UNQUANTIZED = "unquantized"
 
 
 def compared_recipes(chosen: Recipe, full: bool = False) -> list[Recipe]:
-    """The recipes of the table, without scaling first; `chosen` is added where it is not among them.
+    """The recipes of the table, without scaling first; `chosen` is added where it is not among them, behind its sibling.
 
-    The full table has every method for every format of at most four bits.
+    The sibling is the same recipe in the format that dINT stands against (`SIBLINGS`). The full table has every scaling,
+    clipping and rounding for every format of at most four bits, all else as in `chosen`: a format that takes no zero-points
+    is symmetric there.
     """
-    recipes = _every_method() if full else list(_USUAL)
-    return recipes if chosen in recipes else [*recipes, chosen]
+    if full:
+        recipes = _every_method(chosen)
+        return recipes if chosen in recipes else [*recipes, chosen]
+    sibling = [_in_format(chosen, SIBLINGS[chosen.weights])] if chosen.weights in SIBLINGS else []
+    return [*_USUAL, *(recipe for recipe in (*sibling, chosen) if recipe not in _USUAL)]
 
 
+#: By format, the one of as many bits that it is compared with.
+SIBLINGS = {
+    "int4": "dint4",
+    "int3": "dint3",
+    "fp4_e2m1": "dint4",
+    **{name: f"int{dint.bits}" for name, dint in (FORMATS | VARIANTS).items() if name.startswith("dint")},
+}
 _USUAL = (
     Recipe("int8"),
     Recipe("int4"),
@@ -39,10 +53,19 @@ _USUAL = (
 )
 
 
-def _every_method() -> list[Recipe]:
+def _in_format(recipe: Recipe, name: str) -> Recipe:
+    """`recipe` with weights in another format, and the values too where they are in the weights'."""
+    values = name if recipe.value_format == recipe.weights else recipe.value_format
+    form = recipe.form if format_by_name(name).has_zero_points else "symmetric"
+    return replace(recipe, weights=name, value_format=values, form=form)
+
+
+def _every_method(chosen: Recipe) -> list[Recipe]:
     formats = [number_format.name for number_format in FORMATS.values() if number_format.bits <= 4]
-    methods = product(formats, CLIPPINGS, SCALINGS, ROUNDINGS)
-    return [Recipe(name, scaling, rounding, clipping=clipping) for name, clipping, scaling, rounding in methods]
+    return [
+        replace(_in_format(chosen, name), clipping=clipping, scaling=scaling, rounding=rounding)
+        for name, clipping, scaling, rounding in product(formats, CLIPPINGS, SCALINGS, ROUNDINGS)
+    ]
 
 
 def table_row(
@@ -76,16 +99,29 @@ def table_row(
         "kl_standard_error": {text: score.kl_standard_error for text, score in scores.items()},
         "output_error": error,
         "zero_fraction": zero_fraction,
+        "code_values": None if recipe is None else _code_values(recipe),
     }
 
 
-def layer_rows(recipe: Recipe, errors: dict[str, OutputError]) -> list[dict[str, Any]]:
-    """The output errors by layer as plain data."""
-    return [{"row": recipe.name, "layer": layer, **asdict(error)} for layer, error in errors.items()]
+def _code_values(recipe: Recipe) -> list[float] | None:
+    """What each code stands for, in steps; None where that depends on the zero-point, or the codes are too many."""
+    number_format = recipe.number_format
+    if recipe.form == "asymmetric" or number_format.bits > 4:
+        return None
+    return [value * float(number_format.unit) for value in number_format.values]
+
+
+def layer_rows(quantized: QuantizedModel, errors: dict[str, OutputError]) -> list[dict[str, Any]]:
+    """The output errors and the use of the codes by layer as plain data."""
+    return [
+        {"row": quantized.recipe.name, "layer": name, **asdict(error), **code_use(present_module(quantized.model, name))}
+        for name, error in errors.items()
+    ]
 
 
 def accuracy(
     loaded: LoadedModel,
+    chosen: Recipe,
     calibration: dict[str, Any],
     protocols: list[Protocol],
     rows: list[dict[str, Any]],
@@ -94,6 +130,7 @@ def accuracy(
     """All measurements of a quantization as plain data: `metrics.json`."""
     return {
         "model": {"name": loaded.name, "parameters": loaded.parameters, "sha256": loaded.sha256},
+        "recipe": chosen.describe(),
         "calibration": calibration,
         "protocols": {protocol.name: protocol.describe() for protocol in protocols},
         "rows": rows,

@@ -8,6 +8,7 @@ model; the KL divergence to the unquantized model, on the same tokens, separates
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +22,10 @@ from .corpus import documentation_test
 from .models import LoadedModel
 from .texts import Text
 
-__all__ = ["Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
+__all__ = ["DOCUMENTATION", "Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
 
+#: Name of the text that is always measured.
+DOCUMENTATION = "python-documentation"
 #: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
 BATCH_TOKENS = 2048
 #: The unquantized model's log-probabilities are kept between evaluations up to this size, and computed anew beyond it.
@@ -72,7 +75,7 @@ class Score:
 
 def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
     """The held-out topics of Python's documentation, present on every machine."""
-    return text_protocol(Text("python-documentation", documentation_test()), loaded, limit)
+    return text_protocol(Text(DOCUMENTATION, documentation_test()), loaded, limit)
 
 
 def text_protocol(text: Text, loaded: LoadedModel, limit: int | None = None) -> Protocol:
@@ -118,13 +121,16 @@ class Evaluator:
                 if self.progress is not None:
                     self.progress()
         loss, loss_error = _mean_and_error(torch.cat(losses))
+        if not math.isfinite(loss):
+            raise InputError(f"text {self.protocol.name}: the model's output is not finite on it; use a sound checkpoint")
         perplexity = float(torch.tensor(loss, dtype=torch.float64).exp())
         if model is None:
             return Score(perplexity, perplexity * loss_error, None, None)
         return Score(perplexity, perplexity * loss_error, *_mean_and_error(torch.cat(divergences)))
 
     def _batches(self) -> tuple[Tensor, ...]:
-        return self.protocol.windows.split(max(1, BATCH_TOKENS // self.protocol.windows.shape[1]))
+        windows: Tensor = self.protocol.windows.to(self.reference.device)  # type: ignore[arg-type]
+        return windows.split(max(1, BATCH_TOKENS // windows.shape[1]))
 
     def _reference(self) -> Iterator[Tensor]:
         """Log-probabilities of the unquantized model, batch by batch."""

@@ -14,6 +14,7 @@ from golden import LayerOperands, Operands
 from golden.errors import InputError
 
 from .layers import QuantLinear
+from .streaming import present_module
 
 __all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands", "recorded"]
 
@@ -60,10 +61,10 @@ def export_operands(
         raise InputError(f"--tokens {tokens}: the text gives 1 to {count * length}")
     used = windows[: -(-tokens // length)]
     kept = evenly_spaced(tokens, used.numel())
-    with recorded({name: quantized[name] for name in names}) as products, torch.no_grad():
-        model(input_ids=used, use_cache=False)
+    with recorded({name: quantized[name] for name in names}, kept) as products, torch.no_grad():
+        model.base_model(input_ids=used.to(model.device), use_cache=False)
     number_format = quantized[names[0]].number_format
-    exported = tuple(one for name in names for one in _layer_operands(name, quantized[name], products[name], kept))
+    exported = tuple(one for name in names for one in _layer_operands(name, present_module(model, name), products[name]))
     return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
 
 
@@ -96,11 +97,11 @@ def evenly_spaced(count: int, available: int) -> list[int]:
 
 
 @contextmanager
-def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
-    """Records what the layers multiply in the model's next forward pass."""
+def recorded(layers: dict[str, QuantLinear], tokens: Sequence[int] | None = None) -> Iterator[dict[str, Products]]:
+    """Records what the layers multiply in the model's next forward pass, for these `tokens` or all."""
     products: dict[str, Products] = {}
     for name, layer in layers.items():
-        layer.observer = lambda *product, name=name: products.update({name: tuple(part.clone() for part in product)})
+        layer.observer = lambda *product, name=name: products.update({name: _copied(product, tokens)})
     try:
         yield products
     finally:
@@ -108,21 +109,28 @@ def recorded(layers: dict[str, QuantLinear]) -> Iterator[dict[str, Products]]:
             layer.observer = None
 
 
-def _layer_operands(name: str, layer: QuantLinear, products: Products, kept: list[int]) -> Iterator[LayerOperands]:
+def _copied(products: Products, tokens: Sequence[int] | None) -> Products:
+    activations, scales, accumulators = products
+    chosen = slice(None) if tokens is None else list(tokens)
+    kept = activations[chosen], scales[chosen], accumulators[..., chosen, :]
+    return tuple(part.to("cpu", copy=True) for part in kept)  # type: ignore[return-value]
+
+
+def _layer_operands(name: str, layer: QuantLinear, products: Products) -> Iterator[LayerOperands]:
     """One for every sum that leaves the hardware: of the whole layer, or of each group of input channels."""
     activations, activation_scales, accumulators = products
     size = layer.scheme.group_size or layer.in_features
-    codes, scales = layer.unpacked_codes(), layer.scales.view(layer.out_features, -1)
-    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape)
-    sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)[:, kept]
+    codes, scales = layer.unpacked_codes().cpu(), layer.scales.view(layer.out_features, -1).cpu()
+    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).cpu()
+    sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)
     for group, start in enumerate(range(0, layer.in_features, size)):
         stop = start + size
         yield LayerOperands(
             name=name if layer.scheme.group_size is None else f"{name}[{start}:{stop}]",
             weights=codes[:, start:stop].contiguous().numpy(),
-            activations=activations[kept, start:stop].to(torch.int8).contiguous().numpy(),
+            activations=activations[:, start:stop].to(torch.int8).contiguous().numpy(),
             accumulators=sums[group].to(torch.int64).numpy(),
             weight_scales=scales[:, group].contiguous().numpy().astype(np.float32),
-            activation_scales=activation_scales[kept].numpy().astype(np.float32),
+            activation_scales=activation_scales.numpy().astype(np.float32),
             zero_points=None if zero_points is None else zero_points[:, group].contiguous().numpy(),
         )

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from golden import NumberFormat
+from golden.errors import InputError
 
 from .activations import LARGEST, quantize_activations
+from .integers import EXECUTIONS, IntegerMatrix
 from .scheme import Scheme
-from .weights import QuantizedWeights, decode, quantize_weights
+from .weights import QuantizedWeights, decode, decode_packed, quantize_weights
 
-__all__ = ["QuantLinear", "replace_module", "torch_pack", "torch_unpack"]
+__all__ = ["QuantLinear", "check_execution", "replace_module", "torch_pack", "torch_unpack", "use_execution"]
 
 #: Called with activations (tokens, in), activation scales (tokens,) and accumulators (tokens, out) of every forward pass.
 Observer = Callable[[Tensor, Tensor, Tensor], None]
@@ -24,10 +26,11 @@ class QuantLinear(nn.Module):
     """A linear layer whose products are those of the MAC unit.
 
     output[t, o] = accumulators[t, o] x unit x scales[o] x activation_scales[t] + bias[o], where the accumulators are exact
-    integers, in units of the format: sums of products that stay below 2^24 are exact in float32 in whatever order they
-    are added, and layers that could exceed this are computed in float64. With groups, a sum ends where the scale changes:
-    there is an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves
-    the activations in floating point, there are no accumulators: the input meets the weight's real values.
+    integers, in units of the format. With the execution "integer" they are 32-bit integers (`integers`). With "float", sums
+    of products that stay below 2^24 are exact in float32 in whatever order they are added, and layers that could exceed this
+    are computed in float64. The output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
+    an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves the
+    activations in floating point, there are no accumulators: the input meets the weight's real values.
 
     State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
     float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
@@ -53,7 +56,8 @@ class QuantLinear(nn.Module):
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.output = None
         self.observer: Observer | None = None
-        self._matrix: Tensor | None = None
+        self._execution = "float"
+        self._matrix: Any = None
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
 
     @classmethod
@@ -95,11 +99,27 @@ class QuantLinear(nn.Module):
             output += self.bias
         return output.reshape(*x.shape[:-1], self.out_features)
 
+    @property
+    def execution(self) -> str:
+        """How the accumulators are computed: one of `integers.EXECUTIONS`. Assigning another changes no output."""
+        return self._execution
+
+    @execution.setter
+    def execution(self, execution: str) -> None:
+        check_execution(execution, self.scheme)
+        self._execution = execution
+        self._forget()
+
     def accumulate(self, activations: Tensor) -> Tensor:
-        """Accumulators (tokens, out) of integer `activations` (tokens, in): integers, in float32 or float64.
+        """Accumulators (tokens, out) of integer `activations` (tokens, in): integers, in float32, float64 or int32.
 
         With groups they are (groups, tokens, out).
         """
+        if self.execution == "integer":
+            matrices: list[IntegerMatrix] = self._decoded(self._integer_matrices)
+            parts = activations.to(torch.int8).split(self.in_features // len(matrices), dim=1)
+            sums = [matrix.product(part.contiguous()) for matrix, part in zip(matrices, parts, strict=True)]
+            return sums[0] if self.scheme.group_size is None else torch.stack(sums)
         matrix = self._decoded(self._exact_matrix)
         activations = activations.to(matrix.dtype)
         if self.scheme.group_size is None:
@@ -112,14 +132,16 @@ class QuantLinear(nn.Module):
         return torch_unpack(self.codes, self.number_format, self.in_features)
 
     def integer_weight(self) -> Tensor:
-        """Weight values (out, in), integers in units of the format, as float32."""
+        """Weight values (out, in), in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
+        if self.zero_points is None and self.number_format.bits <= 4:
+            return decode_packed(self.codes, self.number_format)[:, : self.in_features]
         channels = self.unpacked_codes().reshape(self.scales.numel(), -1)
         zero_points = None if self.zero_points is None else self.zero_points.flatten()
         return decode(channels, self.number_format, zero_points).view(self.out_features, self.in_features)
 
     def real_weight(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The weight (out, in) that the codes and scales stand for."""
-        channels = self.integer_weight().to(dtype).view(self.scales.numel(), -1)
+        channels = self.integer_weight().to(dtype).reshape(self.scales.numel(), -1)
         scaled = channels * self.scales.to(dtype).reshape(-1, 1) * float(self.number_format.unit)
         return scaled.view(self.out_features, self.in_features)
 
@@ -130,16 +152,20 @@ class QuantLinear(nn.Module):
         features = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{features}, {self.number_format.title}, {scheme.form}{groups}, activations {scheme.activations}"
 
-    def _decoded(self, decoding: Callable[[], Tensor]) -> Tensor:
+    def _decoded(self, decoding: Callable[[], Any]) -> Any:
         """What `decoding` returns, kept until the state changes."""
         if self._matrix is None:
             self._matrix = decoding()
         return self._matrix
 
     def _exact_matrix(self) -> Tensor:
-        values = self.integer_weight()
-        worst = float(values.to(torch.float64).abs().sum(dim=1).max()) * (LARGEST + 1)
+        values = self.integer_weight().to(torch.float32)
+        worst = float(values.abs().sum(dim=1).max()) * (LARGEST + 1)
         return values if worst < 1 << 24 else values.to(torch.float64)
+
+    def _integer_matrices(self) -> list[IntegerMatrix]:
+        size = self.scheme.group_size or self.in_features
+        return [IntegerMatrix(part.contiguous()) for part in self.integer_weight().split(size, dim=1)]
 
     def _forget(self) -> None:
         self._matrix = None
@@ -147,6 +173,27 @@ class QuantLinear(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self._forget()  # a move to another device must not leave the decoded weights behind
         return super()._apply(fn, recurse)
+
+
+def check_execution(execution: str, scheme: Scheme) -> None:
+    """Refuse an unknown execution, and integers where the activations are none."""
+    if execution not in EXECUTIONS:
+        raise InputError(f"--execution {execution}: known are {', '.join(EXECUTIONS)}")
+    if execution == "integer" and scheme.activations != "int8":
+        raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
+
+
+def use_execution(model: nn.Module, execution: str) -> None:
+    """Make every quantized layer of `model` compute its accumulators by `execution`, "float" or "integer".
+
+    Raises
+    ------
+    InputError
+        If there is no such execution, or a layer's activations are no integers.
+    """
+    for module in model.modules():
+        if isinstance(module, QuantLinear):
+            module.execution = execution
 
 
 def torch_pack(codes: Tensor, number_format: NumberFormat) -> Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.errors import InputError
-
 from .adapter import Adapter
+from .calibration import check_finite
+from .stopwatch import stage
 
 __all__ = ["go_through_layers", "hessian_of"]
 
@@ -47,9 +47,9 @@ def go_through_layers(
 
     def input_hook_of(layer_name: str, names: tuple[str, ...]) -> Callable[..., None]:
         def hook(_linear: nn.Module, args: tuple[Tensor, ...]) -> None:
-            hessian = hessian_of(args[0])
-            if not bool(torch.isfinite(hessian).all()):
-                raise InputError(f"calibration: the input of {layer_name}.{names[0]} is not finite; use a sound checkpoint")
+            with stage("second moments"):
+                hessian = hessian_of(args[0])
+            check_finite(hessian, f"{layer_name}.{names[0]}")
             hessians.update(dict.fromkeys(names, hessian))
 
         return hook
@@ -67,4 +67,4 @@ def go_through_layers(
             for group in adapter.groups:
                 linear = layer.get_submodule(group.consumers[0])
                 stack.callback(linear.register_forward_pre_hook(input_hook_of(name, group.consumers)).remove)
-        model(input_ids=windows, use_cache=False)
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)

@@ -15,11 +15,24 @@ from golden.artifacts import sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
+from .streaming import LayerStream, is_streamed, present, streamed_model
 
-__all__ = ["MAXIMUM_WINDOW", "SHIPPED", "LoadedModel", "load_model", "local_directory", "weights_sha256"]
+__all__ = [
+    "ALSO_SHIPPED",
+    "MAXIMUM_WINDOW",
+    "SHIPPED",
+    "LoadedModel",
+    "check_device",
+    "in_memory",
+    "load_model",
+    "local_directory",
+    "weights_sha256",
+]
 
-#: The checkpoint that comes with this package.
+#: The checkpoint that comes with this package, an OPT.
 SHIPPED = Path(__file__).resolve().parent / "checkpoint"
+#: By name, other checkpoints that come with it.
+ALSO_SHIPPED = {"llama": SHIPPED.with_name("checkpoint_llama")}
 #: Windows are as long as the model's positions allow, but at most this (GPTQ's protocol).
 MAXIMUM_WINDOW = 2048
 
@@ -36,6 +49,7 @@ class LoadedModel:
     directory: Path
     name: str
     sha256: str  # of the weight file; of the list of their hashes where there are several
+    stream: LayerStream | None = None  # what fills its decoder layers, if they are not in memory
 
     @property
     def parameters(self) -> int:
@@ -53,36 +67,63 @@ class LoadedModel:
         return min(self.positions, MAXIMUM_WINDOW)
 
 
-def load_model(model: str | Path | None = None) -> LoadedModel:
-    """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32.
+def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedModel:
+    """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32 on `device`.
+
+    Large models are streamed (`streaming`): their decoder layers are in memory only while they run.
 
     Raises
     ------
     InputError
         If there is no such model, it is damaged or incomplete, its family or member of it is not supported, it is quantized
-        already, or a weight is not finite.
+        already, a weight is not finite, or there is no such device.
     """
+    check_device(device)
     directory, name = local_directory(model)
     config = read_config(directory, name)
     if "quantization_config" in config:
         raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
 
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
+    stream: LayerStream | None = None
     try:
-        adapter = adapter_of(AutoConfig.from_pretrained(directory, local_files_only=True), name)
-        loaded, loading = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
+        parsed = AutoConfig.from_pretrained(directory, local_files_only=True)
+        adapter = adapter_of(parsed, name)
+        if is_streamed(directory):
+            loaded, stream = streamed_model(directory, name, adapter, parsed, device)
+        else:
+            loaded = in_memory(directory, name, device)
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
         raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
+    for layer_name, layer in adapter.decoder_layers(loaded):
+        _refuse_non_finite(present(layer), f"{layer_name}.", name)
+    if stream is not None:
+        stream.empty()
+    _refuse_non_finite(loaded, "", name)
+    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory), stream)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that this machine lacks."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {device}: cannot be used ({_first_line(error)}); use cpu") from None
+
+
+def in_memory(directory: Path, name: str, device: str) -> Any:
+    """The model in `directory`, quantized or not, in evaluation mode, float32."""
+    from transformers import AutoModelForCausalLM
+
+    loaded, loading = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
     if loading["missing_keys"]:
         raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
-    _refuse_non_finite(loaded, name)
-    loaded.eval().requires_grad_(False)
-    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory))
+    return loaded.to(device).eval().requires_grad_(False)
 
 
 def load_tokenizer(directory: Path, name: str) -> Any:
@@ -96,16 +137,24 @@ def load_tokenizer(directory: Path, name: str) -> Any:
 
 
 def local_directory(model: str | Path | None) -> tuple[Path, str]:
-    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results."""
+    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results.
+
+    A directory of the name of a shipped checkpoint comes before that checkpoint.
+    """
     if model is None:
         if not (SHIPPED / "config.json").is_file():
             raise InputError(f"the shipped checkpoint is missing ({SHIPPED}); name a model, a directory or a hub name")
         return SHIPPED, "shipped checkpoint"
     path = Path(model)
+    if not path.exists() and model in ALSO_SHIPPED:
+        if not (ALSO_SHIPPED[str(model)] / "config.json").is_file():
+            raise InputError(f"model {model}: the shipped checkpoint of this name is missing ({ALSO_SHIPPED[str(model)]})")
+        return ALSO_SHIPPED[str(model)], f"shipped {model}"
     if path.is_dir():
         if not any(path.iterdir()):
             raise InputError(f"model {model}: the directory is empty; it needs config.json, weights and tokenizer")
-        return path, "shipped checkpoint" if path.resolve() == SHIPPED else path.resolve().name
+        shipped = {SHIPPED: "shipped checkpoint"} | {where: f"shipped {name}" for name, where in ALSO_SHIPPED.items()}
+        return path, shipped.get(path.resolve(), path.resolve().name)
     if path.exists():
         raise InputError(f"model {model}: is a file; name the directory with config.json in it")
     if isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
@@ -154,11 +203,13 @@ def _fetch(name: str) -> Path:
     return directory
 
 
-def _refuse_non_finite(model: nn.Module, name: str) -> None:
-    for tensor_name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+def _refuse_non_finite(module: nn.Module, prefix: str, name: str) -> None:
+    for tensor_name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinite values"
-            raise InputError(f"model {name}: {tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint")
+            raise InputError(
+                f"model {name}: {prefix}{tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint"
+            )
 
 
 def _first_line(error: Exception) -> str:

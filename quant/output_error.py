@@ -11,16 +11,19 @@ is taken back to the unscaled channels, so that every recipe is measured on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .adapter import Adapter
 from .recipe import QuantizedModel
+from .streaming import present_module, write_tensors
 
 __all__ = ["OutputError", "layer_inputs", "mean_error", "output_errors"]
 
@@ -36,14 +39,23 @@ class OutputError:
     zero_fraction: float  # of the weights that are not exactly zero, the fraction whose quantized value is zero
 
 
-def layer_inputs(model: Any, adapter: Adapter, windows: Tensor) -> dict[str, Tensor]:
-    """Input X (tokens, in), float32, of every linear layer of the unquantized `model` on `windows` (n, length)."""
+def layer_inputs(model: Any, adapter: Adapter, windows: Tensor, folder: Path | None = None) -> Mapping[str, Tensor]:
+    """Input X (tokens, in), float32, of every linear layer of the unquantized `model` on `windows` (n, length).
+
+    With a `folder` they are kept there, in files, and read when they are asked for.
+    """
     inputs: dict[str, Tensor] = {}
+    files: dict[str, Path] = {}
 
     def hook_of(names: tuple[str, ...]) -> Callable[..., None]:
         def hook(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             x = args[0].detach().flatten(0, -2)
-            inputs.update(dict.fromkeys(names, x))
+            if folder is None:
+                inputs.update(dict.fromkeys(names, x))
+            else:
+                file = folder / f"{names[0]}.safetensors"
+                write_tensors(file, {"x": x})
+                files.update(dict.fromkeys(names, file))
 
         return hook
 
@@ -53,16 +65,33 @@ def layer_inputs(model: Any, adapter: Adapter, windows: Tensor) -> dict[str, Ten
                 names = tuple(f"{layer_name}.{name}" for name in group.consumers)
                 handle = layer.get_submodule(group.consumers[0]).register_forward_pre_hook(hook_of(names))
                 stack.callback(handle.remove)
-        model(input_ids=windows, use_cache=False)
-    return inputs
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)
+    return inputs if folder is None else _Filed(files, model.device)
 
 
-def output_errors(model: Any, quantized: QuantizedModel, inputs: dict[str, Tensor]) -> dict[str, OutputError]:
+class _Filed(Mapping[str, Tensor]):
+    """Tensors by name, each in a file."""
+
+    def __init__(self, files: dict[str, Path], device: torch.device) -> None:
+        self._files, self._device = files, device
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensors: dict[str, Tensor] = load_file(self._files[name])
+        return tensors["x"].to(self._device)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def output_errors(model: Any, quantized: QuantizedModel, inputs: Mapping[str, Tensor]) -> dict[str, OutputError]:
     """The split by layer: `model` unquantized, `inputs` from `layer_inputs`."""
     columns, rows = quantized.column_scales(), quantized.row_scales()
     errors = {}
-    for name, layer in quantized.layers().items():
-        weight = model.get_submodule(name).weight.detach().double()
+    for name in quantized.layers():
+        weight, layer = present_module(model, name).weight.detach().double(), present_module(quantized.model, name)
         approximation = layer.real_weight(torch.float64)
         vanished = approximation == 0
         if name in rows:

@@ -29,6 +29,9 @@ from .values import QuantValues
 
 __all__ = ["DintConfig", "DintQuantizer"]
 
+#: Version of the layout of `quantization_config` and of the tensors. The first one does not say so.
+VERSION = 1
+
 _logger = logging.getLogger(__name__)
 
 
@@ -52,6 +55,8 @@ class DintConfig(QuantizationConfigMixin):
         Name and SHA-256 of the unquantized model.
     calibration
         What the scales were found on.
+    version
+        Of the layout. A directory that says none has the first; a later one than ours is refused.
     """
 
     def __init__(
@@ -69,8 +74,13 @@ class DintConfig(QuantizationConfigMixin):
         source: dict[str, Any] | None = None,
         calibration: dict[str, Any] | None = None,
         quant_method: str = METHOD,
+        version: int = 1,
         **_: Any,
     ) -> None:
+        if version not in range(1, VERSION + 1):
+            raise InputError(
+                f"quantization_config: its version is {version!r}, but this dint reads up to {VERSION}; install a newer one"
+            )
         self.quant_method = quant_method
         self.weights, self.values = weights, values
         self.form, self.group_size, self.activations = form, group_size, activations

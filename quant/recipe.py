@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from .models import LoadedModel
 from .optq import round_compensated
 from .scaling import METHODS, fold, search_scales
 from .scheme import Scheme
+from .stopwatch import stage
+from .streamed import quantize_streamed
 from .values import quantize_values
 from .weights import QuantizedWeights, choose_scales, nearest_codes
 
@@ -131,6 +134,7 @@ class QuantizedModel:
     model: Any  # transformers.PreTrainedModel whose decoder layers hold `QuantLinear`s
     recipe: Recipe
     scales: tuple[GroupScale, ...]
+    files: tuple[Path, ...] = ()  # of a streamed model: where its decoder layers are read from, a file for each
 
     def layers(self) -> dict[str, QuantLinear]:
         """The quantized layers by name, in the model's order."""
@@ -146,32 +150,49 @@ class QuantizedModel:
 
 
 def quantize_model(
-    loaded: LoadedModel, recipe: Recipe, windows: Tensor, progress: Callable[[], None] | None = None
+    loaded: LoadedModel,
+    recipe: Recipe,
+    windows: Tensor,
+    progress: Callable[[], None] | None = None,
+    work: Path | None = None,
 ) -> QuantizedModel:
-    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times."""
+    """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times.
+
+    A streamed model's copy is streamed too, from files in the folder `work`; given the same folder again after an
+    interruption, what is finished is taken from there. Without one, the files last as long as the copy.
+    """
     check_groups(loaded, recipe)
-    scales: list[GroupScale] = []
-    if recipe.scaling != "none":
-        scales = search_scales(loaded.model, loaded.adapter, windows, recipe.scaling, recipe.scheme, progress)
-    model = copy.deepcopy(loaded.model)
-    fold(model, scales)
+    adapter = loaded.adapter
 
     def quantize_layer(layer: nn.Module, hessians: dict[str, Tensor]) -> None:
-        for name in loaded.adapter.linears:
+        for name in adapter.linears:
             linear = layer.get_submodule(name)
             assert isinstance(linear, nn.Linear)
-            clip = recipe.clipping != "none" and name not in loaded.adapter.unclipped
+            clip = recipe.clipping != "none" and name not in adapter.unclipped
             replace_module(layer, name, _quantized(linear, recipe, clip, hessians.get(name)))
 
+    if loaded.stream is not None:
+        streamed, found, files = quantize_streamed(
+            loaded, recipe, windows, work, quantize_layer, _needs_hessians(recipe), progress
+        )
+        return QuantizedModel(streamed, recipe, tuple(found), tuple(files))
+
+    scales: list[GroupScale] = []
+    if recipe.scaling != "none":
+        scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress)
+    model = copy.deepcopy(loaded.model)
+    fold(model, scales)
     if _needs_hessians(recipe):
-        go_through_layers(model, loaded.adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
+        go_through_layers(model, adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
     else:
-        for _, layer in loaded.adapter.decoder_layers(model):
+        for _, layer in adapter.decoder_layers(model):
             quantize_layer(layer, {})
+            if progress is not None:
+                progress()
     if recipe.attention == "int8":
         use_int8_attention(model)
     if recipe.values is not None:
-        quantize_values(model, loaded.adapter, windows, recipe.values, recipe.form, progress)
+        quantize_values(model, adapter, windows, recipe.values, recipe.form, progress)
     return QuantizedModel(model, recipe, tuple(scales))
 
 
@@ -187,7 +208,7 @@ def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     """How often `quantize_model` calls `progress`."""
     layers = len(loaded.adapter.decoder_layers(loaded.model))
     searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
-    return layers * (searched + _needs_hessians(recipe) + (recipe.values is not None))
+    return layers * (searched + 1 + (recipe.values is not None))
 
 
 def _needs_hessians(recipe: Recipe) -> bool:
@@ -200,12 +221,14 @@ def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | 
     granularity = recipe.form, recipe.group_size
     if clip:
         assert hessian is not None
-        scales, zero_points = clipped_scales(weight, hessian, number_format, *granularity)
+        with stage("clipping"):
+            scales, zero_points = clipped_scales(weight, hessian, number_format, *granularity)
     else:
         scales, zero_points = choose_scales(weight, number_format, *granularity)
-    if recipe.rounding == "optq":
-        assert hessian is not None
-        codes = round_compensated(weight, hessian, number_format, scales, zero_points)
-    else:
-        codes = nearest_codes(weight, number_format, scales, zero_points)
+    with stage(f"rounding {recipe.rounding}"):
+        if recipe.rounding == "optq":
+            assert hessian is not None
+            codes = round_compensated(weight, hessian, number_format, scales, zero_points)
+        else:
+            codes = nearest_codes(weight, number_format, scales, zero_points)
     return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,24 @@ from .adapter import Adapter, ScalingGroup
 from .aqas import aqas
 from .awq import awq
 from .block import Block, GroupScale
+from .calibration import check_finite
 from .scheme import Scheme
 from .smoothquant import smoothquant
+from .stopwatch import stage
 
-__all__ = ["METHODS", "fold", "search_scales"]
+__all__ = ["METHODS", "Kept", "fold", "search_scales"]
 
 METHODS: dict[str, Callable[[Block], GroupScale | None]] = {"smoothquant": smoothquant, "awq": awq, "aqas": aqas}
+
+
+class Kept(Protocol):
+    """Scales that were found before, and those that are found now."""
+
+    def read(self, layer: str, group: ScalingGroup) -> GroupScale | None:
+        """The scale of a group of the decoder layer of this name, if it was found before."""
+
+    def write(self, found: GroupScale) -> None:
+        """Keep a scale."""
 
 
 def search_scales(
@@ -32,12 +44,18 @@ def search_scales(
     method: str,
     scheme: Scheme,
     progress: Callable[[], None] | None = None,
+    kept: Kept | None = None,
 ) -> list[GroupScale]:
     """The scales of `method` for every decoder layer, by one pass of the unquantized `model` over `windows` (n, length).
 
     Each block is searched by a hook at the moment it runs, so that every layer's input is that of the unquantized model
     (AWQ's order, and the reference paper's), attention gets exactly the arguments that the model gives it, and no layer's
-    input is kept. `progress` is called after every group.
+    input is kept. What is in `kept` is not searched again. `progress` is called after every group.
+
+    Raises
+    ------
+    InputError
+        If a block's input is not finite.
     """
     found: dict[tuple[str, str], GroupScale | None] = {}
 
@@ -45,8 +63,14 @@ def search_scales(
         def hook(_block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
             # Replaying an attention block runs its output projection, whose own search is over by then.
             if (layer_name, group.producer) not in found:
-                block = Block(layer_name, layer, group, args, kwargs, result, scheme)
-                found[layer_name, group.producer] = METHODS[method](block)
+                scale = None if kept is None else kept.read(layer_name, group)
+                if scale is None:
+                    check_finite(args[0] if args else kwargs["hidden_states"], f"{layer_name}.{group.consumers[0]}")
+                    with stage(f"scaling {group.block}"):
+                        scale = METHODS[method](Block(layer_name, layer, group, args, kwargs, result, scheme))
+                    if kept is not None and scale is not None:
+                        kept.write(scale)
+                found[layer_name, group.producer] = scale
                 if progress is not None:
                     progress()
 
@@ -58,7 +82,7 @@ def search_scales(
                 block = layer.get_submodule(group.block)
                 handle = block.register_forward_hook(hook_of(name, layer, group), with_kwargs=True)
                 stack.callback(handle.remove)
-        model(input_ids=windows, use_cache=False)
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)
     scales = (found[name, group.producer] for name, _ in adapter.decoder_layers(model) for group in adapter.groups)
     return [scale for scale in scales if scale is not None]
 

@@ -17,7 +17,7 @@ from golden.errors import InputError
 
 from .corpus import read_text, text_sha256
 
-__all__ = ["Dataset", "Source", "Text", "text_of", "tokenize"]
+__all__ = ["Dataset", "Source", "Text", "one_source", "text_of", "tokenize"]
 
 #: So much of a data set is read, in characters: it may be larger than the disk. WikiText-2 has 11 million.
 MAXIMUM_CHARACTERS = 1 << 24
@@ -65,6 +65,15 @@ def tokenize(tokenizer: Any, text: str) -> Tensor:
     return torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
 
 
+def one_source(text: Source | None, dataset: str | None, option: str) -> Source | None:
+    """The one that is given of a text and the name of a data set, options `option`-text and `option`-dataset."""
+    if dataset is None:
+        return text
+    if text is not None:
+        raise InputError(f"{option}-dataset {dataset}: {option}-text is given, too; leave out one")
+    return Dataset(dataset)
+
+
 def text_of(source: Source, option: str) -> Text:
     """The text in `source`; `option` is what the user calls it.
 
@@ -108,6 +117,8 @@ def _dataset_text(source: str, option: str) -> Text:
             length += len(row[column])
     except InputError:
         raise
+    except StopIteration:  # what datasets ends with where a file has no row
+        raise InputError(f"{option} {source}: the data set is empty") from None
     except Exception as error:  # no network, no such data set, split or file: one kind of exception each
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{option} {source}: cannot be read ({reason})") from error

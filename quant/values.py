@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from golden import NumberFormat
 
 from .adapter import Adapter
+from .calibration import check_finite
 from .layers import QuantLinear
 from .weights import choose_scales, decode, nearest_codes
 
@@ -71,6 +72,7 @@ def quantize_values(
 
     def hook(linear: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(linear, QuantLinear)
+        check_finite(output, "the attention's output projection")
         linear.output = QuantValues(linear.out_features, number_format, form).to(output.device)
         linear.output.calibrate(output)
         if progress is not None:
@@ -80,4 +82,4 @@ def quantize_values(
     with ExitStack() as stack, torch.no_grad():
         for _, layer in adapter.decoder_layers(model):
             stack.callback(layer.get_submodule(adapter.values).register_forward_hook(hook).remove)
-        model(input_ids=windows, use_cache=False)
+        model.base_model(input_ids=windows.to(model.device), use_cache=False)

@@ -22,7 +22,16 @@ from torch import Tensor
 from golden import NumberFormat
 from golden.errors import InputError
 
-__all__ = ["FORMS", "QuantizedWeights", "choose_scales", "decode", "nearest_codes", "quantize_weights", "round_to_codes"]
+__all__ = [
+    "FORMS",
+    "QuantizedWeights",
+    "choose_scales",
+    "decode",
+    "decode_packed",
+    "nearest_codes",
+    "quantize_weights",
+    "round_to_codes",
+]
 
 FORMS = ("symmetric", "asymmetric")
 
@@ -85,28 +94,38 @@ def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tens
     """
     if zero_points is None:
         thresholds, codes = _symmetric_tables(number_format, steps.device)
-        return codes[_ranks(steps, thresholds.expand(len(steps), -1))]
+        return _looked_up(codes, _ranks(steps, thresholds.expand(len(steps), -1)))
     thresholds, codes, _ = _asymmetric_tables(number_format, steps.device)
-    return codes[zero_points].gather(1, _ranks(steps, thresholds[zero_points]))
+    return codes[zero_points].gather(1, _ranks(steps, thresholds[zero_points]).to(torch.int64))
 
 
 def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
-    """Integer values (out, in) of `codes`, in units of the format, as float32."""
-    indices = codes.to(torch.int64)
+    """Integer values (out, in) of `codes`, in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
     if zero_points is None:
-        return torch.tensor(number_format.values, dtype=torch.float32, device=codes.device)[indices]
-    return _asymmetric_tables(number_format, codes.device)[2][zero_points].gather(1, indices)
+        return _looked_up(_value_table(number_format, codes.device), codes)
+    return _asymmetric_tables(number_format, codes.device)[2][zero_points].gather(1, codes.to(torch.int64))
+
+
+def decode_packed(packed: Tensor, number_format: NumberFormat) -> Tensor:
+    """Values (out, 2 x bytes) int8 of codes packed two a byte, in the symmetric form: `decode`, in half the look-ups."""
+    pairs = _looked_up(_pair_table(number_format, packed.device), packed)
+    return pairs.view(torch.int8)
 
 
 def _ranks(steps: Tensor, thresholds: Tensor) -> Tensor:
-    """How many of its row's `thresholds` (out, n) each of `steps` (out, in) exceeds, int64 (out, in)."""
+    """How many of its row's `thresholds` (out, n) each of `steps` (out, in) exceeds: integers (out, in)."""
     if thresholds.shape[1] > 15 or steps.shape[1] == 1:
-        return torch.searchsorted(thresholds.contiguous(), steps.contiguous())
+        return torch.searchsorted(thresholds.contiguous(), steps.contiguous(), out_int32=True)
     # A few comparisons of whole matrices are three times as fast as a binary search for every weight.
     ranks = torch.zeros(steps.shape, dtype=torch.uint8, device=steps.device)
     for index in range(thresholds.shape[1]):
-        ranks += steps > thresholds[:, index, None]
-    return ranks.to(torch.int64)
+        ranks += (steps > thresholds[:, index, None]).view(torch.uint8)
+    return ranks
+
+
+def _looked_up(table: Tensor, indices: Tensor) -> Tensor:
+    """`table` (n,) at `indices` (any shape): four times as fast as indexing."""
+    return table.index_select(0, indices.flatten().to(torch.int32)).view(indices.shape)
 
 
 def _nonzero(scales: Tensor) -> Tensor:
@@ -120,10 +139,27 @@ def _symmetric_tables(number_format: NumberFormat, device: torch.device) -> tupl
 
 
 @lru_cache
+def _value_table(number_format: NumberFormat, device: torch.device) -> Tensor:
+    """Values by code, int8."""
+    return torch.tensor(number_format.values, dtype=torch.int8, device=device)
+
+
+@lru_cache
+def _pair_table(number_format: NumberFormat, device: torch.device) -> Tensor:
+    """The values of the two codes of every byte, as the two bytes of an int16."""
+    values = _value_table(number_format, device)
+    byte, last = torch.arange(256, device=device), len(values) - 1  # codes of three bits are stored in four
+    pairs = torch.stack((values[(byte & 15).clamp(max=last)], values[(byte >> 4).clamp(max=last)]), dim=-1)
+    return pairs.view(torch.int16)[:, 0]
+
+
+@lru_cache
 def _asymmetric_tables(number_format: NumberFormat, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Thresholds (p + 1, 2^b - 1), codes by rank and values by code (p + 1, 2^b): a row for every zero-point."""
     shifted = [number_format.with_zero_point(zero_point) for zero_point in range(number_format.steps + 1)]
     thresholds = np.stack([one.thresholds(np.float32) for one in shifted])
     codes = np.stack([one.sorted_codes() for one in shifted])
-    values = np.array([one.values for one in shifted], dtype=np.float32)
+    values = np.array([one.values for one in shifted], dtype=np.int16)
+    if np.abs(values).max() < 128:
+        values = values.astype(np.int8)
     return tuple(torch.from_numpy(table).to(device) for table in (thresholds, codes, values))  # type: ignore[return-value]

@@ -8,34 +8,39 @@ from typing import Any
 
 from . import display
 
-__all__ = ["pairs"]
+__all__ = ["RIVALS", "alike", "pairs"]
+
+#: Formats of as many bits, the second of them dINT.
+RIVALS = (("int4", "dint4"), ("fp4_e2m1", "dint4"), ("int3", "dint3"))
 
 
 def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
-    """INT4 beside dINT4 wherever all else is equal, a text at a time, with a verdict on the KL divergence.
+    """An integer or floating-point format beside dINT of as many bits wherever all else is equal, with a verdict on the KL.
 
-    The combined standard error is the root of the sum of both squares. Both are measured on the same tokens, so it is an upper
-    bound where their errors go together; a difference below it is called noise, whoever it favours.
+    A text at a time. The combined standard error is the root of the sum of both squares. Both are measured on the same tokens,
+    so it is an upper bound where their errors go together; a difference below it is called noise, whoever it favours.
     """
     found = []
     for text in accuracy["protocols"]:
-        for int4 in (row for row in accuracy["rows"] if row["weights"] == "int4"):
-            for dint4 in (row for row in accuracy["rows"] if row["weights"] == "dint4" and _alike(row, int4)):
-                found.append(
-                    {
-                        "text": text,
-                        "int4": int4["name"],
-                        "dint4": dint4["name"],
-                        "perplexity": _perplexity(int4, dint4, text),
-                        "kl": _kl(int4, dint4, text),
-                        "output_error": _of(int4, dint4, "total"),
-                        "underflow": _of(int4, dint4, "underflow"),
-                    }
-                )
+        for other, dint in RIVALS:
+            for first in (row for row in accuracy["rows"] if row["weights"] == other):
+                for second in (row for row in accuracy["rows"] if row["weights"] == dint and alike(row, first)):
+                    found.append(
+                        {
+                            "text": text,
+                            "other": first["name"],
+                            "dint": second["name"],
+                            "perplexity": _perplexity(first, second, text),
+                            "kl": _kl(first, second, text),
+                            "output_error": _of(first, second, "total"),
+                            "underflow": _of(first, second, "underflow"),
+                        }
+                    )
     return found
 
 
-def _alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two quantizations differ in the format of the weights only."""
     names = ("activations", "scaling", "clipping", "rounding", "form", "group_size", "attention")
     return _values(row) == _values(other) and all(row.get(name) == other.get(name) for name in names)
 
@@ -45,38 +50,38 @@ def _values(row: Mapping[str, Any]) -> str | None:
     return "as the weights" if row.get("value_format") == row["weights"] else row.get("value_format")
 
 
-def _kl(int4: Mapping[str, Any], dint4: Mapping[str, Any], text: str) -> str:
-    first, second = ((row["kl"] or {}).get(text) for row in (int4, dint4))
+def _kl(other: Mapping[str, Any], dint: Mapping[str, Any], text: str) -> str:
+    first, second = ((row["kl"] or {}).get(text) for row in (other, dint))
     if first is None or second is None:
         return display.NOT_MEASURED
     values = f"{display.significant(first, 3)} and {display.significant(second, 3)}"
-    return f"{values}: {_verdict(first, second, _combined(int4, dint4, 'kl_standard_error', text))}"
+    return f"{values}: {_verdict(other, dint, first, second, _combined(other, dint, 'kl_standard_error', text))}"
 
 
-def _perplexity(int4: Mapping[str, Any], dint4: Mapping[str, Any], text: str) -> str:
-    first, second = (row["perplexity"].get(text) for row in (int4, dint4))
+def _perplexity(other: Mapping[str, Any], dint: Mapping[str, Any], text: str) -> str:
+    first, second = (row["perplexity"].get(text) for row in (other, dint))
     if first is None or second is None:
         return display.NOT_MEASURED
     values = f"{display.significant(first)} and {display.significant(second)}"
-    return f"{values}: {_verdict(first, second, _combined(int4, dint4, 'perplexity_standard_error', text))}"
+    return f"{values}: {_verdict(other, dint, first, second, _combined(other, dint, 'perplexity_standard_error', text))}"
 
 
-def _combined(int4: Mapping[str, Any], dint4: Mapping[str, Any], name: str, text: str) -> float | None:
-    first, second = ((row[name] or {}).get(text) for row in (int4, dint4))
+def _combined(other: Mapping[str, Any], dint: Mapping[str, Any], name: str, text: str) -> float | None:
+    first, second = ((row[name] or {}).get(text) for row in (other, dint))
     return None if first is None or second is None else math.hypot(first, second)
 
 
-def _verdict(first: float, second: float, error: float | None) -> str:
+def _verdict(other: Mapping[str, Any], dint: Mapping[str, Any], first: float, second: float, error: float | None) -> str:
     if error is None:
         return "standard error not measured, so neither is lower"
     if abs(first - second) <= error:
         return f"within noise (combined standard error {display.significant(error, 2)})"
-    lower = "dINT4" if second < first else "INT4"
+    lower = display.format_name((dint if second < first else other)["weights"])
     return f"{lower} lower by {abs(first - second) / error:.1f} combined standard errors"
 
 
-def _of(int4: Mapping[str, Any], dint4: Mapping[str, Any], part: str) -> str:
-    figures = [None if row["output_error"] is None else row["output_error"][part] for row in (int4, dint4)]
+def _of(other: Mapping[str, Any], dint: Mapping[str, Any], part: str) -> str:
+    figures = [None if row["output_error"] is None else row["output_error"][part] for row in (other, dint)]
     if None in figures:
         return display.NOT_MEASURED
     return " and ".join(display.significant(figure, 3) for figure in figures)

@@ -37,6 +37,7 @@ def render(results: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     from .charts import charts
+    from .layer_charts import layer_charts
     from .metrics import identity
 
     results = json.loads(canonical_json(results))
@@ -59,7 +60,7 @@ def render(results: Mapping[str, Any]) -> str:
         ranges=summary.headline(results),
         kinds=summary.KINDS,
         paper=summary.PAPER,
-        charts=charts(results),
+        charts=charts(results) | layer_charts(results),
         tables=_comparison_tables(results),
         layers=_layers(results),
         verification=verification.verification(results),

@@ -102,6 +102,7 @@ RESULTS: dict[str, Any] = {
                 "kl_standard_error": Maybe(Each(FIGURE)),
                 "output_error": Maybe({"total": FIGURE, "underflow": FIGURE, "rounding": FIGURE, "cross": FIGURE}),
                 "zero_fraction": FIGURE,
+                "code_values": IfThere(Maybe([FIGURE])),
             }
         ],
         "layers": [
@@ -113,6 +114,8 @@ RESULTS: dict[str, Any] = {
                 "rounding": FIGURE,
                 "cross": FIGURE,
                 "zero_fraction": FIGURE,
+                "code_counts": IfThere(Maybe([COUNT])),
+                "code_entropy_bits": IfThere(FIGURE),
             }
         ],
     },

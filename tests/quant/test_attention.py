@@ -46,7 +46,7 @@ def restated(query: np.ndarray, key: np.ndarray, value: np.ndarray, scaling: flo
 
 
 def test_attention_is_the_restated_one() -> None:
-    """Four heads on two heads of keys and values. A probability next to a tie may round the other way: one step of 1/127."""
+    """Four heads on two heads of keys and values. One token may have a probability next to a tie, a step of 1/127 away."""
     generator = torch.Generator().manual_seed(3)
     query = 3 * torch.randn(1, 4, 12, 8, generator=generator)
     key, value = (torch.randn(1, 2, 12, 8, generator=generator) for _ in range(2))
@@ -55,11 +55,13 @@ def test_attention_is_the_restated_one() -> None:
     assert output.shape == (1, 12, 4, 8)
     assert probabilities.shape == (1, 4, 12, 12)
     assert not probabilities.triu(1).any()
+    apart = 0
     for head in range(4):
         expected = restated(*(one.numpy() for one in (query[0, head], key[0, head // 2], value[0, head // 2])), 8**-0.5)
         difference = np.abs(output[0, :, head].numpy() - expected)
-        assert np.mean(difference > 1e-5) < 0.05
+        apart += int((difference.max(axis=1) > 2e-6).sum())
         assert difference.max() < np.abs(value.numpy()).max() / 127
+    assert apart <= 1
     exact = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
     error = (output.transpose(1, 2) - exact).square().sum() / exact.square().sum()
     assert 0 < float(error) < 1e-3
@@ -163,8 +165,9 @@ def test_a_row_of_the_paper(tiny_directory: Path, tmp_path: Path) -> None:
     options = {"recipe": "w4a8v4-dint4-aqas-optq", "scaling": "smoothquant", "clipping": "none", "windows": 3}
     metrics = quantize(str(tiny_directory), out=out, **options, quiet=True)  # type: ignore[arg-type]
     names = [row["name"] for row in metrics["rows"]]
-    assert names[-1] == "W4A8V4 dINT4, asymmetric, SmoothQuant, OPTQ, INT8 attention"
-    assert [row["attention"] for row in metrics["rows"]] == ["fp32"] * 8 + ["int8"]
+    assert names[-2:] == [f"W4A8V4 {name}, asymmetric, SmoothQuant, OPTQ, INT8 attention" for name in ("INT4", "dINT4")]
+    assert [row["attention"] for row in metrics["rows"]] == ["fp32"] * 8 + ["int8"] * 2
+    assert [row["value_format"] for row in metrics["rows"][-2:]] == ["int4", "dint4"]
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert (config["value_format"], config["attention"]) == ("dint4", "int8")
     assert (out / "operands.npz").is_file()
@@ -186,6 +189,9 @@ def test_a_cache_changes_nothing(request: pytest.FixtureRequest, windows: torch.
         mask = torch.ones_like(tokens)
         mask[0, :8] = 0
         padded = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
-    torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=0.05, atol=0.05 * float(whole.abs().max()))
+    # The last bits of a sum depend on how many tokens are multiplied at once; next to a tie, a token may be a step away.
+    difference = (torch.cat(steps, dim=1) - whole).abs().amax(dim=-1) / whole.abs().max()
+    assert int((difference > 1e-5).sum()) <= 2
+    assert float(difference.max()) < 0.05
     assert torch.equal(padded[1], whole[1])
     assert not torch.equal(padded[0, 8:], whole[0, 8:])

@@ -82,6 +82,10 @@ def test_metrics_follow_the_schema(result: tuple[dict[str, Any], Path], tiny_dir
             layers = [layer for layer in metrics["layers"] if layer["row"] == row["name"]]
             assert len(layers) == 12
             assert sum(layer["total"] for layer in layers) / 12 == pytest.approx(error["total"])
+            bits = 8 if row["weights"] == "int8" else 4
+            for layer in layers:
+                assert (layer["code_counts"] is None) == (bits == 8)
+                assert 0.4 * bits < layer["code_entropy_bits"] <= bits
     by_name = {row["name"]: row for row in metrics["rows"]}
     for text in metrics["protocols"]:
         assert by_name["W8A8 INT8"]["kl"][text] < 0.2 * by_name["W4A8 dINT4"]["kl"][text]
@@ -157,15 +161,45 @@ def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Pa
 
 
 def test_full_table_has_every_method() -> None:
-    chosen = Recipe("dint4", group_size=32)
+    """All else as in the chosen recipe; a format that takes no zero-points is symmetric."""
+    chosen = Recipe("dint4", group_size=32, form="asymmetric", value_format="dint4", attention="int8")
     recipes = compared_recipes(chosen, full=True)
-    assert recipes[-1] == chosen
-    assert len({recipe.name for recipe in recipes}) == len(recipes)
-    assert not any(recipe.weights == "int8" for recipe in recipes)
-    for name in ("int4", "dint4"):
-        assert sum(recipe.weights == name for recipe in recipes[:-1]) == 4 * 2 * 2
-    assert Recipe("dint4", scaling="aqas", rounding="optq", clipping="awq") in recipes
-    assert compared_recipes(Recipe("dint4"), full=True) == recipes[:-1]
+    assert len({recipe.name for recipe in recipes}) == len(recipes) == 5 * 4 * 2 * 2
+    assert chosen in recipes
+    for name in ("int4", "dint4", "fp4_e2m1", "int3", "dint3"):
+        own = [recipe for recipe in recipes if recipe.weights == name]
+        assert len({(recipe.scaling, recipe.rounding, recipe.clipping) for recipe in own}) == len(own) == 4 * 2 * 2
+        for recipe in own:
+            assert (recipe.group_size, recipe.value_format, recipe.attention) == (32, name, "int8")
+            assert recipe.form == ("symmetric" if name == "fp4_e2m1" else "asymmetric")
+    assert Recipe("dint4", scaling="aqas", rounding="optq", clipping="awq") in compared_recipes(Recipe("dint4"), full=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "sibling"),
+    [
+        ("dint4", "int4"),
+        ("int4", "dint4"),
+        ("dint3", "int3"),
+        ("int3", "dint3"),
+        ("fp4_e2m1", "dint4"),
+        ("dint4_eighth", "int4"),
+    ],
+)
+def test_the_sibling_stands_beside_the_chosen(name: str, sibling: str) -> None:
+    for choices in ({"value_format": "int8"}, {"clipping": "awq", "rounding": "optq"}, {"value_format": name}):
+        *_, other, last = compared_recipes(Recipe(name, **choices))  # type: ignore[arg-type]
+        assert last == Recipe(name, **choices)  # type: ignore[arg-type]
+        changed = {"value_format": sibling} if choices.get("value_format") == name else {}
+        assert other == Recipe(sibling, **{**choices, **changed})  # type: ignore[arg-type]
+    assert compared_recipes(Recipe("dint4")) == compared_recipes(Recipe("int8"))
+
+
+def test_without_the_table_it_says_so(tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = quantize(str(tiny_directory), out=tmp_path / "out", format="int4", scaling="none", table=False)
+    assert (metrics["rows"], metrics["protocols"]) == ([], {})
+    assert metrics["recipe"] == Recipe("int4").describe()
+    assert f"not measured (--no-table): 'dint evaluate {tmp_path / 'out'}' does" in " ".join(capsys.readouterr().out.split())
 
 
 def test_full_table_is_measured(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
+from golden.errors import InputError
+from quant.calibration import calibration_windows
 from quant.command import quantize
-from quant.models import SHIPPED
+from quant.evaluation import Evaluator, documentation_protocol
+from quant.models import ALSO_SHIPPED, SHIPPED, load_model, local_directory
+from quant.outliers import with_outliers
+from quant.recipe import Recipe, quantize_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,3 +51,42 @@ def test_denormals_remove_most_of_the_underflow(rows: dict[str, dict[str, Any]])
     integer, dint = rows["W4A8 INT4"], rows["W4A8 dINT4"]
     assert dint["output_error"]["underflow"] < 0.3 * integer["output_error"]["underflow"]
     assert dint["zero_fraction"] < 0.7 * integer["zero_fraction"]
+
+
+def test_scaling_undoes_made_outliers() -> None:
+    """With outliers, rounding to nearest costs several times as much, and SmoothQuant brings it back to about what it was."""
+    loaded = load_model()
+    evaluator = Evaluator(loaded.model, documentation_protocol(loaded, 8))
+    kl = {}
+    for name, model, scaling in (
+        ("plain", loaded, "none"),
+        ("outliers", with_outliers(loaded, 0), "none"),
+        ("scaled", with_outliers(loaded, 0), "smoothquant"),
+    ):
+        windows = calibration_windows(model.tokenizer, model.positions).windows
+        score = evaluator.score(quantize_model(model, Recipe("dint4", scaling=scaling), windows).model)
+        assert score.kl is not None
+        kl[name] = score.kl
+    assert kl["outliers"] > 3 * kl["plain"]
+    assert kl["scaled"] < 1.5 * kl["plain"]
+
+
+def test_the_shipped_llama() -> None:
+    """By name; it has what makes a LLaMA other than an OPT, and quantizes as the OPT does."""
+    if not (ALSO_SHIPPED["llama"] / "config.json").exists():
+        with pytest.raises(InputError, match="model llama: the shipped checkpoint of this name is missing"):
+            local_directory("llama")
+        pytest.skip("the shipped LLaMA is not there")
+    loaded = load_model("llama")
+    config = loaded.model.config
+    assert loaded.name == "shipped llama" == load_model(ALSO_SHIPPED["llama"]).name
+    assert config.num_key_value_heads < config.num_attention_heads
+    evaluator = Evaluator(loaded.model, documentation_protocol(loaded, 24))
+    assert evaluator.score(None).perplexity < 60
+    windows = calibration_windows(loaded.tokenizer, loaded.positions).windows
+    kl = {}
+    for number_format in ("int8", "int4", "dint4"):
+        score = evaluator.score(quantize_model(loaded, Recipe(number_format), windows).model)
+        assert score.kl is not None
+        kl[number_format] = score.kl
+    assert kl["int8"] < 0.1 * min(kl["int4"], kl["dint4"])

@@ -8,7 +8,11 @@ import torch
 
 from golden import DINT4, FORMATS, INT4, NumberFormat, pack, unpack
 from golden.errors import InputError
-from quant.layers import torch_pack, torch_unpack
+from quant.clipping import clipped_scales
+from quant.layers import QuantLinear, torch_pack, torch_unpack
+from quant.optq import round_compensated
+from quant.scheme import Scheme
+from quant.values import QuantValues
 from quant.weights import choose_scales, decode, quantize_weights, round_to_codes
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
@@ -142,3 +146,19 @@ def test_packing_agrees_with_golden(number_format: NumberFormat, count: int) -> 
     assert np.array_equal(packed.numpy(), pack(number_format, codes.numpy()))
     assert torch.equal(torch_unpack(packed, number_format, count), codes)
     assert np.array_equal(unpack(number_format, packed.numpy(), count), codes.numpy())
+
+
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_everything_stays_on_the_device_of_the_weights(form: str) -> None:
+    """On torch's device without data, which refuses to meet another: what an accelerator needs."""
+    weight, hessian = torch.randn(8, 64, device="meta"), torch.randn(64, 64, device="meta")
+    for group_size in (None, 16):
+        scales, zero_points = clipped_scales(weight, hessian, DINT4, form, group_size)
+        codes = round_compensated(weight, hessian, DINT4, scales, zero_points)
+        quantized = quantize_weights(weight, DINT4, form, group_size)
+        layer = QuantLinear.from_weights(quantized, None, Scheme(DINT4, form, group_size))
+        layer.execution = "integer"
+        values = QuantValues(8, DINT4, form)
+        values.calibrate(layer(torch.randn(3, 64, device="meta")))
+        used = (scales, codes, quantized.codes, layer.integer_weight(), values(layer(torch.randn(2, 64, device="meta"))))
+        assert all(tensor.is_meta for tensor in used)

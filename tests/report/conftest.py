@@ -11,6 +11,7 @@ import pytest
 FORMATS = {"int8": 1.0, "int4": 0.55, "dint4": 0.58}
 ARCHITECTURES = {"int8": "booth-fused", "int4": "baugh-wooley", "dint4": "digit-grid"}
 PDKS = {"osu018": (9000.0, 6.0, 9e-12), "sky130hd": (2600.0, 4.0, 2.2e-12), "asap7": (45.0, 0.4, 4.5e-14)}
+CODE_VALUES = {"int4": [*range(8), *range(-8, 0)], "dint4": [0, 1, 2, -1, 4, 5, 6, 3, 0.5, -7, -6, -0.5, -4, -3, -2, -5]}
 ENERGY_FACTOR = {"int8": 1.0, "int4": 0.49, "dint4": 0.52}
 
 
@@ -35,7 +36,7 @@ def as_earlier() -> Callable[[dict[str, Any]], dict[str, Any]]:
 LATER_FACTS = {
     "accumulator_bits", "depth", "slack_ns", "energy_per_mac_standard_error_j", "energy_ratio_standard_error", "samples",
     "clocks", "recipe", "activation_rms", "activation_zero_fraction", "weight_rms_steps", "weight_zero_fraction",
-    "area_with_parts_kept_um2",
+    "area_with_parts_kept_um2", "code_values", "code_counts", "code_entropy_bits",
 }  # fmt: skip
 
 
@@ -268,6 +269,7 @@ def _accuracy() -> dict[str, Any]:
                 if quantized
                 else None,
                 "zero_fraction": zeros,
+                "code_values": CODE_VALUES.get(weights),
             }
         )
     layers = [
@@ -279,6 +281,8 @@ def _accuracy() -> dict[str, Any]:
             "rounding": 0.009,
             "cross": -0.001,
             "zero_fraction": 0.11,
+            "code_counts": [10 + 3 * code + index for code in range(16)],
+            "code_entropy_bits": 3.75 + 0.05 * index,
         }
         for row in ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS")
         for index in range(2)

@@ -14,7 +14,7 @@ import pytest
 
 from golden.artifacts import canonical_json
 from golden.errors import InputError
-from report import accuracy, command, display, metrics, page, summary, verification
+from report import accuracy, charts, command, display, layer_charts, metrics, page, summary, verification
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path", "rect", "circle"}
 
@@ -248,7 +248,7 @@ def test_quantized_values_are_paired_with_quantized_values(results: dict[str, An
     int4, dint4 = rows["W4A8 INT4, AQAS"], rows["W4A8 dINT4, AQAS"]
 
     def paired() -> bool:
-        return any(pair["int4"] == int4["name"] for pair in accuracy.pairs(results["accuracy"]))
+        return any(pair["other"] == int4["name"] for pair in accuracy.pairs(results["accuracy"]))
 
     assert paired()
     dint4["value_format"] = "dint4"
@@ -263,14 +263,14 @@ def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     (text, _), rows = results["accuracy"]["protocols"], {row["name"]: row for row in results["accuracy"]["rows"]}
     for name, kl, error in (("W4A8 INT4, AQAS", 0.0440, 0.0007), ("W4A8 dINT4, AQAS", 0.0446, 0.0007)):
         rows[name]["kl"][text], rows[name]["kl_standard_error"][text] = kl, error
-    found = {(pair["int4"], pair["text"]): pair for pair in accuracy.pairs(results["accuracy"])}
+    found = {(pair["other"], pair["text"]): pair for pair in accuracy.pairs(results["accuracy"])}
     assert len(found) == 4
     assert "within noise (combined standard error 0.00099)" in found["W4A8 INT4, AQAS", text]["kl"]
     assert "dINT4 lower by 10.8 combined standard errors" in found["W4A8 INT4", text]["kl"]
     assert found["W4A8 INT4", text]["underflow"] == "0.0168 and 0.0104"
     rows["W4A8 dINT4, AQAS"]["kl"][text] = 0.05
     (changed,) = (
-        pair for pair in accuracy.pairs(results["accuracy"]) if (pair["int4"], pair["text"]) == ("W4A8 INT4, AQAS", text)
+        pair for pair in accuracy.pairs(results["accuracy"]) if (pair["other"], pair["text"]) == ("W4A8 INT4, AQAS", text)
     )
     assert ": INT4 lower by 6.1 combined" in changed["kl"]
     rows["W4A8 dINT4, AQAS"]["kl_standard_error"] = None
@@ -379,3 +379,48 @@ def test_other_conditions_are_shown_and_explained(
     assert explained in read.text
     assert "None" not in read.text
     assert [entry.condition for entry in summary.headline(results) if entry.leading] == before
+
+
+def test_layers_and_codes_of_the_chosen_and_its_rival(results: dict[str, Any]) -> None:
+    """Every layer of both methods, their totals; every value's share of the weights, and the entropy."""
+    read = Page(page.render(results))
+    drawn = charts.charts(results) | layer_charts.layer_charts(results)
+    assert [panel.title for panel in drawn["layers"].panels] == ["W4A8 INT4, AQAS", "W4A8 dINT4, AQAS"]
+    assert ("W4A8 dINT4, AQAS", "1 out_proj", "0.020", "0.012", "0.0090", "-0.0010") in drawn["layers"].rows
+    assert len(drawn["layers"].rows) == 12
+    titles = [panel.title for panel in drawn["codes"].panels]
+    assert titles == ["W4A8 INT4, AQAS: 3.77 bits a weight", "W4A8 dINT4, AQAS: 3.77 bits a weight"]
+    # Code 8, +1/2, has 34 and 35 weights of 520 and 536 in a layer.
+    assert f"0.5: {(34 + 35) / (520 + 536):.1%}" in drawn["codes"].panels[1].svg
+    assert "Use of the codes" in read.text
+    assert "Output error by layer" in read.text
+
+
+def test_many_layers_are_shown_by_kind(results: dict[str, Any]) -> None:
+    accuracy_of = results["accuracy"]
+    entry = accuracy_of["layers"][-1]
+    accuracy_of["layers"] = [
+        {**entry, "layer": f"model.layers.{index}.mlp.{kind}", "total": 0.01 * index}
+        for index in range(30)
+        for kind in ("up_proj", "down_proj")
+    ]
+    rows = layer_charts.layer_charts(results)["layers"].rows
+    assert [row[1] for row in rows] == ["up_proj, mean of 30", "down_proj, mean of 30"]
+    assert rows[0][2] == "0.14"  # 0.145, rounded to even
+
+
+def test_without_a_chosen_row_there_are_no_layers(results: dict[str, Any]) -> None:
+    for row in results["accuracy"]["rows"]:
+        row["chosen"] = False
+    assert layer_charts.layer_charts(results) == {}
+    page.render(results)
+
+
+def test_formats_of_three_bits_and_fp4_are_paired_too(results: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in results["accuracy"]["rows"]}
+    rows["W4A8 INT4"]["weights"], rows["W4A8 INT4, AQAS"]["weights"] = "fp4_e2m1", "int3"
+    rows["W4A8 dINT4, AQAS"]["weights"] = "dint3"
+    found = {(pair["other"], pair["dint"]): pair["kl"] for pair in accuracy.pairs(results["accuracy"])}
+    assert set(found) == {("W4A8 INT4", "W4A8 dINT4"), ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS")}
+    assert "dINT4 lower by" in found["W4A8 INT4", "W4A8 dINT4"]
+    assert "dINT3 lower by" in found["W4A8 INT4, AQAS", "W4A8 dINT4, AQAS"]

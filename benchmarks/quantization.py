@@ -1,0 +1,240 @@
+"""`make benchmark-quantization`: what quantizing costs on a model of OPT-125M's shapes, and what integers bring.
+
+    python -m benchmarks.quantization [--layers N ...] [--out DIR]
+
+The weights are random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration at 256 tokens,
+1024 tokens in all) runs in a process of its own, so that its peak memory is its own. Besides the time on the wall, which
+other programs on the machine lengthen, there is the processor time of all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from golden import DINT4, FP4_E2M1, INT4, INT8, NumberFormat
+from golden.artifacts import canonical_json, write_file
+from quant.layers import QuantLinear, use_execution
+from quant.models import SHIPPED, load_model
+from quant.optq import round_compensated
+from quant.recipe import Recipe, quantize_model
+from quant.scheme import Scheme
+from quant.weights import choose_scales, nearest_codes
+
+#: OPT-125M (Zhang et al. 2022, table 1).
+HIDDEN, FFN, HEADS, VOCABULARY, POSITIONS = 768, 3072, 12, 50272, 2048
+CALIBRATION_LENGTH = 256
+ROUNDED = (DINT4, INT4, FP4_E2M1)
+#: Formats, forms and group sizes whose executions are compared.
+EXECUTED: tuple[tuple[NumberFormat, str, int | None], ...] = (
+    (DINT4, "symmetric", None),
+    (DINT4, "symmetric", 128),
+    (DINT4, "asymmetric", None),
+    (INT4, "symmetric", None),
+    (FP4_E2M1, "symmetric", None),
+    (INT8, "symmetric", None),
+)
+TOKENS = 2048
+REPEATS = 7
+
+CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+from quant.command import quantize
+from quant.stopwatch import stopwatch
+model, out, laps_file, length = sys.argv[1:]
+begin = time.perf_counter()
+with stopwatch() as laps:
+    quantize(model, out=Path(out), scaling="aqas", rounding="optq", calibration_length=int(length), table=False)
+usage = resource.getrusage(resource.RUSAGE_SELF)
+Path(laps_file).write_text(json.dumps({
+    "seconds": time.perf_counter() - begin,
+    "cpu_seconds": usage.ru_utime + usage.ru_stime,
+    "peak_bytes": usage.ru_maxrss * 1024,
+    "laps": [vars(lap) for lap in laps],
+}))
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write `quantization.json`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quantization", description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
+    options = parser.parse_args(arguments)
+    console = Console()
+    options.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {
+        "machine": {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()},
+        "torch": torch.__version__,
+    }
+    results["quantization"] = [measure_quantization(layers) for layers in options.layers or (12, 24)]
+    console.print(_quantization_table(results["quantization"]))
+    console.print(_stage_table(results["quantization"][0]))
+    results["rounding"] = measure_rounding()
+    console.print(_rounding_table(results["rounding"]))
+    results["execution"] = measure_execution()
+    console.print(_execution_table(results["execution"]))
+    write_file(options.out / "quantization.json", canonical_json(results))
+
+
+def measure_quantization(layers: int) -> dict[str, Any]:
+    """Time, peak memory and laps of the whole command on a random model of so many decoder layers."""
+    with tempfile.TemporaryDirectory() as scratch:
+        model, laps = Path(scratch) / "model", Path(scratch) / "laps.json"
+        _make_model(model, layers)
+        command = [sys.executable, "-c", CHILD, str(model), f"{scratch}/out", str(laps), str(CALIBRATION_LENGTH)]
+        subprocess.run(command, check=True)
+        measured: dict[str, Any] = json.loads(laps.read_text())
+        weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    stages: dict[str, dict[str, float]] = {}
+    for lap in measured.pop("laps"):
+        total = stages.setdefault(lap["stage"], {"seconds": 0.0, "cpu_seconds": 0.0})
+        for unit in total:
+            total[unit] += lap[unit]
+    units = "seconds", "cpu_seconds"
+    stages["the rest"] = {unit: measured[unit] - sum(total[unit] for total in stages.values()) for unit in units}
+    return {"layers": layers, "weight_bytes": weights, **measured, "stages": stages}
+
+
+def measure_rounding() -> list[dict[str, Any]]:
+    """Processor time of rounding a matrix of fc1's shape to nearest and by OPTQ, by format; the least of several runs."""
+    torch.manual_seed(0)
+    weight, inputs = torch.randn(FFN, HIDDEN), torch.randn(1024, HIDDEN)
+    hessian = inputs.T @ inputs
+    rows = []
+    for number_format in ROUNDED:
+        scales, _ = choose_scales(weight, number_format, "symmetric")
+        nearest = _cpu_seconds(partial(nearest_codes, weight, number_format, scales, None))
+        compensated = _cpu_seconds(partial(round_compensated, weight, hessian, number_format, scales, None))
+        rows.append({"format": number_format.name, "rtn_cpu_seconds": nearest, "optq_cpu_seconds": compensated})
+    return rows
+
+
+def measure_execution() -> list[dict[str, Any]]:
+    """Processor time of a forward pass with float and with integer execution, decoding of the weights aside.
+
+    Of the shipped checkpoint as a whole, and of one linear layer of fc1's shape; 2048 tokens.
+    """
+    rows = []
+    torch.manual_seed(0)
+    linear, x = torch.nn.Linear(HIDDEN, FFN), torch.randn(TOKENS, HIDDEN)
+    for number_format, form, group_size in EXECUTED:
+        layer = QuantLinear.from_linear(linear, Scheme(number_format, form, group_size))
+        rows.append(_executed("fc1 of OPT-125M", layer.extra_repr(), layer, partial(layer, x)))
+    loaded = load_model()
+    tokens = torch.randint(loaded.model.config.vocab_size, (TOKENS // loaded.window, loaded.window))
+    for number_format, form, group_size in EXECUTED:
+        recipe = Recipe(number_format.name, form=form, group_size=group_size)
+        model = quantize_model(loaded, recipe, tokens).model
+        rows.append(_executed("shipped checkpoint", recipe.name, model, partial(_logits, model, tokens)))
+    return rows
+
+
+def _logits(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = model(input_ids=tokens).logits
+    return logits
+
+
+def _executed(what: str, scheme: str, model: Any, run: Callable[[], torch.Tensor]) -> dict[str, Any]:
+    outputs, seconds = {}, {}
+    with torch.no_grad():
+        for execution in ("float", "integer"):
+            use_execution(model, execution)
+            outputs[execution] = run()
+            seconds[execution] = _cpu_seconds(run)
+    return {
+        "what": what,
+        "scheme": scheme,
+        "equal": torch.equal(outputs["float"], outputs["integer"]),
+        "float_cpu_seconds": seconds["float"],
+        "integer_cpu_seconds": seconds["integer"],
+    }
+
+
+def _make_model(directory: Path, layers: int) -> None:
+    from transformers import OPTConfig, OPTForCausalLM
+
+    torch.manual_seed(0)
+    config = OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        word_embed_proj_dim=HIDDEN,
+        ffn_dim=FFN,
+        num_attention_heads=HEADS,
+        num_hidden_layers=layers,
+        max_position_embeddings=POSITIONS,
+    )
+    OPTForCausalLM(config).half().save_pretrained(directory)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(SHIPPED / name, directory)
+
+
+def _cpu_seconds(run: Callable[[], Any]) -> float:
+    """Least processor time of several runs, all threads together."""
+    times = []
+    for _ in range(REPEATS):
+        begin = time.process_time()
+        run()
+        times.append(time.process_time() - begin)
+    return min(times)
+
+
+def _quantization_table(runs: list[dict[str, Any]]) -> Table:
+    table = _table("OPT-125M's shapes, random weights: dINT4, AQAS, OPTQ", "layers", "weights, MB", "s", "CPU s", "peak MB")
+    for run in runs:
+        megabytes = [f"{run[key] / 1e6:.0f}" for key in ("weight_bytes", "peak_bytes")]
+        table.add_row(str(run["layers"]), megabytes[0], f"{run['seconds']:.0f}", f"{run['cpu_seconds']:.0f}", megabytes[1])
+    return table
+
+
+def _stage_table(run: dict[str, Any]) -> Table:
+    table = _table(f"{run['layers']} layers, by stage", "stage", "s a layer", "CPU s a layer", "CPU s")
+    for name, total in run["stages"].items():
+        cells = [total["seconds"] / run["layers"], total["cpu_seconds"] / run["layers"], total["cpu_seconds"]]
+        table.add_row(name, *(f"{cell:.2f}" for cell in cells))
+    return table
+
+
+def _rounding_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table(f"Rounding {FFN} x {HIDDEN} weights", "format", "RTN, CPU ms", "to INT4", "OPTQ, CPU ms", "to INT4")
+    least = next(row for row in rows if row["format"] == "int4")
+    for row in rows:
+        cells = [row["format"]]
+        for key in ("rtn_cpu_seconds", "optq_cpu_seconds"):
+            cells += [f"{1e3 * row[key]:.1f}", f"{row[key] / least[key]:.2f}"]
+        table.add_row(*cells)
+    return table
+
+
+def _execution_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table(f"Forward pass of {TOKENS} tokens", "", "quantized as", "float, CPU ms", "integer, CPU ms", "ratio", "equal")
+    for row in rows:
+        times = row["float_cpu_seconds"], row["integer_cpu_seconds"]
+        cells = [f"{1e3 * times[0]:.1f}", f"{1e3 * times[1]:.1f}", f"{times[0] / times[1]:.2f}", str(row["equal"])]
+        table.add_row(row["what"], row["scheme"], *cells)
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left")
+    return table
+
+
+if __name__ == "__main__":
+    main()

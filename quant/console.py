@@ -1,0 +1,58 @@
+"""What surrounds the work of every sub-command here: idle threads, a progress bar, the output directory, silence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from golden.artifacts import output_directory
+from golden.errors import InputError
+
+__all__ = ["progress_bar", "quiet_transformers", "written", "yield_when_idle"]
+
+
+def yield_when_idle() -> None:
+    """Let torch's threads sleep while they wait: spinning, they take the time of whatever else runs. Before torch is loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Progress]:
+    """A bar for each task, gone when the block ends."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def written(out: Path) -> Iterator[Path]:
+    """`output_directory`, with what safetensors raises when the disk is full reported in one line too."""
+    from safetensors import SafetensorError
+
+    with output_directory(out) as scratch:
+        try:
+            yield scratch
+        except SafetensorError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without transformers' own bars and notes: what matters is checked and said here."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

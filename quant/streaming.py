@@ -1,0 +1,221 @@
+"""Models larger than memory: of the decoder layers, only the one that runs is in memory.
+
+A streamed model is a transformers model like any other: it is called as a whole, and hooks, searches and evaluations work
+on it unchanged. Its decoder layers are empty (on torch's `meta` device) until they run; then their weights are read from
+safetensors files, and the layer before is emptied. Embeddings, last normalization and `lm_head` stay in memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from golden.artifacts import replacing
+from golden.errors import InputError
+
+from .adapter import Adapter
+from .stopwatch import stage
+
+__all__ = [
+    "INDEX",
+    "LayerStream",
+    "TensorFiles",
+    "empty_model",
+    "is_streamed",
+    "present",
+    "present_module",
+    "streamed_model",
+    "write_tensors",
+]
+
+#: Models whose weight files are larger than this together are streamed. The result is the same, bit for bit.
+STREAMED_BYTES = 1 << 27
+#: Name of the file that says which weights are in which of several files.
+INDEX = "model.safetensors.index.json"
+
+#: Called with the name of a decoder layer, the layer, empty, and a device: fills it with tensors on that device.
+Fill = Callable[[str, nn.Module, torch.device], None]
+
+
+def is_streamed(directory: Path) -> bool:
+    """Whether the model in `directory` is streamed: by the size of its safetensors files alone."""
+    return sum(file.stat().st_size for file in directory.glob("*.safetensors")) > STREAMED_BYTES
+
+
+class TensorFiles:
+    """The safetensors files of a directory as one collection of tensors, each read when it is asked for.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged, or one that the index names is missing.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._name, self._directory = name, directory
+        self._file_of: dict[str, Path] = {}
+        index = directory / INDEX
+        try:
+            names = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else ()
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"model {name}: {index} cannot be read ({error!r})") from None
+        for file in [directory / one for one in sorted(names)] or sorted(directory.glob("*.safetensors")):
+            with self._opened(file) as tensors:
+                self._file_of.update(dict.fromkeys(tensors.keys(), file))
+
+    def read(self, names: Iterable[str], device: torch.device) -> dict[str, Tensor]:
+        """The tensors called `names`, floating point as float32, in memory of their own.
+
+        Files written from a model without its head lack the first part of every name; they are found all the same.
+        """
+        found: dict[str, Tensor] = {}
+        by_file: dict[Path, dict[str, str]] = {}
+        for name in names:
+            key = name if name in self._file_of else name.partition(".")[2]
+            if key not in self._file_of:
+                raise InputError(f"model {self._name}: {self._directory} lacks the weights {name} and perhaps more")
+            by_file.setdefault(self._file_of[key], {})[name] = key
+        for file, keys in by_file.items():
+            with self._opened(file) as tensors:
+                for name, key in keys.items():
+                    tensor = tensors.get_tensor(key)
+                    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+                    # A copy even where the type stays: in a file it may lie unaligned, and sums then differ in last bits.
+                    found[name] = tensor.to(device, dtype, copy=True)
+        return found
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file_of
+
+    def fill(self, layer_name: str, layer: nn.Module, device: torch.device) -> None:
+        """Give an empty decoder layer its tensors."""
+        tensors = self.read((f"{layer_name}.{name}" for name in layer.state_dict()), device)
+        relative = {name.removeprefix(f"{layer_name}."): tensor for name, tensor in tensors.items()}
+        try:
+            layer.load_state_dict(relative, assign=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"model {self._name}: {layer_name} does not fit its configuration ({reason})") from None
+
+    def _opened(self, file: Path) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            return safe_open(file, framework="pt")
+        except (OSError, SafetensorError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"model {self._name}: cannot be loaded from {file} ({reason})") from None
+
+
+class LayerStream:
+    """Fills a decoder layer of `model` before it runs, and empties the one that was present before.
+
+    `fill` may be replaced while no layer is present. `owned` is something that must last as long as the model.
+    """
+
+    def __init__(self, model: Any, adapter: Adapter, fill: Fill, owned: object = None) -> None:
+        self.fill, self._owned = fill, owned
+        self._device: torch.device = model.device
+        self._present: nn.Module | None = None
+        for name, layer in adapter.decoder_layers(model):
+            bring: Any = partial(self._bring, name, layer)
+            layer.bring = bring
+            layer.register_forward_pre_hook(lambda layer, _args: layer.bring())
+
+    def empty(self) -> None:
+        """Leave no layer present; what was changed in it is lost."""
+        if self._present is not None:
+            self._present.to("meta")
+            self._present = None
+
+    def _bring(self, name: str, layer: nn.Module) -> None:
+        if self._present is not layer:
+            self.empty()
+            self._present = layer
+            with stage("reading"):
+                self.fill(name, layer, self._device)
+
+
+def present(layer: nn.Module) -> nn.Module:
+    """The decoder layer `layer`, filled first where its model is streamed."""
+    bring: Any = getattr(layer, "bring", None)
+    if bring is not None:
+        bring()
+    return layer
+
+
+def present_module(model: nn.Module, name: str) -> Any:
+    """The module called `name`, whose decoder layer is filled first where `model` is streamed."""
+    module = model
+    for part in name.split("."):
+        module = present(module.get_submodule(part))
+    return module
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A safetensors file of `tensors`, whole or not at all; equal tensors give equal bytes."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary, metadata={"format": "pt"})
+        temporary.chmod(0o644)  # as other files are; the library makes it private
+
+
+def streamed_model(directory: Path, name: str, adapter: Adapter, config: Any, device: str = "cpu") -> tuple[Any, LayerStream]:
+    """The model in `directory` in evaluation mode, float32, its decoder layers to be filled from the files.
+
+    Raises
+    ------
+    InputError
+        If weights are missing, or a file is damaged.
+    """
+    files = TensorFiles(directory, name)
+    model = empty_model(_without_layers(directory, name, config, device), config)
+    return model, LayerStream(model, adapter, files.fill)
+
+
+def empty_model(rest: Any, config: Any) -> Any:
+    """A model with empty decoder layers, quantized ones if `rest` is quantized, that shares everything else with `rest`."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    layers = tuple(name for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
+    for name, module in rest.named_modules():
+        if not name.startswith(tuple(f"{one}." for one in layers)):
+            own = model.get_submodule(name)
+            own._parameters.update(module._parameters)
+            own._buffers.update(module._buffers)
+    model.generation_config = rest.generation_config
+    quantizer = getattr(rest, "hf_quantizer", None)
+    if quantizer is not None:
+        quantizer.preprocess_model(model)
+        model.hf_quantizer = quantizer
+    return model.eval().requires_grad_(False)
+
+
+def _without_layers(directory: Path, name: str, config: Any, device: str) -> Any:
+    """The model of no decoder layers: transformers reads whatever else it has, ties it and makes its tables."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    config = copy.deepcopy(config)
+    config.num_hidden_layers = 0
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the layers' weights are reported as left over, as is meant
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            directory, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    if loading["missing_keys"]:
+        raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
+    return model.to(device)

@@ -1,0 +1,204 @@
+"""The sub-command `dint table3`: our perplexities in the layout of the reference paper's Table 3, the paper's beside them.
+
+Reference paper (arXiv 2311.05161, Table 3): W4A8V4, OPT in lm-evaluation-harness's `word_perplexity` on its task wikitext,
+LLaMA in GPTQ's metric, per token in disjoint windows. The paper's figure stands beside ours only for a model of the paper,
+known by its name and shape, in the paper's metric on WikiText-2's test text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from golden.artifacts import canonical_json, write_file
+from golden.errors import InputError
+
+from .console import progress_bar, quiet_transformers, written, yield_when_idle
+
+if TYPE_CHECKING:
+    from .models import LoadedModel
+    from .texts import Source
+
+__all__ = ["PAPER", "ROWS", "paper_column", "table3"]
+
+#: By recipe (`quant.recipes`), what the row is called in the paper; None is the unquantized model.
+ROWS: dict[str | None, str] = {
+    None: "FP16",
+    "w4a8v4-int4-rtn": "INT4 RTN",
+    "w4a8v4-int4-optq": "INT4 OPTQ",
+    "w4a8v4-int4-sq": "INT4 SQ",
+    "w4a8v4-int4-sq-optq": "INT4 SQ+OPTQ",
+    "w4a8v4-int4-awq": "INT4 AWQ",
+    "w4a8v4-int4-awq-optq": "INT4 AWQ+OPTQ",
+    "w4a8v4-int4-aqas": "INT4 AQAS",
+    "w4a8v4-int4-aqas-optq": "INT4 AQAS+OPTQ",
+    "w4a8v4-dint4-aqas-optq": "dINT4 AQAS+OPTQ",
+}
+#: The paper's perplexities: by family and name, the model's (layers, channels) and a figure for each of `ROWS`.
+PAPER: dict[tuple[str, str], tuple[tuple[int, int], tuple[float, ...]]] = {
+    ("opt", "opt-125m"): ((12, 768), (31.95, 42.78, 36.04, 41.31, 36.22, 44.17, 39.10, 36.57, 35.62, 34.92)),
+    ("opt", "opt-1.3b"): ((24, 2048), (16.41, 35.17, 19.35, 23.48, 17.70, 25.04, 19.35, 17.68, 17.48, 17.28)),
+    ("opt", "opt-2.7b"): ((32, 2560), (14.32, 24.03, 15.61, 33.86, 15.22, 15.88, 16.00, 15.34, 15.08, 15.03)),
+    ("opt", "opt-6.7b"): ((32, 4096), (12.29, 15.52, 15.16, 1596.83, 12.82, 322.85, 432.74, 13.42, 12.97, 12.89)),
+    ("opt", "opt-13b"): ((40, 5120), (11.50, 36.43, 15.82, 897.25, 11.93, 670.00, 183.83, 12.19, 12.08, 11.98)),
+    ("opt", "opt-30b"): ((48, 7168), (10.67, 150.94, 25.23, 19.43, 11.06, 4246.25, 4848.16, 11.08, 11.04, 11.04)),
+    ("llama", "llama-7b"): ((32, 4096), (5.68, 6.87, 7.57, 7.08, 8.26, 6.75, 6.52, 6.69, 6.60, 6.48)),
+    ("llama", "llama-13b"): ((40, 5120), (5.09, 6.14, 5.85, 6.27, 5.91, 5.84, 5.78, 5.81, 5.71, 5.67)),
+    ("llama", "llama-30b"): ((60, 6656), (4.10, 5.52, 5.13, 6.17, 5.11, 5.26, 5.02, 5.14, 5.07, 4.72)),
+}
+#: Where WikiText-2's test text comes from: the harness's task, and the data set.
+_TASK = "wikitext"
+_WIKITEXT = "Salesforce/wikitext:wikitext-2-raw-v1:test"
+
+#: Of a model: perplexity and, where there is one, its standard error.
+Measure = Callable[[Any], tuple[float, float | None]]
+
+
+def table3(
+    models: Sequence[str | None] = (None,),
+    *,
+    out: Path,
+    text: Source | None = None,
+    calibration_length: int | None = None,
+    calibration_text: Source | None = None,
+    calibration_dataset: str | None = None,
+    windows: int | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Measure every row of the paper's Table 3 on `models`; writes `table3.json` into `out` and prints the table.
+
+    Parameters
+    ----------
+    models
+        Directories or hub names of OPT or LLaMA models; None is the shipped checkpoint.
+    out
+        Directory to write.
+    text
+        Measure on this, in the metric of the model's family; without it on WikiText-2's test text from the hub, by the
+        harness's task wikitext (OPT; the extra "evaluation") or by the package datasets (LLaMA).
+    calibration_length, calibration_text, calibration_dataset, seed
+        As `quantize` takes them. The paper: Pile (scales) and C4 (OPTQ), 2048 tokens.
+    windows
+        LLaMA's metric on at most so many evenly spaced windows.
+    quiet
+        Print nothing.
+
+    Returns
+    -------
+    dict
+        The contents of `table3.json`.
+
+    Raises
+    ------
+    InputError
+        If a model or a text cannot be used, a package is missing, or `out` cannot be written.
+    """
+    yield_when_idle()
+    console = Console(quiet=quiet)
+    with quiet_transformers(), written(out) as scratch:
+        from .calibration import calibration_windows
+        from .models import load_model
+        from .recipe import quantize_model
+        from .recipes import named_recipes
+        from .texts import one_source
+
+        recipes = named_recipes()
+        source = one_source(calibration_text, calibration_dataset, "--calibration")
+        columns = []
+        with progress_bar(console) as progress:
+            bar = progress.add_task("", total=len(models) * len(ROWS))
+            for name in models:
+                progress.update(bar, description=name or "shipped checkpoint")
+                loaded = load_model(name)
+                calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, source, seed)
+                metric, measure = _metric(loaded, text, windows)
+                paper = paper_column(loaded) if text is None and windows is None else None
+                rows: list[dict[str, Any]] = []
+                for recipe, label in ROWS.items():
+                    progress.update(bar, description=f"{loaded.name}: {label}")
+                    model = loaded.model
+                    if recipe is not None:
+                        model = quantize_model(loaded, recipes[recipe], calibration.windows).model
+                    perplexity, error = measure(model)
+                    figures = {"perplexity": perplexity, "standard_error": error, "paper": paper and paper[len(rows)]}
+                    rows.append({"row": label, "recipe": recipe, **figures})
+                    progress.advance(bar)
+                described = {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters}
+                columns.append({"model": described, "metric": metric, "calibration": calibration.describe(), "rows": rows})
+        write_file(scratch / "table3.json", canonical_json({"columns": columns}))
+    wide = Console(quiet=quiet, width=max(console.width, 40 + 26 * len(columns)))
+    wide.print(_table(columns))
+    console.print(f"{out / 'table3.json'}", highlight=False)
+    return {"columns": columns}
+
+
+def paper_column(loaded: LoadedModel) -> tuple[float, ...] | None:
+    """The paper's figures for a model, by `ROWS`; None for one that is not the paper's by name or by shape."""
+    config = loaded.model.config
+    short = loaded.name.rsplit("/", 1)[-1].lower().removesuffix("-hf")
+    shape, figures = PAPER.get((loaded.adapter.family, short), ((0, 0), ()))
+    return figures if shape == (config.num_hidden_layers, config.hidden_size) else None
+
+
+def _metric(loaded: LoadedModel, text: Source | None, windows: int | None) -> tuple[dict[str, Any], Measure]:
+    """What the paper's perplexity of this family is, described, and its measurement."""
+    from .evaluation import Evaluator, text_protocol
+    from .texts import Dataset, text_of
+    from .word_perplexity import word_protocol, word_score
+
+    if loaded.adapter.family == "llama":
+        protocol = text_protocol(text_of(Dataset(_WIKITEXT) if text is None else text, "--text"), loaded, windows)
+
+        def by_windows(model: Any) -> tuple[float, float | None]:
+            score = Evaluator(model, protocol).score(None)
+            return score.perplexity, score.perplexity_standard_error
+
+        return {"name": "per token", "text": protocol.name, **protocol.describe()}, by_windows
+    if windows is not None:
+        raise InputError(f"--windows {windows}: the metric of OPT is word perplexity, of a whole text; leave it out")
+    if text is not None:
+        words = word_protocol(text_of(text, "--text"), loaded)
+
+        def by_words(model: Any) -> tuple[float, float | None]:
+            score = word_score(model, words)
+            return score.perplexity, score.perplexity_standard_error
+
+        return {"name": "per word", "text": words.name, **words.describe()}, by_words
+
+    from .harness import require_harness, run_tasks
+
+    require_harness("table3")
+
+    def by_harness(model: Any) -> tuple[float, float | None]:
+        found = run_tasks(replace(loaded, model=model), [_TASK])
+        return next((row["value"], row["standard_error"]) for row in found if row["metric"] == "word_perplexity")
+
+    return {"name": "per word", "text": f"lm-evaluation-harness's task {_TASK}"}, by_harness
+
+
+def _table(columns: Sequence[dict[str, Any]]) -> Table:
+    table = Table(
+        title="Perplexity, W4A8V4, laid out as Table 3 of arXiv 2311.05161",
+        caption="ours ± standard error, the paper's beside it where the same model was measured on the same text",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("")
+    for column in columns:
+        table.add_column(f"{column['model']['name']}\n{column['metric']['name']}", justify="right", no_wrap=True)
+        table.add_column("paper", justify="right")
+    for index, label in enumerate(ROWS.values()):
+        cells = [label]
+        for column in columns:
+            row = column["rows"][index]
+            error = "" if row["standard_error"] is None else f" ± {row['standard_error']:.2f}"
+            cells += [f"{row['perplexity']:.2f}{error}", "" if row["paper"] is None else f"{row['paper']:.2f}"]
+        table.add_row(*cells)
+    return table
