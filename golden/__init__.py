@@ -8,6 +8,8 @@ from .number_format import NumberFormat
 from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
+from .shapes import SHAPES, unit_of_options
+from .unit import Port, UnitConfig
 
 __all__ = [
     "DINT3",
@@ -17,6 +19,7 @@ __all__ = [
     "INT3",
     "INT4",
     "INT8",
+    "SHAPES",
     "VARIANTS",
     "AsymmetricConfig",
     "DintError",
@@ -27,8 +30,11 @@ __all__ = [
     "OperandError",
     "Operands",
     "PeConfig",
+    "Port",
     "ToolError",
+    "UnitConfig",
     "format_by_name",
     "pack",
+    "unit_of_options",
     "unpack",
 ]

@@ -20,7 +20,7 @@ from amaranth.lib.wiring import In, Out
 from golden import INT4, INT8, AsymmetricConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly
+from .assembly import Assembly, ports_of
 from .bit_heap import BitHeap
 from .booth import booth_carry
 from .compressor import Compressor
@@ -68,21 +68,7 @@ class Asymmetric(Assembly):
     def __init__(self, config: AsymmetricConfig, *, parts: str | None = None) -> None:
         self.config = config
         architecture_of(config.unit)
-        mac, units = config.mac, config.units
-        ports = {
-            "clk": In(1),
-            "rst": In(1),
-            "valid": In(1),
-            "first": In(1),
-            "activations": In(mac.activation_bits * mac.lanes),
-            "weights": In(mac.weight_format.bits * mac.lanes * units),
-            "read_unit": In(max(1, (units - 1).bit_length())),
-            "read_zero_point": In(config.zero_point_bits),
-            "accumulator": Out(config.accumulator_bits),
-        }
-        if config.weight_format.special_codes:
-            ports["zero_points"] = In(config.zero_point_bits * units)
-        super().__init__(ports, parts)
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m, config = Module(), self.config

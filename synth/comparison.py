@@ -14,14 +14,15 @@ from typing import Any
 
 from golden import Operands, format_by_name
 from golden.errors import InputError
-from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD
+from golden.shapes import MAC
+from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD, dataflows
 
 from .energy import SDF, ZERO_DELAY
 from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
-from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search
+from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, units
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
@@ -64,19 +65,20 @@ def compare(
     lanes: Sequence[int] = (1, 16),
     operands: Mapping[str, Operands] | None = None,
     depth: int = 65536,
-    pipeline: int = 0,
+    pipeline: int | None = None,
     effort: Effort | None = None,
     cache: Path = DEFAULT_CACHE,
     jobs: int = JOBS,
     seed: int = 0,
     advance: Callable[[str], None] | None = None,
+    shape: str = MAC,
 ) -> dict[str, Any]:
     """Compare dINT4 x INT8 with INT8 x INT8 and with INT4 x INT8 on every kit and lane count.
 
     Parameters
     ----------
-    pdks, lanes
-        What to compare on.
+    pdks, lanes, shape
+        What to compare on; a processing element has one lane.
     operands
         By format, the operands of the quantized model. Formats without them are measured with uniform operands only.
     effort
@@ -98,6 +100,8 @@ def compare(
     InputError, ToolError
         If there is no kit, a Liberty file cannot be used, or a tool is missing or fails.
     """
+    if shape != MAC and tuple(lanes) != (1,):
+        raise InputError(f"lanes are {tuple(lanes)}: a {shape} has one; leave them out")
     if not pdks:
         raise InputError("no pdk to compare on: install qflow-tech-osu018, or name Liberty files with --liberty")
     effort = effort or Effort()
@@ -106,7 +110,8 @@ def compare(
     for pdk in pdks:
         for count in lanes:
             workshop = Workshop(pdk, cache, jobs, advance)
-            case = _Case(workshop, count, search(workshop, count, depth, pipeline, effort))
+            plain = units(count, depth, pipeline, shape)
+            case = _Case(workshop, count, search(workshop, plain, effort))
             _measure(case, operands, effort, cache, jobs, seed, advance)
             _report(case, results, effort)
     results["not_measured"] = _not_measured(results["not_measured"], operands, effort)
@@ -133,7 +138,13 @@ def _measure(
 
     # Without operands of the model there is nothing but uniform ones.
     given = _all_formats(operands)
-    workloads = list(dict.fromkeys((source if given else UNIFORM, dataflow) for source, dataflow in effort.workloads))
+    possible = dataflows(next(iter(case.found.minimum[BASELINE])).config)
+    workloads = list(
+        dict.fromkeys(
+            (source if given else UNIFORM, dataflow if dataflow in possible else possible[0])
+            for source, dataflow in effort.workloads
+        )
+    )
     plan = [(condition, workload) for condition in case.conditions for workload in workloads]
     first = measure(
         Task(mapped, condition.period_ns, *workload, SDF, kind=condition.name)
@@ -272,6 +283,7 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
             rows.append(
                 {
                     "pdk": case.workshop.pdk.name,
+                    "shape": baseline["shape"],
                     "lanes": case.lanes,
                     "period_ns": condition.period_ns,
                     "objective": objective,
@@ -294,7 +306,9 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
 def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
     return {
         "format": mapped.config.weight_format.name,
+        "shape": mapped.config.shape,
         "architecture": mapped.config.architecture,
+        "decoded": mapped.config.decoded,
         "area_um2": mapped.area_um2,
         "delay_ns": mapped.delay_ns,
         "energy_per_mac_j": measurement.energy_per_mac_j,
