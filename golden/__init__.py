@@ -1,6 +1,7 @@
 """Number formats, the exact arithmetic of the MAC unit, and the operand files: numpy only."""
 
 from .asymmetric import AsymmetricConfig
+from .asymmetric_parts import CorrectionConfig, OffsetConfig
 from .catalogue import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, format_by_name
 from .errors import DintError, InputError, ToolError
 from .mac import MacConfig
@@ -22,11 +23,13 @@ __all__ = [
     "SHAPES",
     "VARIANTS",
     "AsymmetricConfig",
+    "CorrectionConfig",
     "DintError",
     "InputError",
     "LayerOperands",
     "MacConfig",
     "NumberFormat",
+    "OffsetConfig",
     "OperandError",
     "Operands",
     "PeConfig",

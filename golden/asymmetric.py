@@ -257,7 +257,7 @@ class AsymmetricConfig(UnitConfig):
             raise InputError(f"weights have shape {codes.shape}: (cycles, {self.units} units, {self.lanes} lanes) is needed")
         recoded = self.recode(codes, zero_points)
         sums = [self.unit.run(recoded[:, u], activations, first, valid, reset) for u in range(self.units)]
-        activation_sums = self._activation_sums(activations, first, valid, reset)
+        activation_sums = self.activation_sums(activations, first, valid, reset)
         chosen, half = np.asarray(read_unit, dtype=np.int64), 1 << (self.accumulator_bits - 1)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.units:
             worst = chosen.min() if chosen.min() < 0 else chosen.max()
@@ -310,10 +310,8 @@ class AsymmetricConfig(UnitConfig):
                 table[zero_point, own.encode_one(-1)] = below | half_step
         return table
 
-    def _activation_sums(
-        self, activations: ArrayLike, first: ArrayLike, valid: ArrayLike, reset: ArrayLike | None
-    ) -> list[int]:
-        """The sum of activations after each edge, wrapped."""
+    def activation_sums(self, activations: ArrayLike, first: ArrayLike, valid: ArrayLike, reset: ArrayLike | None) -> list[int]:
+        """The sum of `activations`, (cycles, lanes), after each edge, wrapped; controls are (cycles,)."""
         totals = self.checked_activations(activations).sum(axis=-1).tolist()
         cleared = [False] * len(totals) if reset is None else np.asarray(reset, dtype=bool).tolist()
         half, sums, total = 1 << (self.activation_sum_bits - 1), [], 0

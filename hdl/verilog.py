@@ -15,11 +15,11 @@ from textwrap import fill
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import AsymmetricConfig, MacConfig, PeConfig, UnitConfig
+from golden import AsymmetricConfig, CorrectionConfig, MacConfig, OffsetConfig, PeConfig, UnitConfig
 
 from .architectures import ARCHITECTURES
 from .assembly import Assembly
-from .asymmetric import Asymmetric
+from .asymmetric import Asymmetric, Correction, OffsetMac
 from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
@@ -64,6 +64,10 @@ def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
         return Mac(config, parts=parts)
     if isinstance(config, PeConfig):
         return Pe(config, parts=parts)
+    if isinstance(config, OffsetConfig):
+        return OffsetMac(config, parts)
+    if isinstance(config, CorrectionConfig):
+        return Correction(config, parts)
     assert isinstance(config, AsymmetricConfig)
     return Asymmetric(config, parts=parts)
 
@@ -118,6 +122,10 @@ def _header(config: UnitConfig) -> str:
         what += f", {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}, and the zero-point correction that they share"
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products less zero-points; those of the unit"
         width += f" that is read, after {config.latency_cycles} rising edges"
+    elif isinstance(config, OffsetConfig | CorrectionConfig):
+        part = "unit whose decoder is given the zero-point" if isinstance(config, OffsetConfig) else "zero-point correction"
+        what = f"{part}, of multiply-accumulate units for asymmetric weights, {operands}, {config.lanes} lanes"
+        width = f"sum: {bits} bits, in units of {unit} step, for {count} products"
     else:  # a processing element
         what = f"processing element of a weight-stationary systolic array, {operands}"
         what += ", its weight registered as select lines" if config.decoded else ""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import AsymmetricConfig, LayerOperands, Operands
+from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConfig, Operands
 
 from .replay import PortStimulus
-from .stimulus import check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
+from .stimulus import Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
 
-__all__ = ["corners", "from_operands", "uniform"]
+__all__ = ["corners", "from_operands", "of_part", "uniform"]
 
 _EXTREME_PRODUCTS = 256
 
@@ -79,6 +79,19 @@ def _sum(config: AsymmetricConfig, layer: LayerOperands, token: int, outputs: ND
         "completed": completed.astype(np.int64),
         "stated": np.where(completed, layer.accumulators[token, outputs[which]], 0),
     }
+
+
+def of_part(config: OffsetConfig | CorrectionConfig, given: Stimulus, seed: int) -> PortStimulus:
+    """What a part is given in a unit that works on `given`, a stimulus of its MAC unit; each sum has its own zero-point."""
+    whole, inputs = config.whole, given.inputs
+    sums = np.cumsum(given.first)
+    chosen = np.random.default_rng([seed, 8]).integers(0, whole.weight_format.steps + 1, int(sums[-1]) + 1)
+    columns: dict[str, NDArray[Any]] = {**inputs, "zero_point": chosen[sums][:, None]}
+    if isinstance(config, CorrectionConfig):
+        recoded = whole.recode(inputs["weights"], chosen[sums])
+        shown = whole.unit.respond({**inputs, "weights": recoded})["accumulator"]
+        columns["accumulator"] = np.pad(shown, ((1, 0), (0, 0)))[:-1]  # taken by the edge after
+    return PortStimulus({port.name: columns[port.name] for port in config.inputs}, given.source)
 
 
 def uniform(config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:

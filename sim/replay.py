@@ -150,12 +150,11 @@ class PortStimulus(Replay):
     @property
     def macs(self) -> int:
         """Number of products that take part in sums: in every cycle that is not told otherwise."""
-        weights = self.columns.get("weights", self.columns.get("weight"))
-        assert weights is not None
+        operands = next(self.columns[name] for name in ("weights", "weight", "activations") if name in self.columns)
         taken = np.ones(self.cycles, bool)
         if "valid" in self.columns:
             taken = (self.columns["valid"].astype(bool) & ~self.columns["rst"].astype(bool))[:, 0]
-        return int(np.count_nonzero(taken)) * weights.shape[1]
+        return int(np.count_nonzero(taken)) * operands.shape[1]
 
 
 def checked_column(name: str, given: Any, wanted: DTypeLike) -> NDArray[Any]:

@@ -19,6 +19,9 @@ Dataflows:
 A processing element is always `weights-held`: its own weight stays for `HELD_CYCLES` cycles, those of the next tile are shifted
 in meanwhile, and partial sums of the model stream in from the elements above (`sim.column`).
 
+Parts of units for asymmetric weights (`golden.asymmetric_parts`) are given what a MAC unit is, and every sum has a zero-point,
+each equally likely; a correction is given the sums of one unit, in every cycle.
+
 Places in the model depend on the seed alone: equal seeds give the same places for every format, so that formats can be compared
 pairwise.
 """
@@ -31,9 +34,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import InputError, LayerOperands, MacConfig, Operands, PeConfig, UnitConfig
+from golden import CorrectionConfig, InputError, LayerOperands, MacConfig, OffsetConfig, Operands, PeConfig, UnitConfig
 
-from . import column
+from . import asymmetric_stimulus, column
 from .replay import Replay
 from .stimulus import Stimulus, checked_sums
 
@@ -85,6 +88,10 @@ def workload(config: UnitConfig, source: str, dataflow: str, operands: Operands 
             raise InputError(f"{name} is {value!r}: choose one of {', '.join(known)}")
     if cycles < 1:
         raise InputError(f"cycles is {cycles}: a workload has at least 1")
+    if isinstance(config, OffsetConfig | CorrectionConfig):
+        given = workload(config.whole.mac, source, dataflow, operands, cycles, seed)
+        assert isinstance(given, Stimulus)
+        return asymmetric_stimulus.of_part(config, given, seed)
     if dataflow not in dataflows(config):
         raise InputError(f"dataflow is {dataflow!r}: {config.name} has {' or '.join(dataflows(config))}")
     if source == UNIFORM:

@@ -14,8 +14,9 @@ from typing import Any
 
 from golden import Operands, format_by_name
 from golden.errors import InputError
-from golden.shapes import MAC
-from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD, dataflows
+from golden.shapes import MAC, PE
+from sim.column import ROWS
+from sim.workload import HELD_CYCLES, OPT_FC2, UNIFORM, WEIGHTS_HELD, dataflows
 
 from .energy import SDF, ZERO_DELAY
 from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
@@ -23,10 +24,19 @@ from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
 from .pdk import Pdk
 from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, units
+from .verification import verify_all
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
 EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
+
+_OF_ELEMENTS = (
+    f"Other lives of a processing element: its weight stays for {HELD_CYCLES} activations, while in the last {ROWS} cycles the "
+    f"weights of an array of {ROWS} rows are shifted through; the partial sum that comes from above is that of all inputs "
+    "before its own, and every register is counted.",
+    "Clock gating of the weight registers, which change seldom: every flip-flop is clocked in every cycle, on both sides.",
+    "Partial sums in carry-save form between elements: each element has a final adder.",
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ def compare(
     seed: int = 0,
     advance: Callable[[str], None] | None = None,
     shape: str = MAC,
+    verified: bool = False,
 ) -> dict[str, Any]:
     """Compare dINT4 x INT8 with INT8 x INT8 and with INT4 x INT8 on every kit and lane count.
 
@@ -89,11 +100,14 @@ def compare(
         For the choice of operands.
     advance
         Called with a few words after every synthesis and every simulation.
+    verified
+        Whether every netlist of a comparison is replayed with every product as well, and more of the model's operands.
 
     Returns
     -------
     dict
-        Plain data: `designs`, `energies`, `comparisons`, `clocks`, `effort`, `not_measured`.
+        Plain data: `designs`, `energies`, `comparisons`, `clocks`, `effort`, `not_measured`, and where asked for
+        `verifications` (`synth.verification`).
 
     Raises
     ------
@@ -114,7 +128,11 @@ def compare(
             case = _Case(workshop, count, search(workshop, plain, effort))
             _measure(case, operands, effort, cache, jobs, seed, advance)
             _report(case, results, effort)
-    results["not_measured"] = _not_measured(results["not_measured"], operands, effort)
+            if verified:
+                finalists = {m.task.mapped.netlist_sha256: m.task.mapped for m in case.measurements if len(m.samples_j) > 1}
+                checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed)
+                results.setdefault("verifications", []).extend(checked)
+    results["not_measured"] = _not_measured(results["not_measured"], operands, effort, shape)
     return results
 
 
@@ -336,7 +354,7 @@ def _lanes(lanes: int) -> str:
     return f"{lanes} lane{'s' if lanes > 1 else ''}"
 
 
-def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
+def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort, shape: str) -> list[str]:
     adders = "; ".join(
         f"up to {_lanes(lanes)} {' and '.join(adder.title() for adder in names) or 'none'}" for lanes, names in effort.adders
     )
@@ -363,7 +381,9 @@ def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Ef
         sentences.append(
             f"The small structures at the clocks with more than {_lanes(effort.both)}, unless they close as they are."
         )
-    if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
+    if shape == PE:
+        sentences += _OF_ELEMENTS
+    elif all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
         sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
     given = _all_formats(operands)
     if all(source != UNIFORM for source, _ in effort.workloads) and given:

@@ -52,6 +52,7 @@ _INDIFFERENT = {
     "recipe",
     "request",
     "search",
+    "verification",
     "yosys",
     "yosys_child",
     "zero_points",

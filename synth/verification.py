@@ -1,4 +1,7 @@
-"""Mapped netlists at gate level: every product, the corner cases, and operands of the model, every output in every cycle."""
+"""Mapped netlists at gate level: every product, the corner cases, and operands of the model, every output in every cycle.
+
+Parts of units for asymmetric weights are given random operands.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from golden import AsymmetricConfig, MacConfig, Operands, PeConfig, UnitConfig
+from golden import MacConfig, Operands, PeConfig, UnitConfig
 from golden.artifacts import write_file
-from golden.errors import InputError
 from sim import column
 from sim.gate_level import run_gate_level
 from sim.replay import Replay
 from sim.stimulus import Stimulus
+from sim.workload import STREAMING, UNIFORM, workload
 
 from . import liberty
 from .cell_models import cell_models
@@ -81,5 +84,4 @@ def _stimuli(config: UnitConfig, operands: Operands | None, seed: int) -> list[R
     if isinstance(config, MacConfig):
         model = [] if operands is None else [Stimulus.from_operands(operands, config, _CYCLES, seed)]
         return [Stimulus.products(config), Stimulus.corners(config), *model]
-    assert isinstance(config, AsymmetricConfig)
-    raise InputError(f"{config.name}: netlists of units for asymmetric weights are verified in the bench only")
+    return [workload(config, UNIFORM, STREAMING, None, _CYCLES, seed)]
