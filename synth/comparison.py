@@ -18,6 +18,7 @@ from golden.shapes import MAC, PE
 from sim.column import ROWS
 from sim.workload import HELD_CYCLES, OPT_FC2, UNIFORM, WEIGHTS_HELD, dataflows
 
+from . import liberty
 from .energy import SDF, ZERO_DELAY
 from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
@@ -196,7 +197,8 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         for mapped in best:
             if mapped.netlist_sha256 not in listed:
                 listed.add(mapped.netlist_sha256)
-                results["designs"].append(_design(mapped, condition, parts.get(mapped.netlist_sha256)))
+                design = _design(mapped, condition, parts.get(mapped.netlist_sha256))
+                results["designs"].append(design | _flip_flops(mapped, case.workshop.pdk))
     results["energies"] += [measurement.describe() for measurement in case.measurements]
     for condition in case.conditions:
         for reference in (BASELINE, REFERENCE):
@@ -263,6 +265,14 @@ def _design(mapped: Mapped, condition: _Condition, parts: tuple[dict[str, float]
     if parts is not None:
         entry["area_by_part_um2"], entry["options"]["area_with_parts_kept_um2"] = parts
     return entry
+
+
+def _flip_flops(mapped: Mapped, pdk: Pdk) -> dict[str, Any]:
+    """How many there are, and the area that they take: it is much the same on both sides."""
+    cells = {name: liberty.load(pdk.liberty).cell(name) for name in mapped.cell_counts}
+    counts = {name: count for name, count in mapped.cell_counts.items() if cells[name].is_sequential}
+    area = sum(float(cells[name].area) * count for name, count in counts.items())
+    return {"flip_flops": sum(counts.values()), "flip_flop_area_um2": round(area, 6)}
 
 
 def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dict[str, Any]]:
