@@ -14,15 +14,15 @@ from typing import Any
 
 from golden import Operands, format_by_name
 from golden.errors import InputError
-from golden.shapes import MAC, PE
-from sim.column import ROWS
-from sim.workload import HELD_CYCLES, OPT_FC2, UNIFORM, WEIGHTS_HELD, dataflows
+from golden.shapes import MAC
+from sim.workload import UNIFORM, dataflows
 
 from . import liberty
 from .energy import SDF, ZERO_DELAY
-from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
+from .flow import JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
+from .omissions import lanes_in_words, not_measured
 from .pdk import Pdk
 from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, units
 from .verification import verify_all
@@ -30,14 +30,6 @@ from .verification import verify_all
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
 EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
-
-_OF_ELEMENTS = (
-    f"Other lives of a processing element: its weight stays for {HELD_CYCLES} activations, while in the last {ROWS} cycles the "
-    f"weights of an array of {ROWS} rows are shifted through; the partial sum that comes from above is that of all inputs "
-    "before its own, and every register is counted.",
-    "Clock gating of the weight registers, which change seldom: every flip-flop is clocked in every cycle, on both sides.",
-    "Partial sums in carry-save form between elements: each element has a final adder.",
-)
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ def compare(
                 finalists = {m.task.mapped.netlist_sha256: m.task.mapped for m in case.measurements if len(m.samples_j) > 1}
                 checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed)
                 results.setdefault("verifications", []).extend(checked)
-    results["not_measured"] = _not_measured(results["not_measured"], operands, effort, shape)
+    results["not_measured"] = not_measured(results["not_measured"], _all_formats(operands), effort, shape)
     return results
 
 
@@ -233,7 +225,7 @@ def _clocks(case: _Case, effort: Effort) -> list[dict[str, Any]]:
 
 def _not_compared(case: _Case, effort: Effort) -> list[str]:
     """What a reader should know of the clocks of one case."""
-    place = f"{case.workshop.pdk.name}, {_lanes(case.lanes)}"
+    place = f"{case.workshop.pdk.name}, {lanes_in_words(case.lanes)}"
     tightest = case.found.tightest_ns
     found = []
     if tightest[CANDIDATE] > tightest[BASELINE]:
@@ -358,48 +350,3 @@ def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> 
 def _all_formats(operands: Mapping[str, Operands]) -> bool:
     """Whether there are operands of the model for every format."""
     return all(name in operands for name in FORMATS)
-
-
-def _lanes(lanes: int) -> str:
-    return f"{lanes} lane{'s' if lanes > 1 else ''}"
-
-
-def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort, shape: str) -> list[str]:
-    adders = "; ".join(
-        f"up to {_lanes(lanes)} {' and '.join(adder.title() for adder in names) or 'none'}" for lanes, names in effort.adders
-    )
-    sentences = [
-        "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
-        "Other corners: every library is typical only.",
-        "INT8 weights stored as sign and magnitude (+-127): they cannot hold -128, which the unit's interface allows.",
-        "Multiplications left to Yosys (`multiply`) with more than one lane: it gives every product an adder of its own.",
-        "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
-        "Every final adder with every architecture: at minimum area Brent-Kung, and ripple for those that are followed, "
-        f"in the polarity that was the smaller with Brent-Kung; at the clocks {FIRST_ADDER.title()} for all, and for the "
-        f"{effort.fast} fastest architectures of each format more ({adders}); between the two the adder with which the "
-        "architecture was the fastest, and Brent-Kung in the two smallest steps.",
-        "Every step between full adders of cells and of gates: about three of eight for each architecture and clock, by "
-        f"bisection, in one polarity. Gates are sized where hardly a full adder is a cell, for the {effort.recover} "
-        "smallest netlists of each architecture.",
-        "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
-        "each architecture.",
-        "Structures built for speed (`-fast`) at minimum area.",
-        "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
-        "most frugal with the first kind of operands and with delays.",
-    ]
-    if effort.both < 64:
-        sentences.append(
-            f"The small structures at the clocks with more than {_lanes(effort.both)}, unless they close as they are."
-        )
-    if shape == PE:
-        sentences += _OF_ELEMENTS
-    elif all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
-        sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
-    given = _all_formats(operands)
-    if all(source != UNIFORM for source, _ in effort.workloads) and given:
-        sentences.append("Uniform operands: energies are for the model's operands.")
-    if not given or all(source != OPT_FC2 for source, _ in effort.workloads):
-        sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
-    if not given:
-        sentences.append("Operands of a model: none were given, so energies are for uniform random operands.")
-    return sentences + list(dict.fromkeys(found))

@@ -48,6 +48,7 @@ _INDIFFERENT = {
     "front_command",
     "late_adders",
     "mapping",
+    "omissions",
     "polarity",
     "recipe",
     "request",
