@@ -81,9 +81,16 @@ app = typer.Typer(
 
 Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
+UnitLanes = Annotated[int | None, typer.Option("--lanes", help="Products per cycle of a MAC unit, 1 to 64; default 16.")]
+Shape = Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")]
+ZeroPoints = Annotated[
+    int | None, typer.Option(help="For asymmetric weights: so many MAC units that share a zero-point correction.")
+]
 Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
-Pipeline = Annotated[int, typer.Option(help="0: none; 1: operand registers; 2: and compressed products.")]
-Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined unit.")]
+Pipeline = Annotated[
+    int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
+]
+Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]
 Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
 Out = Annotated[Path, typer.Option(help="Directory to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -307,21 +314,15 @@ def operands(
 @app.command()
 def generate(
     number_format: Format = "dint4",
-    lanes: Annotated[int | None, typer.Option(help="Products per cycle of a MAC unit, 1 to 64; default 16.")] = None,
+    lanes: UnitLanes = None,
     out: Out = Path("build/rtl"),
     depth: Depth = 65536,
-    pipeline: Annotated[
-        int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
-    ] = None,
+    pipeline: Pipeline = None,
     architecture: Architecture = "",
     period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
-    shape: Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")] = "mac",
-    decoded: Annotated[
-        bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")
-    ] = False,
-    zero_points: Annotated[
-        int | None, typer.Option(help="For asymmetric weights: so many MAC units that share a zero-point correction.")
-    ] = None,
+    shape: Shape = "mac",
+    decoded: Decoded = False,
+    zero_points: ZeroPoints = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
@@ -348,7 +349,7 @@ def generate(
 @app.command()
 def simulate(
     number_format: Format = "dint4",
-    lanes: Lanes = 16,
+    lanes: UnitLanes = None,
     simulator: Annotated[str, typer.Option(help="icarus, verilator or auto.")] = "auto",
     operands: OperandFile = None,
     cycles: Annotated[
@@ -357,8 +358,10 @@ def simulate(
     waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
     depth: Depth = 65536,
-    pipeline: Pipeline = 0,
+    pipeline: Pipeline = None,
     decoded: Decoded = False,
+    shape: Shape = "mac",
+    zero_points: ZeroPoints = None,
     architecture: Architecture = "",
     seed: Seed = 0,
     layer: Annotated[
@@ -374,7 +377,7 @@ def simulate(
     platforms: Platforms = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run the cocotb bench: every sum against the golden model. With --layer: all sums of a decoder layer.
+    """Run the cocotb bench: every output in every cycle against the golden model. With --layer: all sums of a decoder layer.
 
     Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
 
@@ -413,6 +416,8 @@ def simulate(
         depth=depth,
         pipeline=pipeline,
         decoded=decoded,
+        shape=shape,
+        zero_points=zero_points,
         architecture=architecture,
         seed=seed,
         quiet=quiet,
@@ -422,26 +427,29 @@ def simulate(
 @app.command()
 def synthesize(
     number_format: Format = "dint4",
-    lanes: Lanes = 1,
+    lanes: Annotated[int | None, typer.Option(help="Products per cycle of a MAC unit, 1 to 64; default 1.")] = None,
     pdk: Annotated[str, typer.Option(help="Name of a PDK; 'dint pdks' lists them.")] = "osu018",
     period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; default: smallest area.")] = None,
     out: Out = Path("build/synthesis"),
     operands: OperandFile = None,
     depth: Depth = 65536,
-    pipeline: Pipeline = 0,
+    pipeline: Pipeline = None,
     decoded: Decoded = False,
+    shape: Shape = "mac",
     architecture: Architecture = "",
     liberty: Liberty = None,
     platforms: Platforms = None,
     cycles: Annotated[int, typer.Option(help="Clock cycles of the energy measurement.")] = 512,
-    dataflow: Annotated[str, typer.Option(help="streaming, or weights-held: weights stay for 64 cycles.")] = "streaming",
+    dataflow: Annotated[
+        str | None, typer.Option(help="streaming, or weights-held: weights stay for 64 cycles; a pe holds them always.")
+    ] = None,
     activity: Annotated[str, typer.Option(help="sdf or zero-delay (simulated), or vectorless (default activities).")] = "sdf",
     power_engine: Annotated[str, typer.Option(help="dint, or opensta where it has read_vcd.")] = "dint",
     front: Annotated[bool, typer.Option("--front", help="Area against clock period, from smallest to fastest.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Map a MAC unit with Yosys; report area, timing, and energy from gate-level simulation.
+    """Map a unit with Yosys; report area, timing, and energy from gate-level simulation.
 
     Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
     """
@@ -460,6 +468,7 @@ def synthesize(
         depth=depth,
         pipeline=pipeline,
         decoded=decoded,
+        shape=shape,
         architecture=architecture,
         liberty=tuple(liberty or ()),
         platforms=platforms,

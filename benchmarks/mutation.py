@@ -27,11 +27,10 @@ from golden import DINT4, FORMATS, INT8, MacConfig
 from golden.artifacts import canonical_json, output_directory, write_file
 from golden.errors import ToolError
 from hdl.verilog import generate
-from sim.bench import inputs
 from sim.command import simulate_verilog, stimuli_for
+from sim.replay import Replay
 from sim.runner import SimulationMismatch
 from sim.simulators import find_simulator
-from sim.stimulus import Stimulus
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
 
@@ -107,7 +106,7 @@ def broken(network: Network, fault: Fault) -> Network:
 # All faults at once
 
 
-def survivors(network: Network, config: MacConfig, stimuli: Sequence[Stimulus], suspects: Sequence[Fault]) -> list[Fault]:
+def survivors(network: Network, config: MacConfig, stimuli: Sequence[Replay], suspects: Sequence[Fault]) -> list[Fault]:
     """The faults that no stimulus shows: the accumulator is right in reset and after every edge."""
     alive = list(suspects)
     for stimulus in stimuli:
@@ -115,7 +114,7 @@ def survivors(network: Network, config: MacConfig, stimuli: Sequence[Stimulus], 
     return alive
 
 
-def _survivors(network: Network, config: MacConfig, stimulus: Stimulus, alive: list[Fault]) -> list[Fault]:
+def _survivors(network: Network, config: MacConfig, stimulus: Replay, alive: list[Fault]) -> list[Fault]:
     state = dict.fromkeys(network.flip_flops, 0)
     cycle = _compiled(network, alive)
     noticed = 0
@@ -135,17 +134,18 @@ def _survivors(network: Network, config: MacConfig, stimulus: Stimulus, alive: l
     return [fault for i, fault in enumerate(alive) if not noticed >> i & 1]
 
 
-def _edges(network: Network, config: MacConfig, stimulus: Stimulus) -> Iterator[tuple[dict[int, bool], int | None]]:
+def _edges(network: Network, config: MacConfig, stimulus: Replay) -> Iterator[tuple[dict[int, bool], int | None]]:
     """Levels of the input nets before each clock edge, and what the bench expects after it, as `sim.bench` does it."""
-    delay = config.latency_cycles - 1
-    rows = list(inputs(config, stimulus, 0, stimulus.cycles + delay))
-    first = (*rows[0][:2], 0, 1, 1)
-    expected = [value & (1 << config.accumulator_bits) - 1 for value in stimulus.expected(config).tolist()]
-    reset: list[int | None] = [None] * (config.latency_cycles + 1) + [0]
-    wanted = [*reset, *[None] * delay, *expected]
-    ports = [network.inputs[name] for name in ("weights", "activations", "first", "valid", "rst")]
-    for row, sum_ in zip([first] * len(reset) + rows, wanted, strict=True):
-        yield {net: bool(level >> i & 1) for level, nets in zip(row, ports, strict=True) for i, net in enumerate(nets)}, sum_
+    rows, before = stimulus.rows(config), stimulus.reset_row(config)
+    held = [None] * (config.latency_cycles + 1)  # what a unit shows before it is reset does not matter
+    expected = rows.outputs["accumulator"][:, 0] & (1 << config.accumulator_bits) - 1
+    levels = {
+        port.name: port.levels(np.concatenate([np.repeat(before[port.name], len(held) + 1, axis=0), rows.inputs[port.name]]))
+        for port in config.inputs
+    }
+    for row, sum_ in enumerate([*held, 0, *expected.tolist()]):
+        ports = ((nets, levels[name][row].tolist()) for name, nets in network.inputs.items() if name in levels)
+        yield {net: bool(bit) for nets, bits in ports for net, bit in zip(nets, bits, strict=True)}, sum_
 
 
 def _compiled(network: Network, alive: Sequence[Fault]) -> Any:
@@ -245,7 +245,7 @@ def _hidden(network: Network) -> list[int]:
     return [net for net in network.flip_flops if net not in shown]
 
 
-def _bench_notices(network: Network, config: MacConfig, stimuli: Sequence[Stimulus]) -> bool:
+def _bench_notices(network: Network, config: MacConfig, stimuli: Sequence[Replay]) -> bool:
     try:
         simulate_verilog(network.verilog(), config, stimuli, find_simulator("icarus"), quiet=True)
     except SimulationMismatch:

@@ -1,6 +1,7 @@
 """`make benchmark-silicon`: our INT8 baseline against other people's, and the comparison with all the effort there is.
 
     python -m benchmarks.silicon [--platforms DIR] [--pdk NAME ...] [--lane N ...] [--pipeline N] [--stages DIR] [--out DIR]
+        [--only peers|mac|pe|zero-points ...]
 
 Everything is cached by content: an interrupted run goes on where it was.
 """
@@ -22,6 +23,7 @@ from benchmarks.peers import CONFIG, peers
 from golden import Operands
 from golden.artifacts import canonical_json, write_file
 from golden.errors import DintError
+from golden.shapes import MAC, PE, SHAPES
 from hdl.architectures import ARCHITECTURES
 from sim.command import simulate_verilog, stimuli_for
 from sim.processes import children_end_with_us
@@ -34,6 +36,7 @@ from synth.mapping import DEFAULT_CACHE
 from synth.pdk import Pdk, discover, find
 from synth.recipe import Recipe
 from synth.search import BASELINE, FORMATS, Effort, small_architectures
+from synth.zero_points import zero_points
 
 ADDERS = (FIRST_ADDER, *MORE_ADDERS)
 EFFORT = Effort(
@@ -51,8 +54,12 @@ EFFORT = Effort(
 )
 
 
+PARTS = ("peers", MAC, PE, "zero-points")
+OF_ELEMENTS = ((OPT, WEIGHTS_HELD), (OPT_FC2, WEIGHTS_HELD), (UNIFORM, WEIGHTS_HELD))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write `peers.json` and `comparison.json`."""
+    """Measure, print and write `peers.json`, `comparison.json` of MAC units, `comparison-pe.json`, and `zero-points-PDK/`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.silicon", description=__doc__.splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
     parser.add_argument("--pdk", action="append", help="name of a PDK; several times for several (default: all that are found)")
@@ -60,28 +67,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pipeline", type=int, default=0, help="1: operand registers on both sides")
     parser.add_argument("--stages", type=Path, default=Path("build/report/stages"), help="of a report: operands of the model")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-silicon"))
-    parser.add_argument("--peers-only", action="store_true")
+    parser.add_argument("--only", action="append", choices=PARTS, help="one of the four; several times for several")
     options = parser.parse_args(arguments)
     console = Console()
     kits = [find(name, platforms=options.platforms) for name in options.pdk or ()] or discover(options.platforms)
     options.out.mkdir(parents=True, exist_ok=True)
-    found = [entry for kit in kits for entry in measure_peers(kit, console)]
-    write_file(options.out / "peers.json", canonical_json(found))
-    if options.peers_only:
+    wanted = options.only or PARTS
+    if "peers" in wanted:
+        found = [entry for kit in kits for entry in measure_peers(kit, console)]
+        write_file(options.out / "peers.json", canonical_json(found))
+    if wanted == ["peers"]:
         return
     files = {name: options.stages / f"quantize-{name}" / "operands.npz" for name in FORMATS}
     operands = {name: Operands.load(file) for name, file in files.items()}
-    results: dict[str, Any] = compare(
-        kits,
-        lanes=tuple(options.lane or (1, 16, 64)),
-        operands=operands,
-        pipeline=options.pipeline,
-        effort=EFFORT,
-        cache=DEFAULT_CACHE,
-        advance=lambda what: console.print(f"[dim]{what}", highlight=False),
-    )
-    write_file(options.out / "comparison.json", canonical_json(results))
-    console.print(_ratios(results))
+    more: dict[str, dict[str, Any]] = {
+        MAC: {"lanes": tuple(options.lane or (1, 16, 64)), "pipeline": options.pipeline or None, "effort": EFFORT},
+        PE: {"lanes": (1,), "shape": PE, "effort": replace(EFFORT, workloads=OF_ELEMENTS)},
+    }
+    for shape in (shape for shape in SHAPES if shape in wanted):
+        results: dict[str, Any] = compare(
+            kits,
+            operands=operands,
+            cache=DEFAULT_CACHE,
+            advance=lambda what: console.print(f"[dim]{what}", highlight=False),
+            verified=True,
+            **more[shape],
+        )
+        write_file(options.out / f"comparison{'' if shape == MAC else f'-{shape}'}.json", canonical_json(results))
+        console.print(_ratios(results))
+    if "zero-points" in wanted:
+        for kit in kits:
+            zero_points(
+                pdk=kit.name,
+                platforms=options.platforms,
+                out=options.out / f"zero-points-{kit.name}",
+                margins=(0.03, 0.25),
+                operands=operands,
+                samples=EFFORT.samples,
+            )
 
 
 def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:

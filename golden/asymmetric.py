@@ -19,6 +19,7 @@ complement number as wide as a code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -30,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError
 from .mac import MacConfig
 from .number_format import NumberFormat, signed_bits
+from .unit import Port, UnitConfig
 
 __all__ = ["AsymmetricConfig"]
 
@@ -37,7 +39,7 @@ _MOST_UNITS = 64
 
 
 @dataclass(frozen=True)
-class AsymmetricConfig:
+class AsymmetricConfig(UnitConfig):
     """MAC units for asymmetric weights that share activations, their sum, and the correction by it.
 
     Parameters
@@ -120,6 +122,47 @@ class AsymmetricConfig:
         return f"{self.mac.name}_z{self.units}"
 
     @property
+    def shape(self) -> str:
+        """What the command line calls it."""
+        return "mac"
+
+    @property
+    def products(self) -> int:
+        """Products a cycle of all units."""
+        return self.lanes * self.units
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports but the clock (`hdl.Asymmetric` says what they do)."""
+        ports = (
+            Port("rst"),
+            Port("valid"),
+            Port("first"),
+            Port("activations", self.activation_bits, self.lanes, signed=True),
+            Port("weights", self.weight_format.bits, self.lanes * self.units),
+            Port("read_unit", max(1, (self.units - 1).bit_length())),
+            Port("read_zero_point", self.zero_point_bits),
+            Port("accumulator", self.accumulator_bits, signed=True, output=True),
+        )
+        zero_points = Port("zero_points", self.zero_point_bits, self.units)
+        return (*ports, zero_points) if self.weight_format.special_codes else ports
+
+    @property
+    def reset(self) -> Mapping[str, int]:
+        """`rst` is held, with `valid` operands, which must not count."""
+        return {"rst": 1, "valid": 1, "first": 0, "read_unit": 0}
+
+    @property
+    def decoded(self) -> bool:
+        """Codes are registered."""
+        return False
+
+    @property
+    def registers_weights(self) -> bool:
+        """Not as select lines."""
+        return False
+
+    @property
     def zero_point_bits(self) -> int:
         """Width of a zero-point, an unsigned number from 0 to the format's `steps`."""
         return self.weight_format.steps.bit_length()
@@ -165,7 +208,7 @@ class AsymmetricConfig:
 
         In units of the format; leading axes broadcast as in numpy. At most `depth` products; operands out of range are refused.
         """
-        codes, values = self.weight_format.checked_codes(weights), self.mac.checked_activations(activations)
+        codes, values = self.weight_format.checked_codes(weights), self.checked_activations(activations)
         if codes.shape[-1:] != values.shape[-1:]:
             raise InputError(f"weights end in {codes.shape[-1:]}, activations in {values.shape[-1:]}: lengths must agree")
         if codes.shape[-1] > self.depth:
@@ -214,7 +257,7 @@ class AsymmetricConfig:
             raise InputError(f"weights have shape {codes.shape}: (cycles, {self.units} units, {self.lanes} lanes) is needed")
         recoded = self.recode(codes, zero_points)
         sums = [self.unit.run(recoded[:, u], activations, first, valid, reset) for u in range(self.units)]
-        activation_sums = self._activation_sums(activations, first, valid, reset)
+        activation_sums = self.activation_sums(activations, first, valid, reset)
         chosen, half = np.asarray(read_unit, dtype=np.int64), 1 << (self.accumulator_bits - 1)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.units:
             worst = chosen.min() if chosen.min() < 0 else chosen.max()
@@ -228,6 +271,15 @@ class AsymmetricConfig:
             shown[cycle] = (total + half) % (2 * half) - half
         return shown
 
+    def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
+        """The port `accumulator` after each edge: `run` on the input ports of each cycle."""
+        cycles = len(inputs["weights"])
+        zero_points = inputs.get("zero_points", np.zeros((cycles, self.units), np.int64))
+        weights = inputs["weights"].reshape(cycles, self.units, self.lanes)
+        names = ("first", "valid", "read_unit", "read_zero_point", "rst")
+        shown = self.run(weights, inputs["activations"], zero_points, *(inputs[name][:, 0] for name in names))
+        return {"accumulator": shown[:, None]}
+
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
         facts = {
@@ -236,6 +288,7 @@ class AsymmetricConfig:
             "largest_zero_point": self.weight_format.steps,
             "accumulator_bits": self.accumulator_bits,
             "latency_cycles": self.latency_cycles,
+            "ports": self.describe_ports(),
         }
         return self.mac.describe() | facts
 
@@ -257,11 +310,9 @@ class AsymmetricConfig:
                 table[zero_point, own.encode_one(-1)] = below | half_step
         return table
 
-    def _activation_sums(
-        self, activations: ArrayLike, first: ArrayLike, valid: ArrayLike, reset: ArrayLike | None
-    ) -> list[int]:
-        """The sum of activations after each edge, wrapped."""
-        totals = self.mac.checked_activations(activations).sum(axis=-1).tolist()
+    def activation_sums(self, activations: ArrayLike, first: ArrayLike, valid: ArrayLike, reset: ArrayLike | None) -> list[int]:
+        """The sum of `activations`, (cycles, lanes), after each edge, wrapped; controls are (cycles,)."""
+        totals = self.checked_activations(activations).sum(axis=-1).tolist()
         cleared = [False] * len(totals) if reset is None else np.asarray(reset, dtype=bool).tolist()
         half, sums, total = 1 << (self.activation_sum_bits - 1), [], 0
         for added, starts, takes, clears in zip(

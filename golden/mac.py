@@ -6,6 +6,7 @@ the generator, the benches and the reports.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .number_format import NumberFormat, signed_bits
+from .unit import Port, UnitConfig
 
 __all__ = ["MacConfig"]
 
 
 @dataclass(frozen=True)
-class MacConfig:
+class MacConfig(UnitConfig):
     """A MAC unit: `lanes` products of a weight code and a two's complement activation, added to one accumulator a cycle.
 
     Parameters
@@ -84,6 +86,33 @@ class MacConfig:
         return "_".join(parts)
 
     @property
+    def shape(self) -> str:
+        """What the command line calls it."""
+        return "mac"
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports but the clock (`hdl.Mac` says what they do)."""
+        return (
+            Port("rst"),
+            Port("valid"),
+            Port("first"),
+            Port("activations", self.activation_bits, self.lanes, signed=True),
+            Port("weights", self.weight_format.bits, self.lanes),
+            Port("accumulator", self.accumulator_bits, signed=True, output=True),
+        )
+
+    @property
+    def reset(self) -> Mapping[str, int]:
+        """`rst` is held, with `valid` operands, which must not count."""
+        return {"rst": 1, "valid": 1, "first": 0}
+
+    @property
+    def registers_weights(self) -> bool:
+        """Only with operand registers."""
+        return self.pipeline > 0
+
+    @property
     def accumulator_bits(self) -> int:
         """Two's complement bits of any sum of `depth` products: +max|product| x depth is the widest of them."""
         return signed_bits(self.weight_format.largest_product(self.activation_bits) * self.depth)
@@ -144,17 +173,11 @@ class MacConfig:
             sums[cycle] = total
         return sums
 
-    def checked_activations(self, activations: ArrayLike) -> NDArray[np.int64]:
-        """`activations` as integers; anything beyond `activation_bits` is refused, never truncated."""
-        array = np.asarray(activations)
-        if array.size and not np.issubdtype(array.dtype, np.integer):
-            raise InputError(f"activations have dtype {array.dtype}: integers are needed")
-        array = array.astype(np.int64)
-        half = 1 << (self.activation_bits - 1)
-        if array.size and not -half <= array.min() <= array.max() < half:
-            worst = array.min() if array.min() < -half else array.max()
-            raise InputError(f"activation {worst} does not fit {self.activation_bits} bits: {-half} to {half - 1}")
-        return array
+    def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
+        """The port `accumulator` after each edge: `run`, `latency_cycles` - 1 edges later."""
+        controls = (inputs[name][:, 0] for name in ("first", "valid", "rst"))
+        sums = self.run(inputs["weights"], inputs["activations"], *controls)
+        return {"accumulator": np.concatenate([np.zeros(self.pipeline, np.int64), sums])[: len(sums), None]}
 
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
@@ -171,4 +194,5 @@ class MacConfig:
             "architecture": self.architecture,
             "pipeline": self.pipeline,
             "decoded": self.decoded,
+            "ports": self.describe_ports(),
         }

@@ -7,6 +7,7 @@ analysis of a tensor processing unit", ISCA 2017).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError
 from .mac import MacConfig
 from .number_format import NumberFormat
+from .unit import Port, UnitConfig
 
 __all__ = ["PeConfig", "PeOutputs"]
 
@@ -30,7 +32,7 @@ class PeOutputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PeConfig:
+class PeConfig(UnitConfig):
     """A processing element: it adds weight x activation to a partial sum on its way, once a cycle.
 
     Parameters
@@ -80,6 +82,47 @@ class PeConfig:
         return "_".join(parts)
 
     @property
+    def shape(self) -> str:
+        """What the command line calls it."""
+        return "pe"
+
+    @property
+    def lanes(self) -> int:
+        """One product a cycle."""
+        return 1
+
+    @property
+    def pipeline(self) -> int:
+        """None beside its own registers."""
+        return 0
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports but the clock (`hdl.Pe` says what they do)."""
+        code, operand, total = self.weight_format.bits, self.activation_bits, self.accumulator_bits
+        return (
+            Port("weight", code),
+            Port("load"),
+            Port("swap"),
+            Port("activation", operand, signed=True),
+            Port("partial_sum", total, signed=True),
+            Port("weight_out", code, output=True, initial=self.weight_format.zero_code),
+            Port("swap_out", output=True),
+            Port("activation_out", operand, signed=True, output=True),
+            Port("partial_sum_out", total, signed=True, output=True),
+        )
+
+    @property
+    def reset(self) -> Mapping[str, int]:
+        """There is no reset input: a zero is loaded, and swapped in by the next edge; the third adds its product."""
+        return {"weight": self.weight_format.zero_code, "load": 1, "swap": 1, "activation": 0, "partial_sum": 0}
+
+    @property
+    def registers_weights(self) -> bool:
+        """The weight in use is a register."""
+        return True
+
+    @property
     def accumulator_bits(self) -> int:
         """Two's complement bits of a partial sum: any sum of `depth` products fits."""
         return self.mac.accumulator_bits
@@ -108,7 +151,7 @@ class PeConfig:
             If an operand does not fit its port.
         """
         codes = self.weight_format.checked_codes(weights)
-        operands = self.mac.checked_activations(activations)
+        operands = self.checked_activations(activations)
         half = 1 << (self.accumulator_bits - 1)
         sums = np.asarray(partial_sums, dtype=np.int64)
         if sums.size and not -half <= sums.min() <= sums.max() < half:
@@ -127,8 +170,15 @@ class PeConfig:
             passed[cycle] = following = code if loads[cycle] else following
         return PeOutputs(shown, operands, passed, swaps)
 
+    def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
+        """The output ports after each edge: `run` on the input ports of each cycle."""
+        names = ("weight", "load", "swap", "activation", "partial_sum")
+        outputs = self.run(*(inputs[name][:, 0] for name in names))
+        return {f"{name}_out": np.asarray(column, dtype=np.int64)[:, None] for name, column in outputs._asdict().items()}
+
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
         facts = self.mac.describe()
         del facts["lanes"], facts["pipeline"]
-        return {"shape": "pe"} | facts | {"latency_cycles": self.latency_cycles, "decoded": self.decoded}
+        own = {"latency_cycles": self.latency_cycles, "decoded": self.decoded, "ports": self.describe_ports()}
+        return {"shape": self.shape} | facts | own

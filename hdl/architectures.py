@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from amaranth.hdl import Signal, Value
 
-from golden import FORMATS, InputError, MacConfig, NumberFormat, PeConfig
+from golden import FORMATS, InputError, NumberFormat, UnitConfig
 
 from .baugh_wooley import baugh_wooley, has_array, twos_complement
 from .bit_heap import BitHeap
@@ -96,7 +96,7 @@ _OTHERS = (
 ARCHITECTURES: dict[str, Architecture] = {one.name: one for one in (*_SMALL, *_FAST, *_OTHERS)}
 
 
-def architecture_of(config: MacConfig | PeConfig) -> Architecture:
+def architecture_of(config: UnitConfig) -> Architecture:
     """The architecture that a configuration names.
 
     Raises

@@ -7,9 +7,19 @@ from typing import Any
 
 from amaranth.hdl import Instance, Module, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["Assembly"]
+from golden import UnitConfig
+
+__all__ = ["Assembly", "ports_of"]
+
+
+def ports_of(config: UnitConfig) -> dict[str, Any]:
+    """The members of a unit's signature: the clock, and the ports of its configuration."""
+    members: dict[str, Any] = {"clk": In(1)}
+    for port in config.ports:
+        members[port.name] = Out(port.width, init=port.initial) if port.output else In(port.width)
+    return members
 
 
 class Assembly(wiring.Component):

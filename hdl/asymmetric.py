@@ -13,14 +13,16 @@ is a part of its own, and so is what is shared, so that they can also be put tog
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from amaranth.hdl import Array, C, Cat, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import INT4, INT8, AsymmetricConfig
+from golden import INT4, INT8, AsymmetricConfig, CorrectionConfig, OffsetConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly
+from .assembly import Assembly, ports_of
 from .bit_heap import BitHeap
 from .booth import booth_carry
 from .compressor import Compressor
@@ -28,7 +30,9 @@ from .final_adder import FinalAdder
 from .mac import Mac
 from .truth_table import one_of
 
-__all__ = ["Asymmetric"]
+__all__ = ["Asymmetric", "Correction", "OffsetMac"]
+
+Part = TypeVar("Part", OffsetConfig, CorrectionConfig)
 
 _ACTIVATION, _SUM, _REGISTER = 0, 6, 4  # when bits are stable, in gate delays: ports; registers, without and with a gate
 
@@ -68,21 +72,7 @@ class Asymmetric(Assembly):
     def __init__(self, config: AsymmetricConfig, *, parts: str | None = None) -> None:
         self.config = config
         architecture_of(config.unit)
-        mac, units = config.mac, config.units
-        ports = {
-            "clk": In(1),
-            "rst": In(1),
-            "valid": In(1),
-            "first": In(1),
-            "activations": In(mac.activation_bits * mac.lanes),
-            "weights": In(mac.weight_format.bits * mac.lanes * units),
-            "read_unit": In(max(1, (units - 1).bit_length())),
-            "read_zero_point": In(config.zero_point_bits),
-            "accumulator": Out(config.accumulator_bits),
-        }
-        if config.weight_format.special_codes:
-            ports["zero_points"] = In(config.zero_point_bits * units)
-        super().__init__(ports, parts)
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m, config = Module(), self.config
@@ -104,10 +94,23 @@ class Asymmetric(Assembly):
 
     def _unit(self) -> Assembly:
         parts = self.name_of("unit")
-        return OffsetMac(self.config, parts) if self.config.weight_format.special_codes else Mac(self.config.unit, parts=parts)
+        if self.config.weight_format.special_codes:
+            return OffsetMac(self._part(OffsetConfig), parts)
+        return Mac(self.config.unit, parts=parts)
+
+    def _part(self, kind: type[Part]) -> Part:
+        config = self.config
+        return kind(
+            config.weight_format,
+            config.activation_bits,
+            lanes=config.lanes,
+            depth=config.depth,
+            pipeline=config.pipeline,
+            architecture=config.architecture,
+        )
 
     def _correction(self) -> Assembly:
-        return Correction(self.config, self.name_of("correction"))
+        return Correction(self._part(CorrectionConfig), self.name_of("correction"))
 
 
 class OffsetMac(Assembly):
@@ -116,21 +119,10 @@ class OffsetMac(Assembly):
     Ports: those of `hdl.Mac`, and `zero_point` (in).
     """
 
-    def __init__(self, config: AsymmetricConfig, parts: str | None) -> None:
-        self._config = config
-        super().__init__(
-            {
-                "clk": In(1),
-                "rst": In(1),
-                "valid": In(1),
-                "first": In(1),
-                "activations": In(config.activation_bits * config.lanes),
-                "weights": In(config.weight_format.bits * config.lanes),
-                "zero_point": In(config.zero_point_bits),
-                "accumulator": Out(config.unit.accumulator_bits),
-            },
-            parts,
-        )
+    def __init__(self, config: OffsetConfig, parts: str | None) -> None:
+        self._config = config.whole
+        architecture_of(self._config.unit)
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m, config = Module(), self._config
@@ -202,21 +194,9 @@ class Correction(Assembly):
     (in); `corrected` (out), after the next edge.
     """
 
-    def __init__(self, config: AsymmetricConfig, parts: str | None) -> None:
-        self._config = config
-        super().__init__(
-            {
-                "clk": In(1),
-                "rst": In(1),
-                "valid": In(1),
-                "first": In(1),
-                "activations": In(config.activation_bits * config.lanes),
-                "accumulator": In(config.unit.accumulator_bits),
-                "zero_point": In(config.zero_point_bits),
-                "corrected": Out(config.accumulator_bits),
-            },
-            parts,
-        )
+    def __init__(self, config: CorrectionConfig, parts: str | None) -> None:
+        self._config = config.whole
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golden import AsymmetricConfig, InputError, MacConfig, PeConfig, format_by_name
+from golden import AsymmetricConfig, PeConfig, UnitConfig, unit_of_options
 from golden.artifacts import output_directory, write_file
 
 __all__ = ["generate"]
@@ -64,7 +64,17 @@ def generate(
         For an unknown format or architecture, a parameter that is out of range or that the shape does not have, or a directory
         that cannot be written.
     """
-    config = _config(shape, format, lanes, depth, pipeline, architecture, decoded, zero_points)
+    config = unit_of_options(
+        format,
+        lanes=lanes,
+        default_lanes=_LANES,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        decoded=decoded,
+        shape=shape,
+        zero_points=zero_points,
+    )
     # Amaranth takes its time to load: not before the parameters are known to be good.
     from . import companions, verilog
     from .architectures import architecture_of
@@ -85,32 +95,7 @@ def generate(
     return paths
 
 
-def _config(
-    shape: str,
-    format: str,
-    lanes: int | None,
-    depth: int,
-    pipeline: int | None,
-    architecture: str,
-    decoded: bool,
-    units: int | None,
-) -> MacConfig | PeConfig | AsymmetricConfig:
-    weight_format = format_by_name(format)
-    if shape == "mac":
-        lanes, pipeline = _LANES if lanes is None else lanes, pipeline or 0
-        mac = MacConfig(weight_format, lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded)
-        return mac if units is None else AsymmetricConfig.of(mac, units)
-    if shape != "pe":
-        raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
-    for name, value in (("lanes", lanes), ("pipeline", pipeline)):
-        if value is not None:
-            raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")
-    if units is not None:
-        raise InputError(f"zero_points is {units}: it is an option of --shape mac; leave it out")
-    return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
-
-
-def _print(config: MacConfig | PeConfig | AsymmetricConfig, paths: dict[str, Path]) -> None:
+def _print(config: UnitConfig, paths: dict[str, Path]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from golden import AsymmetricConfig, InputError, MacConfig, PeConfig
+from collections.abc import Iterable
+
+from golden import AsymmetricConfig, InputError, MacConfig, Port, UnitConfig
 from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
 
 INPUT_TRANSITION_NS = 0.05
 
-# Data ports, inputs and outputs.
-_MAC_PORTS = "rst valid first activations[*] weights[*]", "accumulator[*]"
-_PE_PORTS = (
-    "load swap weight[*] activation[*] partial_sum[*]",
-    "swap_out weight_out[*] activation_out[*] partial_sum_out[*]",
-)
 
-
-Config = MacConfig | PeConfig | AsymmetricConfig
-
-
-def facts(config: Config) -> str:
+def facts(config: UnitConfig) -> str:
     """What a user of the Verilog needs to know, as JSON (`describe` of the configuration)."""
     return canonical_json(config.describe())
 
 
-def constraints(config: Config, period_ns: float) -> str:
+def constraints(config: UnitConfig, period_ns: float) -> str:
     """Synopsys design constraints: one clock of `period_ns`, and inputs and outputs that take none of it.
 
     Raises
@@ -35,9 +27,7 @@ def constraints(config: Config, period_ns: float) -> str:
     """
     if not 0 < period_ns < float("inf"):
         raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
-    inputs, outputs = _PE_PORTS if isinstance(config, PeConfig) else _MAC_PORTS
-    if isinstance(config, AsymmetricConfig):
-        inputs += " read_unit[*] read_zero_point[*]" + " zero_points[*]" * bool(config.weight_format.special_codes)
+    inputs, outputs = _names(config.inputs), _names(config.outputs)
     return f"""\
 # {config.name}: times in ns
 create_clock -name clk -period {period_ns:g} [get_ports clk]
@@ -48,20 +38,26 @@ set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
 """
 
 
-def core(config: Config) -> str:
+def _names(ports: Iterable[Port]) -> str:
+    """Ports as Tcl patterns, single bits first."""
+    ordered = sorted(ports, key=lambda port: port.width > 1)
+    return " ".join(port.name + "[*]" * (port.width > 1) for port in ordered)
+
+
+def core(config: UnitConfig) -> str:
     """FuseSoC core description (CAPI2): lint with Verilator, compile for a bench with Icarus, and synthesize.
 
     FuseSoC knows no synthesis for cell libraries: `synth` is for an FPGA (iCE40), and `dint synthesize` for cells.
     """
     name = config.name
-    shape, what = "pe", "processing element of a systolic array"
+    what = "processing element of a systolic array"
     if isinstance(config, MacConfig):
-        shape, what = "mac", f"multiply-accumulate unit, lanes {config.lanes}"
+        what = f"multiply-accumulate unit, lanes {config.lanes}"
     elif isinstance(config, AsymmetricConfig):
-        shape, what = "mac", f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
+        what = f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
     return f"""\
 CAPI=2:
-name: dint:{shape}:{name}:0.1.0
+name: dint:{config.shape}:{name}:0.1.0
 description: {config.weight_format.title} x INT{config.activation_bits} {what}
 
 filesets:

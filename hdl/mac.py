@@ -18,12 +18,11 @@ final adder in it, whatever the number of lanes.
 from __future__ import annotations
 
 from amaranth.hdl import C, ClockDomain, Module, Mux, Signal, Value
-from amaranth.lib.wiring import In, Out
 
 from golden import MacConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly
+from .assembly import Assembly, ports_of
 from .product_sum import ProductSum
 
 __all__ = ["Mac"]
@@ -79,18 +78,7 @@ class Mac(Assembly):
     def __init__(self, config: MacConfig, *, parts: str | None = None) -> None:
         self.config = config
         self._for_speed = architecture_of(config).for_speed
-        super().__init__(
-            {
-                "clk": In(1),
-                "rst": In(1),
-                "valid": In(1),
-                "first": In(1),
-                "activations": In(config.activation_bits * config.lanes),
-                "weights": In(config.weight_format.bits * config.lanes),
-                "accumulator": Out(config.accumulator_bits),
-            },
-            parts,
-        )
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

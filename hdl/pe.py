@@ -16,12 +16,11 @@ they belong to; neighbours in a column hand on weights while `load` is set, and 
 from __future__ import annotations
 
 from amaranth.hdl import ClockDomain, Module, Mux, Signal, Value
-from amaranth.lib.wiring import In, Out
 
 from golden import PeConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly
+from .assembly import Assembly, ports_of
 from .product_sum import ProductSum
 
 __all__ = ["Pe"]
@@ -67,22 +66,7 @@ class Pe(Assembly):
     def __init__(self, config: PeConfig, *, parts: str | None = None) -> None:
         self.config = config
         architecture_of(config)
-        bits, sum_bits = config.weight_format.bits, config.accumulator_bits
-        super().__init__(
-            {
-                "clk": In(1),
-                "weight": In(bits),
-                "load": In(1),
-                "swap": In(1),
-                "activation": In(config.activation_bits),
-                "partial_sum": In(sum_bits),
-                "weight_out": Out(bits, init=config.weight_format.zero_code),
-                "swap_out": Out(1),
-                "activation_out": Out(config.activation_bits),
-                "partial_sum_out": Out(sum_bits),
-            },
-            parts,
-        )
+        super().__init__(ports_of(config), parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

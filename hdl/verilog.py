@@ -15,16 +15,16 @@ from textwrap import fill
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import AsymmetricConfig, MacConfig, PeConfig
+from golden import AsymmetricConfig, CorrectionConfig, MacConfig, OffsetConfig, PeConfig, UnitConfig
 
 from .architectures import ARCHITECTURES
 from .assembly import Assembly
-from .asymmetric import Asymmetric
+from .asymmetric import Asymmetric, Correction, OffsetMac
 from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
 
-__all__ = ["generate"]
+__all__ = ["generate", "unit_of"]
 
 _OF_A_WIRE = re.compile(r"  (?:wire (?:\[\d+:0\] )?|assign )([\w$]+)(?:;$| = [^;]*;$)")
 
@@ -43,7 +43,7 @@ endmodule
 """
 
 
-def generate(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
+def generate(config: UnitConfig) -> str:
     """The Verilog of the unit, whose top module is `config.name`.
 
     Raises
@@ -51,17 +51,25 @@ def generate(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
     InputError
         If the architecture does not exist, cannot do the format, or has nothing to decode for a decoded element.
     """
-    unit: Assembly
-    if isinstance(config, MacConfig):
-        unit = Mac(config, parts=config.name)
-    elif isinstance(config, PeConfig):
-        unit = Pe(config, parts=config.name)
-    else:
-        unit = Asymmetric(config, parts=config.name)
+    unit = unit_of(config, parts=config.name)
     converted = list(_modules(unit, config.name))
     if any(isinstance(component, Compressor) for component, _ in converted):
         converted.append((unit, _FULL_ADDER_TEXT))
     return "\n".join([_header(config), *(text for _, text in converted)])
+
+
+def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
+    """The component of a configuration, of whatever shape."""
+    if isinstance(config, MacConfig):
+        return Mac(config, parts=parts)
+    if isinstance(config, PeConfig):
+        return Pe(config, parts=parts)
+    if isinstance(config, OffsetConfig):
+        return OffsetMac(config, parts)
+    if isinstance(config, CorrectionConfig):
+        return Correction(config, parts)
+    assert isinstance(config, AsymmetricConfig)
+    return Asymmetric(config, parts=parts)
 
 
 def _modules(component: wiring.Component, name: str) -> Iterator[tuple[wiring.Component, str]]:
@@ -98,7 +106,7 @@ def _without_unread_wires(text: str) -> str:
     return "".join(kept)
 
 
-def _header(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
+def _header(config: UnitConfig) -> str:
     number_format = config.weight_format
     operands = f"{number_format.title} weights x INT{config.activation_bits} activations"
     bits, unit, count = config.accumulator_bits, number_format.unit, config.depth
@@ -114,7 +122,11 @@ def _header(config: MacConfig | PeConfig | AsymmetricConfig) -> str:
         what += f", {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}, and the zero-point correction that they share"
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products less zero-points; those of the unit"
         width += f" that is read, after {config.latency_cycles} rising edges"
-    else:
+    elif isinstance(config, OffsetConfig | CorrectionConfig):
+        part = "unit whose decoder is given the zero-point" if isinstance(config, OffsetConfig) else "zero-point correction"
+        what = f"{part}, of multiply-accumulate units for asymmetric weights, {operands}, {config.lanes} lanes"
+        width = f"sum: {bits} bits, in units of {unit} step, for {count} products"
+    else:  # a processing element
         what = f"processing element of a weight-stationary systolic array, {operands}"
         what += ", its weight registered as select lines" if config.decoded else ""
         width = f"partial sum: {bits} bits, in units of {unit} step, for {count} products; an activation's product is in it"

@@ -13,30 +13,35 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden import InputError, MacConfig, Operands, format_by_name
+from golden import AsymmetricConfig, InputError, MacConfig, Operands, PeConfig, UnitConfig, unit_of_options
 from golden.artifacts import canonical_json, output_directory, write_file
 
+from . import asymmetric_stimulus, column
+from .replay import Replay
 from .runner import WAVE_SUFFIXES, build
 from .simulators import Simulator, find_simulator
 from .stimulus import Stimulus
 
 __all__ = ["simulate", "simulate_verilog", "stimuli_for"]
 
+_LANES = 16
 _CYCLES = 4000  # some seconds for 16 lanes in Icarus
 
 
 def simulate(
     format: str = "dint4",
-    lanes: int = 16,
+    lanes: int | None = None,
     simulator: str = "auto",
     operands: Path | None = None,
     cycles: int | None = None,
     seed: int = 0,
     waves: Path | None = None,
     architecture: str = "",
-    pipeline: int = 0,
+    pipeline: int | None = None,
     decoded: bool = False,
     depth: int = 65536,
+    shape: str = "mac",
+    zero_points: int | None = None,
     out: Path | None = None,
     time_limit: float = 1800.0,
     quiet: bool = False,
@@ -45,6 +50,8 @@ def simulate(
 
     Parameters
     ----------
+    format, lanes, pipeline, architecture, decoded, depth, shape, zero_points
+        The unit, as for `dint generate`; by default a MAC unit with 16 lanes.
     simulator
         "icarus", "verilator", or "auto": Icarus if it is there, else Verilator.
     operands
@@ -72,8 +79,16 @@ def simulate(
     ToolError
         If the simulator is missing, fails, or takes longer than the time limit.
     """
-    config = MacConfig(
-        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    config = unit_of_options(
+        format,
+        lanes=lanes,
+        default_lanes=_LANES,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        decoded=decoded,
+        shape=shape,
+        zero_points=zero_points,
     )
     stimuli = stimuli_for(config, operands, _CYCLES if cycles is None else cycles, seed)
     if time_limit <= 0:
@@ -90,21 +105,30 @@ def simulate(
     return results
 
 
-def stimuli_for(config: MacConfig, operands: Path | None, cycles: int, seed: int) -> list[Stimulus]:
+def stimuli_for(config: UnitConfig, operands: Path | None, cycles: int, seed: int) -> list[Replay]:
     """What a unit is simulated with: operands of the file, if there is one, then uniform operands, then the corner cases.
 
-    Each of the first two is `cycles` long; operands of the file take the cycles of its longest sum, if those are more.
+    Each of the first two is `cycles` long; operands of the file take the cycles of the unit's longest sum, if those are more.
     """
-    stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
-    if operands is not None:
-        stimuli.insert(0, _from_file(operands, config, cycles, seed))
-    return stimuli
+    file = None if operands is None else Operands.load(operands)
+    longest = max((layer.weights.shape[1] for layer in file.layers), default=0) if file is not None else 0
+    whole = max(cycles, -(-longest // config.lanes))
+    stimuli: list[Replay]
+    if isinstance(config, MacConfig):
+        stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
+        return stimuli if file is None else [Stimulus.from_operands(file, config, whole, seed), *stimuli]
+    if isinstance(config, PeConfig):
+        stimuli = [column.uniform(config, cycles, seed), column.corners(config)]
+        return stimuli if file is None else [column.from_operands(file, config, cycles, seed), *stimuli]
+    assert isinstance(config, AsymmetricConfig)
+    stimuli = [asymmetric_stimulus.uniform(config, cycles, seed), asymmetric_stimulus.corners(config)]
+    return stimuli if file is None else [asymmetric_stimulus.from_operands(file, config, whole, seed), *stimuli]
 
 
 def simulate_verilog(
     verilog: str,
-    config: MacConfig,
-    stimuli: Sequence[Stimulus],
+    config: UnitConfig,
+    stimuli: Sequence[Replay],
     simulator: Simulator,
     *,
     waves: Path | None = None,
@@ -152,13 +176,7 @@ def simulate_verilog(
     return results
 
 
-def _from_file(path: Path, config: MacConfig, cycles: int, seed: int) -> Stimulus:
-    operands = Operands.load(path)
-    longest = max((layer.weights.shape[1] for layer in operands.layers), default=0)
-    return Stimulus.from_operands(operands, config, max(cycles, -(-longest // config.lanes)), seed)
-
-
-def _check_waves(waves: Path, stimuli: Sequence[Stimulus], simulator: Simulator) -> None:
+def _check_waves(waves: Path, stimuli: Sequence[Replay], simulator: Simulator) -> None:
     if waves.suffix not in (known := WAVE_SUFFIXES[simulator.name]):
         raise InputError(f"--waves {waves}: {simulator.name} writes {' and '.join(known)} files; end the name so")
     if not waves.parent.is_dir() or not os.access(waves.parent, os.W_OK):
@@ -168,21 +186,22 @@ def _check_waves(waves: Path, stimuli: Sequence[Stimulus], simulator: Simulator)
             raise InputError(f"--waves {waves}: {file} exists and is not overwritten; remove it or give another name")
 
 
-def _wave_file(waves: Path, stimulus: Stimulus) -> Path:
+def _wave_file(waves: Path, stimulus: Replay) -> Path:
     return waves.with_name(f"{waves.stem}-{stimulus.source}{waves.suffix}")
 
 
 @contextmanager
-def _progress(console: Console, config: MacConfig) -> Iterator[Progress]:
+def _progress(console: Console, config: UnitConfig) -> Iterator[Progress]:
     """A bar per stimulus, which goes away when all is done: the table takes its place."""
     columns = (TextColumn(f"{config.name}  {{task.description}}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield progress
 
 
-def _table(config: MacConfig, simulator: Simulator, results: Sequence[dict[str, Any]]) -> Table:
+def _table(config: UnitConfig, simulator: Simulator, results: Sequence[dict[str, Any]]) -> Table:
+    what = "output" if len(config.outputs) > 1 else "sum"
     table = Table(
-        title=f"{config.name}: every sum as in the golden model", caption=f"{config.architecture}, {simulator.version}"
+        title=f"{config.name}: every {what} as in the golden model", caption=f"{config.architecture}, {simulator.version}"
     )
     for heading in ("operands", "cycles", "MACs compared", "sums compared", "with the file's sums"):
         table.add_column(heading, justify="left" if heading == "operands" else "right")

@@ -1,12 +1,12 @@
 """Gate-level simulation by Icarus Verilog: a mapped netlist replays a stimulus, and its nets are recorded for a power estimate.
 
-Operands are read from memory files and compared sums counted inside the simulation, which runs some hundred times faster than
+Inputs are read from memory files and compared outputs counted inside the simulation, which runs some hundred times faster than
 with a bench in Python. Inputs change at the rising clock edge, as if flip-flops without delay drove them: in any other place a
 cycle would be evaluated twice, once for the inputs and once for the sum.
 
-    edge k: inputs of cycle k go out    edge k + 1: registers take them    at edge k + 1 + latency: their sum is compared
+    edge k: inputs of row k go out    edge k + 1: registers take them    at edge k + 2: the outputs after that are compared
 
-With delays, a clock period below the critical path shows as a wrong sum.
+With delays, a clock period below the critical path shows as a wrong output.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import InputError, MacConfig, ToolError
+from golden import InputError, Port, ToolError, UnitConfig
 
 from .memory_files import words
 from .processes import last_error, run
-from .stimulus import Stimulus
+from .replay import Replay, Rows
 
 __all__ = ["RESET_CYCLES", "SCOPE", "TICKS_PER_NS", "GateLevelRun", "run_gate_level"]
 
 TICKS_PER_NS = 10_000  # resolution of the simulation: 100 fs
 SCOPE = "bench.dut"  # where the netlist is in the waveforms
-RESET_CYCLES = 3  # clears the registers before the first operands
+RESET_CYCLES = 3  # brings the registers to a known state before the first operands; the edge that sends them is one more
 _INSTALL = "install it (apt install iverilog)"
 _TAIL = 1 << 22  # bytes at the end of the waveforms; after the last time they name every net once more
 
@@ -49,23 +50,24 @@ class GateLevelRun:
 def run_gate_level(
     netlist: Path,
     cells: Path,
-    config: MacConfig,
-    stimulus: Stimulus,
+    config: UnitConfig,
+    stimulus: Replay,
     period_ns: float,
     workdir: Path,
     sdf: Path | None = None,
     top: str = "",
     warm_up: int = 4,
     time_limit_s: float = 600.0,
+    record: bool = True,
 ) -> GateLevelRun:
-    """Simulate a netlist of module `top` (by default `config.name`) and compare its sum in every cycle.
+    """Simulate a netlist of module `top` (by default `config.name`) and compare all its outputs in every cycle.
 
     Parameters
     ----------
     netlist, cells
         Verilog of the netlist and of the cells that it uses.
     config, stimulus
-        The unit and what it is given; the sums expected are `config.run(...)`.
+        The unit and what it is given; the outputs expected are `config.respond(...)`.
     period_ns
         Clock period.
     workdir
@@ -74,18 +76,20 @@ def run_gate_level(
         Delays, in a form that Icarus applies; without, the simulation has no delays.
     warm_up
         Cycles of the stimulus before recording starts.
+    record
+        Whether to leave waveforms; without, only outputs are compared.
 
     Raises
     ------
     InputError
         If the stimulus does not fit the unit or has no cycle beyond the warm-up, or the period is no positive number.
     ToolError
-        If Icarus is missing, fails, exceeds the time limit or warns about the delays, or if a sum differs or is unknown.
+        If Icarus is missing, fails, exceeds the time limit or warns about the delays, or if an output differs or is unknown.
     """
-    stimulus.check(config)
-    cycles = len(stimulus.valid) - warm_up
+    rows = stimulus.rows(config)
+    cycles = stimulus.cycles - warm_up
     if warm_up < 0 or cycles < 1:
-        raise InputError(f"the stimulus has {len(stimulus.valid)} cycles: more than the warm-up of {warm_up} are needed")
+        raise InputError(f"the stimulus has {stimulus.cycles} cycles: more than the warm-up of {warm_up} are needed")
     half_period = round(period_ns * TICKS_PER_NS / 2)
     if half_period < 1:
         raise InputError(f"period is {period_ns} ns: a clock has a period of more than 0.0001 ns")
@@ -100,21 +104,25 @@ def run_gate_level(
     try:
         with tempfile.TemporaryDirectory(prefix="dint-gate-level-", dir=workdir) as scratch:
             folder = Path(scratch)
-            _write_memories(folder, config, stimulus)
+            (folder / "stimulus.hex").write_bytes(_words(config.inputs, rows.inputs))
+            (folder / "expected.hex").write_bytes(_words(config.outputs, rows.outputs))
+            held = _words(config.inputs, stimulus.reset_row(config)).decode().strip()
+            count = stimulus.cycles + config.latency_cycles - 1
             (folder / "bench.v").write_text(
-                _bench(config, top or config.name, len(stimulus.valid), half_period, start, end, sdf is not None)
+                _bench(config, top or config.name, count, held, half_period, (start, end) if record else None, sdf is not None)
             )
             if sdf is not None:
                 (folder / "delays.sdf").write_bytes(sdf.read_bytes())
             compilation = ["iverilog", "-g2012", *(["-gspecify"] if sdf else []), "-s", "bench", "-o", "bench.vvp", "bench.v"]
             _run([*compilation, str(cells.resolve()), str(netlist.resolve())], folder, time_limit_s)
             output = _run(["vvp", "-n", "bench.vvp"], folder, time_limit_s)
-            compared = _judge(output, config, stimulus, period_ns, sdf is not None)
-            _check_whole(folder / "activity.vcd", end)
-            (folder / "activity.vcd").replace(vcd)
+            _judge(output, config, stimulus, rows, period_ns, sdf is not None)
+            if record:
+                _check_whole(folder / "activity.vcd", end)
+                (folder / "activity.vcd").replace(vcd)
     except OSError as error:
         raise ToolError(f"icarus: {error.filename or workdir}: {error.strerror}; is there space left?") from None
-    return GateLevelRun(compared, cycles, start, end, vcd)
+    return GateLevelRun(stimulus.cycles, cycles, start, end, vcd)
 
 
 def _check_whole(vcd: Path, end: int) -> None:
@@ -131,101 +139,105 @@ def _check_whole(vcd: Path, end: int) -> None:
         )
 
 
-def _write_memories(folder: Path, config: MacConfig, stimulus: Stimulus) -> None:
-    """One hexadecimal word per cycle: {rst, valid, first, weights, activations}, and the sum after the cycle's edge."""
-    bits = config.weight_format.bits
-    columns = [
-        *_bits(stimulus.activations.astype(np.int64), config.activation_bits),
-        *_bits(stimulus.weights.astype(np.int64), bits),
-        stimulus.first,
-        stimulus.valid,
-        stimulus.reset,
-    ]
-    rows = np.packbits(np.stack(columns, axis=1), axis=1, bitorder="little")
-    expected = config.run(stimulus.weights, stimulus.activations, stimulus.first, stimulus.valid, stimulus.reset)
-    (folder / "stimulus.hex").write_bytes(words(rows))
-    (folder / "expected.hex").write_bytes(words(expected & (1 << config.accumulator_bits) - 1))
+def _words(ports: Sequence[Port], values: Mapping[str, NDArray[np.int64]]) -> bytes:
+    """One hexadecimal word per row, the first port in the lowest bits."""
+    levels = np.concatenate([port.levels(values[port.name]) for port in ports], axis=1)
+    return words(np.packbits(levels, axis=1, bitorder="little"))
 
 
-def _bits(values: NDArray[np.int64], width: int) -> list[NDArray[np.bool_]]:
-    """Columns of bits of `values` (cycles, lanes), lane 0 first, least significant bit first."""
-    return [(values[:, lane] >> bit & 1).astype(bool) for lane in range(values.shape[1]) for bit in range(width)]
-
-
-def _bench(config: MacConfig, top: str, cycles: int, half_period: int, start: int, end: int, delayed: bool) -> str:
-    activations, weights = config.activation_bits * config.lanes, config.weight_format.bits * config.lanes
+def _bench(
+    config: UnitConfig, top: str, rows: int, held: str, half_period: int, window: tuple[int, int] | None, delayed: bool
+) -> str:
+    taken, shown = (sum(port.width for port in ports) for ports in (config.inputs, config.outputs))
+    connections = ", ".join(
+        f".{port.name}({vector}[{place} +: {port.width}])"
+        for vector, ports in (("given", config.inputs), ("shown", config.outputs))
+        for place, port in _places(ports)
+    )
+    recording = ""
+    if window is not None:
+        start, end = window
+        recording = f"""
+  initial begin
+    $dumpfile("activity.vcd");
+    #{_ns(start)} $dumpvars(0, dut);
+    #{_ns(end - start + 1)} $dumpoff;
+  end
+"""
     annotate = '    $sdf_annotate("delays.sdf", dut);\n' if delayed else ""
     return f"""`timescale 1ns/100fs
 module bench;
-  reg clk = 0, rst = 1, valid = 0, first = 0;
-  reg [{activations - 1}:0] activations = 0;
-  reg [{weights - 1}:0] weights = 0;
-  wire [{config.accumulator_bits - 1}:0] accumulator;
-  reg [{activations + weights + 2}:0] stimulus [0:{cycles - 1}];
-  reg [{config.accumulator_bits - 1}:0] expected [0:{cycles - 1}];
+  reg clk = 0;
+  reg [{taken - 1}:0] given = {taken}'h{held};
+  wire [{shown - 1}:0] shown;
+  reg [{taken - 1}:0] stimulus [0:{rows - 1}];
+  reg [{shown - 1}:0] expected [0:{rows - 1}];
   integer edges = 0, sent, due, compared = 0;
 
-  {top} dut (.clk(clk), .rst(rst), .valid(valid), .first(first),
-    .activations(activations), .weights(weights), .accumulator(accumulator));
+  {top} dut (.clk(clk), {connections});
 
   initial begin
 {annotate}    $readmemh("stimulus.hex", stimulus);
     $readmemh("expected.hex", expected);
     forever #{_ns(half_period)} clk = ~clk;
   end
-
-  initial begin
-    $dumpfile("activity.vcd");
-    #{_ns(start)} $dumpvars(0, dut);
-    #{_ns(end - start + 1)} $dumpoff;
-  end
-
+{recording}
   always @(posedge clk) begin
     sent = edges - {RESET_CYCLES};
-    due = sent - {1 + config.latency_cycles};
+    due = sent - 2;
     if (due >= 0) begin
-      if (accumulator !== expected[due]) begin
-        $display("MISMATCH %0d %b %b", due, accumulator, expected[due]);
+      if (shown !== expected[due]) begin
+        $display("MISMATCH %0d %b", due, shown);
         $finish;
       end
       compared = compared + 1;
-      if (compared == {cycles}) begin
+      if (compared == {rows}) begin
         $display("COMPARED %0d", compared);
         $finish;
       end
     end
-    if (sent >= 0 && sent < {cycles})
-      {{rst, valid, first, weights, activations}} <= stimulus[sent];
+    if (sent >= 0 && sent < {rows})
+      given <= stimulus[sent];
     edges = edges + 1;
   end
 endmodule
 """
 
 
+def _places(ports: Sequence[Port]) -> Iterator[tuple[int, Port]]:
+    """Each port with its lowest bit in a word of all."""
+    place = 0
+    for port in ports:
+        yield place, port
+        place += port.width
+
+
 def _ns(ticks: int) -> str:
     return f"{ticks // TICKS_PER_NS}.{ticks % TICKS_PER_NS:04d}"
 
 
-def _judge(output: str, config: MacConfig, stimulus: Stimulus, period_ns: float, delayed: bool) -> int:
-    """Number of sums compared; ToolError unless all agree and nothing was complained about."""
-    if mismatch := re.search(r"^MISMATCH (\d+) ([01xz]+) ([01xz]+)$", output, re.MULTILINE):
-        cycle, got, expected = int(mismatch[1]), mismatch[2], mismatch[3]
-        shown = str(_signed(got)) if set(got) <= {"0", "1"} else f"unknown ({got})"
+def _judge(output: str, config: UnitConfig, stimulus: Replay, rows: Rows, period_ns: float, delayed: bool) -> None:
+    """ToolError unless all outputs agree and nothing was complained about."""
+    if mismatch := re.search(r"^MISMATCH (\d+) ([01xz]+)$", output, re.MULTILINE):
+        row, word = int(mismatch[1]), mismatch[2][::-1]
+        for place, port in _places(config.outputs):
+            got, expected = word[place : place + port.width][::-1], int(rows.outputs[port.name][row, 0])
+            shown = _number(got, port) if set(got) <= {"0", "1"} else f"unknown ({got})"
+            if shown != str(expected):
+                break
+        cycle = row - (config.latency_cycles - 1)
+        told = f"; {stimulus.describe(config, cycle)}" if cycle >= 0 else ""
         cause = f"; the period of {period_ns:g} ns may be shorter than the critical path" if delayed else ""
-        raise ToolError(
-            f"gate level: the sum of {config.name} in cycle {cycle} is {shown}, not {_signed(expected)}, with weight codes "
-            f"{stimulus.weights[cycle].tolist()} and activations {stimulus.activations[cycle].tolist()}{cause}"
-        )
+        raise ToolError(f"gate level: {port.name} of {config.name} in cycle {cycle} is {shown}, not {expected}{told}{cause}")
     if complaint := re.search(r"^.*SDF (?:WARNING|ERROR).*$", output, re.MULTILINE):
         raise ToolError(f"icarus: the delays were not applied as given: {complaint[0].strip()}")
     compared = re.search(r"^COMPARED (\d+)$", output, re.MULTILINE)
-    if compared is None or int(compared[1]) != len(stimulus.valid):
+    if compared is None or int(compared[1]) != len(next(iter(rows.inputs.values()))):
         raise ToolError(f"icarus: the simulation ended early: {last_error(output)}")
-    return int(compared[1])
 
 
-def _signed(bits: str) -> int:
-    return int(bits, 2) - (1 << len(bits) if bits[0] == "1" else 0)
+def _number(bits: str, port: Port) -> str:
+    return str(int(bits, 2) - (1 << len(bits) if port.signed and bits[0] == "1" else 0))
 
 
 def _run(command: list[str], folder: Path, time_limit_s: float) -> str:

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden import DintError, InputError, MacConfig, ToolError
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import DintError, InputError, Port, ToolError, UnitConfig
 from golden.artifacts import replacing
 
 from .cocotb_steps import bench_result, run_step
+from .replay import Replay
 from .simulators import VERILATOR_OPTIONS, Simulator
-from .stimulus import Stimulus
 
 __all__ = ["WAVE_SUFFIXES", "Counts", "Design", "SimulationMismatch", "build"]
 
@@ -39,14 +42,14 @@ class Counts:
     """What one run compared."""
 
     macs: int  # products that took part in compared sums
-    sums: int  # accumulator values compared with the golden model, one each cycle
+    sums: int  # sums compared with the golden model, one each cycle
     stated_sums: int  # complete sums that were compared with the operand file too
     seconds: float
 
 
 @contextmanager
 def build(
-    verilog: str, config: MacConfig, simulator: Simulator, *, waves: str = "", time_limit_s: float = 1800.0
+    verilog: str, config: UnitConfig, simulator: Simulator, *, waves: str = "", time_limit_s: float = 1800.0
 ) -> Iterator[Design]:
     """Compile `verilog` (the text of module `config.name`); the result lives as long as the block.
 
@@ -84,13 +87,13 @@ def build(
 class Design:
     """A compiled unit, ready to run stimuli."""
 
-    config: MacConfig
+    config: UnitConfig
     simulator: Simulator
     directory: Path
     waves: str
     time_limit_s: float
 
-    def run(self, stimulus: Stimulus, *, waves: Path | None = None, on_progress: Callable[[int], None] | None = None) -> Counts:
+    def run(self, stimulus: Replay, *, waves: Path | None = None, on_progress: Callable[[int], None] | None = None) -> Counts:
         """Replay `stimulus` and compare every cycle; the waves go to the file `waves`, after a mismatch too.
 
         `on_progress` is called with the number of cycles done, now and then.
@@ -100,17 +103,15 @@ class Design:
         InputError
             If the unit cannot take the stimulus, or the wave file cannot be written.
         SimulationMismatch
-            At the first accumulator value that is not the golden model's, or not the operand file's.
+            At the first output that is not the golden model's, or a sum that is not the operand file's.
         ToolError
             If the simulator fails, exceeds the time limit, or the bench did not compare all there was.
         """
         # Imported here: it imports cocotb, which only a simulation needs.
-        from .bench import BENCH_FOLDER, config_as_data
+        from .bench import BENCH_FOLDER
 
-        stimulus.check(self.config)
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.directory))
-        stimulus.save(folder / "stimulus.npz")
-        (folder / "config.json").write_text(json.dumps(config_as_data(self.config)))
+        rows = _write_job(folder, self.config, stimulus)
         trace = folder / f"waves{self.waves}"
         arguments: dict[str, Any] = {
             "test_module": "sim.bench",
@@ -140,9 +141,15 @@ class Design:
         if waves is not None and trace.is_file():
             _move(trace, waves)
         if failure := _failure(folder):
-            raise SimulationMismatch(f"{self.config.name}, {stimulus.source} operands, {failure}")
-        counts = _counts(folder, stimulus, self.simulator)
-        return Counts(*counts, seconds=time.monotonic() - started)
+            raise self._mismatch(stimulus, failure if isinstance(failure, str) else _in_words(self.config, stimulus, **failure))
+        _check_compared(folder, rows, self.simulator)
+        if wrong := _wrongly_stated(self.config, stimulus):
+            raise self._mismatch(stimulus, wrong)
+        stated = int(stimulus.completed.sum())
+        return Counts(stimulus.macs, stimulus.cycles, stated, seconds=time.monotonic() - started)
+
+    def _mismatch(self, stimulus: Replay, what: str) -> SimulationMismatch:
+        return SimulationMismatch(f"{self.config.name}, {stimulus.source} operands, {what}")
 
     def _step(
         self,
@@ -165,20 +172,78 @@ class Design:
         )
 
 
-def _counts(folder: Path, stimulus: Stimulus, simulator: Simulator) -> tuple[int, int, int]:
-    """What the bench says it compared, if it is all there was to compare."""
-    result = bench_result(folder, simulator)
-    counts = (result["macs"], result["sums"], result["stated_sums"])
-    wanted = (stimulus.macs, stimulus.cycles, int(stimulus.completed.sum()))
-    if counts != wanted:
-        raise ToolError(f"{simulator.name}: the bench compared {counts} MACs, sums and stated sums, not all of {wanted}")
-    return counts
+def _write_job(folder: Path, config: UnitConfig, stimulus: Replay) -> int:
+    """Write what the bench reads; the number of rows that it must compare.
+
+    Reset is held for `latency_cycles` + 2 rows first, of which what the last one shows is compared; then comes the stimulus.
+    """
+    lead = config.latency_cycles + 2
+    before, rows = stimulus.reset_row(config), stimulus.rows(config)
+    held = {name: np.repeat(row, lead, axis=0) for name, row in before.items()}
+    settled = config.respond(held)
+    inputs = {name: np.concatenate([held[name], column]) for name, column in rows.inputs.items()}
+    outputs = {name: np.concatenate([settled[name], column]) for name, column in rows.outputs.items()}
+    packed = {port.name: _packed(port, inputs[port.name]) for port in config.inputs}
+    packed |= {port.name: _packed(port, outputs[port.name]) for port in config.outputs}
+    np.savez(folder / "rows.npz", allow_pickle=False, **packed)
+    sides = {
+        "inputs": {port.name: port.width for port in config.inputs},
+        "outputs": {port.name: port.width for port in config.outputs},
+    }
+    (folder / "job.json").write_text(json.dumps(sides | {"lead": lead}))
+    return len(next(iter(packed.values()))) - lead
 
 
-def _failure(folder: Path) -> str | None:
+def _packed(port: Port, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows of (rows, fields) as bytes, (rows, bytes), the least significant bit first."""
+    return np.packbits(port.levels(values), axis=1, bitorder="little")
+
+
+def _in_words(config: UnitConfig, stimulus: Replay, row: int, port: str, shown: str) -> str:
+    """The first difference that the bench found; -1 is the last row of reset."""
+    if row < 0:
+        settled = config.respond({name: np.repeat(held, 8, axis=0) for name, held in stimulus.reset_row(config).items()})
+        return f"after reset {port} is {_number(shown)}, expected {int(settled[port][-1, 0])}"
+    expected = stimulus.rows(config).outputs[port][:, 0].tolist()
+    cycle = row - (config.latency_cycles - 1)  # whose operands are in the sum for the first time
+    unit = f" (in units of {config.weight_format.unit})" if port == config.sum_port.name else ""
+    before = expected[row - 1] if row else 0
+    what = f"{port}{unit} got {_number(shown)}, expected {expected[row]}; before it {before}"
+    return f"cycle {cycle}: {what}" + (f"; {stimulus.describe(config, cycle)}" if cycle >= 0 else "")
+
+
+def _wrongly_stated(config: UnitConfig, stimulus: Replay) -> str | None:
+    """The first sum that the operand file states, and the unit, which agrees with the golden model, does not make."""
+    sums = stimulus.rows(config).outputs[config.sum_port.name][config.latency_cycles - 1 :, 0]
+    wrong = np.flatnonzero(stimulus.completed & (sums != stimulus.stated))
+    if not len(wrong):
+        return None
+    cycle = int(wrong[0])
+    return (
+        f"cycle {cycle}: {config.sum_port.name}: the operand file states {stimulus.stated[cycle]} for the sum that ends here, "
+        f"but its operands make {sums[cycle]} in the unit and in the golden model; the file is wrong; "
+        + stimulus.describe(config, cycle)
+    )
+
+
+def _number(bits: str) -> str:
+    """A two's complement word in decimal; as it is, if it has bits that are neither 0 nor 1."""
+    if set(bits) - set("01"):
+        return bits
+    value = int(bits, 2)
+    return str(value - (1 << len(bits)) if bits[0] == "1" and len(bits) > 1 else value)
+
+
+def _check_compared(folder: Path, rows: int, simulator: Simulator) -> None:
+    """ToolError unless cocotb says that its test passed, and the bench that it compared all there was to compare."""
+    if (compared := bench_result(folder, simulator).get("compared")) != rows:
+        raise ToolError(f"{simulator.name}: the bench compared {compared} cycles, not all of {rows}")
+
+
+def _failure(folder: Path) -> str | dict[str, Any] | None:
     """What the bench found wrong, if it came to an end and did."""
     with suppress(OSError, ValueError):
-        failure: str | None = json.loads((folder / "result.json").read_text())["failure"]
+        failure: str | dict[str, Any] | None = json.loads((folder / "result.json").read_text())["failure"]
         return failure
     return None
 

@@ -1,22 +1,19 @@
-"""Operand streams: what a MAC unit is given, cycle by cycle, and which sums must come out.
-
-A stimulus is plain arrays, made once and replayed unchanged by every level of simulation (RTL, netlist, any simulator), so
-that results of different levels are comparable and a hash names what was simulated.
-"""
+"""Operand streams: what a MAC unit is given, cycle by cycle, and which sums must come out."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from golden import InputError, LayerOperands, MacConfig, Operands
+from golden import AsymmetricConfig, InputError, LayerOperands, MacConfig, NumberFormat, Operands, UnitConfig
 
-__all__ = ["Stimulus", "checked_sums"]
+from .replay import Replay, checked_column
+
+__all__ = ["Stimulus", "check_cycles", "checked_sums", "de_bruijn", "extreme_activations", "extreme_codes"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
 _LONGEST_RUN = 65536  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
@@ -24,7 +21,7 @@ _ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "st
 
 
 @dataclass(frozen=True, eq=False)
-class Stimulus:
+class Stimulus(Replay):
     """The inputs of a MAC unit, one row per clock cycle, and the sums that an operand file states for them.
 
     Parameters
@@ -68,10 +65,9 @@ class Stimulus:
         for name in _ARRAYS:
             wanted = shape if name in ("weights", "activations") else shape[:1]
             given = getattr(self, name)
-            array = _exact(name, np.zeros(wanted, bool) if given is None else given, types.get(name, np.bool_))
+            array = checked_column(name, np.zeros(wanted, bool) if given is None else given, types.get(name, np.bool_))
             if array.shape != wanted:
                 raise InputError(f"{name} of a stimulus has shape {array.shape}: {wanted} is needed")
-            array.flags.writeable = False
             object.__setattr__(self, name, array)
 
     # Where operands come from
@@ -89,7 +85,7 @@ class Stimulus:
         InputError
             If the file has another format than `config`, zero-points, codes that are none, or sums longer than the depth.
         """
-        _check_cycles(cycles)
+        check_cycles(cycles)
         sums = checked_sums(operands, config)
         result = _Builder(config)
         random = np.random.default_rng([seed, 1])
@@ -103,7 +99,7 @@ class Stimulus:
     @classmethod
     def uniform(cls, config: MacConfig, cycles: int, seed: int) -> Stimulus:
         """Every code and every activation equally likely, valid in each cycle, in sums of 256 products (or the depth)."""
-        _check_cycles(cycles)
+        check_cycles(cycles)
         random = np.random.default_rng([seed, 2])
         # Activations first, so that equal seeds give the same ones to every format.
         activations = random.integers(-128, 128, (cycles, config.lanes), dtype=np.int8)
@@ -164,9 +160,11 @@ class Stimulus:
     # What it is worth
 
     @property
-    def cycles(self) -> int:
-        """Number of clock cycles."""
-        return len(self.weights)
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """The input ports, each (cycles, fields)."""
+        controls = {"rst": self.reset, "valid": self.valid, "first": self.first}
+        columns = {name: column[:, None] for name, column in controls.items()}
+        return columns | {"activations": self.activations, "weights": self.weights}
 
     @property
     def lanes(self) -> int:
@@ -179,40 +177,35 @@ class Stimulus:
         return int(np.count_nonzero(self.valid & ~self.reset)) * self.lanes
 
     @property
-    def sha256(self) -> str:
-        """Name of the stimulus: equal operands and controls, equal hash."""
-        digest = hashlib.sha256()
-        for name in _ARRAYS:
-            array = getattr(self, name)
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+    def _hashed(self) -> Mapping[str, NDArray[Any]]:
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     def expected(self, config: MacConfig) -> NDArray[np.int64]:
         """The accumulator after each cycle's edge, (cycles,), by the golden model; operands that `config` lacks are refused."""
         self.check(config)
         return config.run(self.weights, self.activations, self.first, self.valid, self.reset)
 
-    def check(self, config: MacConfig) -> None:
+    def check(self, config: UnitConfig) -> None:
         """Refuse operands that `config` cannot take: another number of lanes, or codes wider than its weights."""
         if self.lanes != config.lanes:
             raise InputError(f"the stimulus has {self.lanes} lanes, {config.name} has {config.lanes}: make it for this unit")
         config.weight_format.checked_codes(self.weights)
-        config.checked_activations(self.activations)
+        super().check(config)
+
+    def describe(self, config: UnitConfig, cycle: int) -> str:
+        """The operands and controls of a cycle, in words."""
+        first, valid, reset = (int(column[cycle]) for column in (self.first, self.valid, self.reset))
+        lanes = "; ".join(
+            f"lane {lane}: code {code} = {config.weight_format.decode_one(code)} x {activation}"
+            for lane, (code, activation) in enumerate(
+                zip(self.weights[cycle].tolist(), self.activations[cycle].tolist(), strict=True)
+            )
+        )
+        return f"first={first} valid={valid} rst={reset}; {lanes}"
 
     def head(self, cycles: int) -> Stimulus:
         """The first `cycles` cycles."""
         return replace(self, **{name: getattr(self, name)[:cycles] for name in _ARRAYS})
-
-    def save(self, path: Path) -> None:
-        """Write all arrays to an `.npz` file."""
-        np.savez(path, allow_pickle=False, source=np.array(self.source), **{name: getattr(self, name) for name in _ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> Stimulus:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as archive:
-            return cls(source=str(archive["source"]), **{name: archive[name] for name in _ARRAYS})
 
 
 class _Builder:
@@ -253,7 +246,7 @@ class _Builder:
 
 def _add_products(result: _Builder, config: MacConfig) -> None:
     number_format = config.weight_format
-    codes, activations = _extreme_codes(config), _extreme_activations()
+    codes, activations = extreme_codes(config.weight_format), extreme_activations()
     pairs = np.stack(np.meshgrid(codes, activations, indexing="ij"), axis=-1).reshape(-1, 2)
     # Lane i is i rows ahead, so that the lanes of a cycle differ and each sees every pair.
     rows = (np.arange(len(pairs))[:, None] + np.arange(config.lanes) * 7) % len(pairs)
@@ -283,7 +276,7 @@ def _add_extreme_sums(result: _Builder, config: MacConfig) -> None:
 
 
 def _add_control(result: _Builder, config: MacConfig, length: int) -> None:
-    order = np.array(_de_bruijn(symbols=8, length=length))
+    order = np.array(de_bruijn(symbols=8, length=length))
     first, valid, reset = (order & 1).astype(bool), (order & 2).astype(bool), (order & 4).astype(bool)
     in_sum, longest = 0, config.depth // config.lanes
     for cycle in range(len(order)):  # no sum beyond the depth: small depths start a new one instead
@@ -296,14 +289,13 @@ def _add_control(result: _Builder, config: MacConfig, length: int) -> None:
     result.add(idle, idle, reset=np.ones(1, bool))  # the sum before must not go on
     random = np.random.default_rng(3)
     shape = (len(order), config.lanes)
-    nonzero = np.array([code for code in _extreme_codes(config) if config.weight_format.values[code]], np.uint8)
-    activations = np.array([value for value in _extreme_activations() if value], np.int8)
+    nonzero = np.array([code for code in extreme_codes(config.weight_format) if config.weight_format.values[code]], np.uint8)
+    activations = np.array([value for value in extreme_activations() if value], np.int8)
     result.add(random.choice(nonzero, shape), random.choice(activations, shape), first=first, valid=valid, reset=reset)
 
 
-def _extreme_codes(config: MacConfig) -> list[int]:
+def extreme_codes(number_format: NumberFormat) -> list[int]:
     """All codes of up to four bits; of wider ones those at the ends, around zero, around powers of two, alternating bits."""
-    number_format = config.weight_format
     if number_format.bits <= 4:
         return list(range(1 << number_format.bits))
     near = {sign * (1 << bit) + offset for bit in range(number_format.bits) for sign in (-1, 1) for offset in (-1, 0, 1)}
@@ -312,11 +304,12 @@ def _extreme_codes(config: MacConfig) -> list[int]:
     return sorted(number_format.encode_one(value) for value in chosen) + sorted(number_format.special_codes)
 
 
-def _extreme_activations() -> list[int]:
+def extreme_activations() -> list[int]:
+    """The ends, zero, around powers of two, alternating bits."""
     return [-128, -127, -126, -86, -65, -64, -2, -1, 0, 1, 2, 63, 64, 85, 126, 127]
 
 
-def _de_bruijn(symbols: int, length: int) -> list[int]:
+def de_bruijn(symbols: int, length: int) -> list[int]:
     """A cyclic word in which each sequence of `length` symbols occurs once (N. G. de Bruijn, 1946): Lyndon words in order."""
     word, result = [0], []
     while word:
@@ -330,7 +323,7 @@ def _de_bruijn(symbols: int, length: int) -> list[int]:
     return result + result[: length - 1]
 
 
-def checked_sums(operands: Operands, config: MacConfig) -> NDArray[np.int64]:
+def checked_sums(operands: Operands, config: UnitConfig) -> NDArray[np.int64]:
     """Number of sums of each layer; InputError if there is none, or if `config` cannot take one of them."""
     for layer in operands.layers:
         _check_layer(layer, operands, config)
@@ -340,13 +333,13 @@ def checked_sums(operands: Operands, config: MacConfig) -> NDArray[np.int64]:
     return sums
 
 
-def _check_layer(layer: LayerOperands, operands: Operands, config: MacConfig) -> None:
+def _check_layer(layer: LayerOperands, operands: Operands, config: UnitConfig) -> None:
     if operands.number_format != config.weight_format:
         raise InputError(
             f"the operands are {operands.number_format.name}, the unit takes {config.weight_format.name}: "
             f"use --format {operands.number_format.name}, or export operands of {config.weight_format.name}"
         )
-    if layer.zero_points is not None:
+    if layer.zero_points is not None and not isinstance(config, AsymmetricConfig):
         raise InputError(
             f"{layer.name} has zero-points (asymmetric weights): {config.name} takes none; quantize in the symmetric form"
         )
@@ -359,17 +352,7 @@ def _check_layer(layer: LayerOperands, operands: Operands, config: MacConfig) ->
     config.checked_activations(layer.activations)
 
 
-def _check_cycles(cycles: int) -> None:
+def check_cycles(cycles: int) -> None:
+    """Refuse a stimulus without cycles."""
     if cycles < 1:
         raise InputError(f"cycles is {cycles}: a stimulus has at least 1")
-
-
-def _exact(name: str, given: Any, wanted: DTypeLike) -> NDArray[Any]:
-    """`given` as an array of type `wanted`, contiguous; refused if a value would change."""
-    array = np.asarray(given)
-    with np.errstate(invalid="ignore"):
-        converted = np.array(array, dtype=wanted, order="C")
-    if not np.array_equal(converted, array):
-        worst = array[converted != array].flat[0]
-        raise InputError(f"{name} of a stimulus holds {worst}, which does not fit {np.dtype(wanted).name}")
-    return converted

@@ -16,6 +16,12 @@ Dataflows:
   last token of the file comes its first. The unit has one accumulator, so the sum runs on over the tokens; in an array every
   token has its own, whose traffic is no part of the unit.
 
+A processing element is always `weights-held`: its own weight stays for `HELD_CYCLES` cycles, those of the next tile are shifted
+in meanwhile, and partial sums of the model stream in from the elements above (`sim.column`).
+
+Parts of units for asymmetric weights (`golden.asymmetric_parts`) are given what a MAC unit is, and every sum has a zero-point,
+each equally likely; a correction is given the sums of one unit, in every cycle.
+
 Places in the model depend on the seed alone: equal seeds give the same places for every format, so that formats can be compared
 pairwise.
 """
@@ -28,8 +34,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import InputError, LayerOperands, MacConfig, Operands
+from golden import CorrectionConfig, InputError, LayerOperands, MacConfig, OffsetConfig, Operands, PeConfig, UnitConfig
 
+from . import asymmetric_stimulus, column
+from .replay import Replay
 from .stimulus import Stimulus, checked_sums
 
 __all__ = [
@@ -42,6 +50,7 @@ __all__ = [
     "STREAMING",
     "UNIFORM",
     "WEIGHTS_HELD",
+    "dataflows",
     "workload",
 ]
 
@@ -52,7 +61,7 @@ RUN_CYCLES = 8  # cycles from one place of the model while streaming
 HELD_CYCLES = 64  # cycles for which weights stay
 
 
-def workload(config: MacConfig, source: str, dataflow: str, operands: Operands | None, cycles: int, seed: int) -> Stimulus:
+def workload(config: UnitConfig, source: str, dataflow: str, operands: Operands | None, cycles: int, seed: int) -> Replay:
     """A stimulus of `cycles` cycles, all of them valid.
 
     From a model come short runs from many places, since whole sums are hundreds of cycles of one output channel and one token,
@@ -79,6 +88,12 @@ def workload(config: MacConfig, source: str, dataflow: str, operands: Operands |
             raise InputError(f"{name} is {value!r}: choose one of {', '.join(known)}")
     if cycles < 1:
         raise InputError(f"cycles is {cycles}: a workload has at least 1")
+    if isinstance(config, OffsetConfig | CorrectionConfig):
+        given = workload(config.whole.mac, source, dataflow, operands, cycles, seed)
+        assert isinstance(given, Stimulus)
+        return asymmetric_stimulus.of_part(config, given, seed)
+    if dataflow not in dataflows(config):
+        raise InputError(f"dataflow is {dataflow!r}: {config.name} has {' or '.join(dataflows(config))}")
     if source == UNIFORM:
         return _uniform(config, dataflow, cycles, seed)
     if operands is None:
@@ -91,7 +106,17 @@ def workload(config: MacConfig, source: str, dataflow: str, operands: Operands |
     return _from_model(config, source, dataflow, operands, cycles, seed)
 
 
-def _uniform(config: MacConfig, dataflow: str, cycles: int, seed: int) -> Stimulus:
+def dataflows(config: UnitConfig) -> tuple[str, ...]:
+    """The dataflows of a unit, the one that is meant if none is named first."""
+    return (WEIGHTS_HELD,) if isinstance(config, PeConfig) else DATAFLOWS
+
+
+def _uniform(config: UnitConfig, dataflow: str, cycles: int, seed: int) -> Replay:
+    if isinstance(config, PeConfig):
+        random = np.random.default_rng([seed, 2])
+        tiles = [column.uniform_tile(config, HELD_CYCLES, random) for _ in range(-(-cycles // HELD_CYCLES) + 1)]
+        return column.column(config, tiles, UNIFORM, cycles)
+    assert isinstance(config, MacConfig)
     streaming = Stimulus.uniform(config, cycles, seed)
     if dataflow == STREAMING:
         return streaming
@@ -100,18 +125,27 @@ def _uniform(config: MacConfig, dataflow: str, cycles: int, seed: int) -> Stimul
     return replace(streaming, weights=streaming.weights[step - step % HELD_CYCLES], first=first)
 
 
-def _from_model(config: MacConfig, source: str, dataflow: str, operands: Operands, cycles: int, seed: int) -> Stimulus:
+def _from_model(config: UnitConfig, source: str, dataflow: str, operands: Operands, cycles: int, seed: int) -> Replay:
     products = checked_sums(operands, config) * [layer.weights.shape[1] for layer in operands.layers]
     random = np.random.default_rng([seed, 3])
     length = HELD_CYCLES if dataflow == WEIGHTS_HELD else RUN_CYCLES
     runs = -(-cycles // length)
     marks = (np.arange(runs) + random.random()) / runs
     chosen = random.permutation(np.searchsorted(np.cumsum(products) / products.sum(), marks, side="right"))
-    pieces = []
+    places = []
     for index in chosen:
         layer = operands.layers[min(int(index), len(operands.layers) - 1)]
         token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
-        pieces.append(_run(config, layer, dataflow, length, token, output, random.random()))
+        places.append((layer, token, output, random.random()))
+    if isinstance(config, PeConfig):
+        rows = [int(row) for row in random.integers(column.ROWS, size=runs)]
+        inputs = [int(place * layer.weights.shape[1]) for layer, _, _, place in places]
+        ways = zip(places, inputs, rows, strict=True)
+        tiles = [column.tile_of_layer(config, *where[:3], k, row, HELD_CYCLES) for where, k, row in ways]
+        # The weights of what would come next, the first again, are shifted in during the last.
+        return column.column(config, [*tiles, tiles[0]], source, cycles)
+    assert isinstance(config, MacConfig)
+    pieces = [_run(config, layer, dataflow, length, token, output, place) for layer, token, output, place in places]
     weights, activations, first = (np.concatenate(arrays)[:cycles] for arrays in zip(*pieces, strict=True))
     _within_depth(first, _longest_sum(config))
     return Stimulus(weights, activations, first, np.ones(cycles, bool), source)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from golden import MacConfig, ToolError, format_by_name
+from golden import ToolError, UnitConfig, unit_of_options
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from golden.errors import InputError
 
@@ -28,30 +28,33 @@ _CYCLES = 512
 
 def synthesize(
     format: str = "dint4",
-    lanes: int = 1,
+    lanes: int | None = None,
     pdk: str = DEFAULT_PDK,
     period_ns: float | None = None,
     out: Path = Path("build/synthesis"),
     operands: Path | None = None,
     depth: int = 65536,
-    pipeline: int = 0,
+    pipeline: int | None = None,
     decoded: bool = False,
     architecture: str = "",
+    shape: str = "mac",
     liberty: Sequence[Path] = (),
     platforms: Path | None = None,
     seed: int = 0,
     cycles: int = _CYCLES,
-    dataflow: str = "streaming",
+    dataflow: str | None = None,
     activity: str = "sdf",
     power_engine: str = "dint",
     cache: Path = Path("build/cache"),
     jobs: int = 2,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Map one MAC unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
+    """Map one unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
 
     Parameters
     ----------
+    format, lanes, depth, pipeline, decoded, architecture, shape
+        The unit, as for `dint generate`; by default a MAC unit with one lane.
     period_ns
         Clock period. By default the smallest netlist is taken, at the shortest period it works at.
     operands
@@ -61,7 +64,8 @@ def synthesize(
     seed, cycles
         Choice and number of the operands, one set a clock cycle.
     dataflow
-        "streaming" (weights and activations are new in every cycle) or "weights-held" (weights stay for 64 cycles).
+        "streaming" (weights and activations are new in every cycle; the default of a MAC unit) or "weights-held" (weights stay
+        for 64 cycles; what a processing element always does, with partial sums from above).
     activity
         Where switching activity comes from: "sdf" (simulation with delays), "zero-delay" (simulation without) or "vectorless"
         (default activities of the inputs, without simulation and operands).
@@ -82,12 +86,19 @@ def synthesize(
         If a tool is missing or fails; and if no netlist closes at `period_ns`, with the slack of the best: then nothing is
         written, and an earlier result stays.
     """
-    config = MacConfig(
-        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    config = unit_of_options(
+        format,
+        lanes=lanes,
+        default_lanes=1,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        decoded=decoded,
+        shape=shape,
     )
     if period_ns is not None and not 0 < period_ns < float("inf"):
         raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
-    check_measurement(dataflow, activity, power_engine, operands, cycles, jobs)
+    dataflow = check_measurement(config, dataflow, activity, power_engine, operands, cycles, jobs)
     kit = find(pdk, tuple(liberty), platforms)
     given = operands_of(operands, config)
     console = Console(quiet=quiet)
@@ -159,7 +170,7 @@ def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: boo
 
 def _files(
     scratch: Path,
-    config: MacConfig,
+    config: UnitConfig,
     kit: Pdk,
     mapped: Mapped,
     period_ns: float | None,
@@ -189,6 +200,7 @@ def _files(
         "pdk": kit.describe(),
         "format": config.weight_format.name,
         "architecture": config.architecture,
+        "shape": config.shape,
         "lanes": config.lanes,
         "options": mapped.recipe.describe(),
         "tools": {"yosys": yosys.version(), "opensta": sta.version()},

@@ -14,14 +14,18 @@ from typing import Any
 
 from golden import Operands, format_by_name
 from golden.errors import InputError
-from sim.workload import OPT_FC2, UNIFORM, WEIGHTS_HELD
+from golden.shapes import MAC
+from sim.workload import UNIFORM, dataflows
 
+from . import liberty
 from .energy import SDF, ZERO_DELAY
-from .flow import FIRST_ADDER, JOBS, Workshop, smallest_of
+from .flow import JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
 from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
+from .omissions import lanes_in_words, not_measured
 from .pdk import Pdk
-from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search
+from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, units
+from .verification import verify_all
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
 
@@ -64,19 +68,21 @@ def compare(
     lanes: Sequence[int] = (1, 16),
     operands: Mapping[str, Operands] | None = None,
     depth: int = 65536,
-    pipeline: int = 0,
+    pipeline: int | None = None,
     effort: Effort | None = None,
     cache: Path = DEFAULT_CACHE,
     jobs: int = JOBS,
     seed: int = 0,
     advance: Callable[[str], None] | None = None,
+    shape: str = MAC,
+    verified: bool = False,
 ) -> dict[str, Any]:
     """Compare dINT4 x INT8 with INT8 x INT8 and with INT4 x INT8 on every kit and lane count.
 
     Parameters
     ----------
-    pdks, lanes
-        What to compare on.
+    pdks, lanes, shape
+        What to compare on; a processing element has one lane.
     operands
         By format, the operands of the quantized model. Formats without them are measured with uniform operands only.
     effort
@@ -87,17 +93,22 @@ def compare(
         For the choice of operands.
     advance
         Called with a few words after every synthesis and every simulation.
+    verified
+        Whether every netlist of a comparison is replayed with every product as well, and more of the model's operands.
 
     Returns
     -------
     dict
-        Plain data: `designs`, `energies`, `comparisons`, `clocks`, `effort`, `not_measured`.
+        Plain data: `designs`, `energies`, `comparisons`, `clocks`, `effort`, `not_measured`, and where asked for
+        `verifications` (`synth.verification`).
 
     Raises
     ------
     InputError, ToolError
         If there is no kit, a Liberty file cannot be used, or a tool is missing or fails.
     """
+    if shape != MAC and tuple(lanes) != (1,):
+        raise InputError(f"lanes are {tuple(lanes)}: a {shape} has one; leave them out")
     if not pdks:
         raise InputError("no pdk to compare on: install qflow-tech-osu018, or name Liberty files with --liberty")
     effort = effort or Effort()
@@ -106,10 +117,15 @@ def compare(
     for pdk in pdks:
         for count in lanes:
             workshop = Workshop(pdk, cache, jobs, advance)
-            case = _Case(workshop, count, search(workshop, count, depth, pipeline, effort))
+            plain = units(count, depth, pipeline, shape)
+            case = _Case(workshop, count, search(workshop, plain, effort))
             _measure(case, operands, effort, cache, jobs, seed, advance)
             _report(case, results, effort)
-    results["not_measured"] = _not_measured(results["not_measured"], operands, effort)
+            if verified:
+                finalists = {m.task.mapped.netlist_sha256: m.task.mapped for m in case.measurements if len(m.samples_j) > 1}
+                checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed)
+                results.setdefault("verifications", []).extend(checked)
+    results["not_measured"] = not_measured(results["not_measured"], _all_formats(operands), effort, shape)
     return results
 
 
@@ -133,7 +149,13 @@ def _measure(
 
     # Without operands of the model there is nothing but uniform ones.
     given = _all_formats(operands)
-    workloads = list(dict.fromkeys((source if given else UNIFORM, dataflow) for source, dataflow in effort.workloads))
+    possible = dataflows(next(iter(case.found.minimum[BASELINE])).config)
+    workloads = list(
+        dict.fromkeys(
+            (source if given else UNIFORM, dataflow if dataflow in possible else possible[0])
+            for source, dataflow in effort.workloads
+        )
+    )
     plan = [(condition, workload) for condition in case.conditions for workload in workloads]
     first = measure(
         Task(mapped, condition.period_ns, *workload, SDF, kind=condition.name)
@@ -167,7 +189,8 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
         for mapped in best:
             if mapped.netlist_sha256 not in listed:
                 listed.add(mapped.netlist_sha256)
-                results["designs"].append(_design(mapped, condition, parts.get(mapped.netlist_sha256)))
+                design = _design(mapped, condition, parts.get(mapped.netlist_sha256))
+                results["designs"].append(design | _flip_flops(mapped, case.workshop.pdk))
     results["energies"] += [measurement.describe() for measurement in case.measurements]
     for condition in case.conditions:
         for reference in (BASELINE, REFERENCE):
@@ -202,7 +225,7 @@ def _clocks(case: _Case, effort: Effort) -> list[dict[str, Any]]:
 
 def _not_compared(case: _Case, effort: Effort) -> list[str]:
     """What a reader should know of the clocks of one case."""
-    place = f"{case.workshop.pdk.name}, {_lanes(case.lanes)}"
+    place = f"{case.workshop.pdk.name}, {lanes_in_words(case.lanes)}"
     tightest = case.found.tightest_ns
     found = []
     if tightest[CANDIDATE] > tightest[BASELINE]:
@@ -234,6 +257,14 @@ def _design(mapped: Mapped, condition: _Condition, parts: tuple[dict[str, float]
     if parts is not None:
         entry["area_by_part_um2"], entry["options"]["area_with_parts_kept_um2"] = parts
     return entry
+
+
+def _flip_flops(mapped: Mapped, pdk: Pdk) -> dict[str, Any]:
+    """How many there are, and the area that they take: it is much the same on both sides."""
+    cells = {name: liberty.load(pdk.liberty).cell(name) for name in mapped.cell_counts}
+    counts = {name: count for name, count in mapped.cell_counts.items() if cells[name].is_sequential}
+    area = sum(float(cells[name].area) * count for name, count in counts.items())
+    return {"flip_flops": sum(counts.values()), "flip_flop_area_um2": round(area, 6)}
 
 
 def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dict[str, Any]]:
@@ -272,6 +303,7 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
             rows.append(
                 {
                     "pdk": case.workshop.pdk.name,
+                    "shape": baseline["shape"],
                     "lanes": case.lanes,
                     "period_ns": condition.period_ns,
                     "objective": objective,
@@ -294,7 +326,9 @@ def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dic
 def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
     return {
         "format": mapped.config.weight_format.name,
+        "shape": mapped.config.shape,
         "architecture": mapped.config.architecture,
+        "decoded": mapped.config.decoded,
         "area_um2": mapped.area_um2,
         "delay_ns": mapped.delay_ns,
         "energy_per_mac_j": measurement.energy_per_mac_j,
@@ -316,46 +350,3 @@ def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> 
 def _all_formats(operands: Mapping[str, Operands]) -> bool:
     """Whether there are operands of the model for every format."""
     return all(name in operands for name in FORMATS)
-
-
-def _lanes(lanes: int) -> str:
-    return f"{lanes} lane{'s' if lanes > 1 else ''}"
-
-
-def _not_measured(found: list[str], operands: Mapping[str, Operands], effort: Effort) -> list[str]:
-    adders = "; ".join(
-        f"up to {_lanes(lanes)} {' and '.join(adder.title() for adder in names) or 'none'}" for lanes, names in effort.adders
-    )
-    sentences = [
-        "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
-        "Other corners: every library is typical only.",
-        "INT8 weights stored as sign and magnitude (+-127): they cannot hold -128, which the unit's interface allows.",
-        "Multiplications left to Yosys (`multiply`) with more than one lane: it gives every product an adder of its own.",
-        "INT8 Booth with every multiple selected for itself, as dINT4 has it in direct-grid.",
-        "Every final adder with every architecture: at minimum area Brent-Kung, and ripple for those that are followed, "
-        f"in the polarity that was the smaller with Brent-Kung; at the clocks {FIRST_ADDER.title()} for all, and for the "
-        f"{effort.fast} fastest architectures of each format more ({adders}); between the two the adder with which the "
-        "architecture was the fastest, and Brent-Kung in the two smallest steps.",
-        "Every step between full adders of cells and of gates: about three of eight for each architecture and clock, by "
-        f"bisection, in one polarity. Gates are sized where hardly a full adder is a cell, for the {effort.recover} "
-        "smallest netlists of each architecture.",
-        "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
-        "each architecture.",
-        "Structures built for speed (`-fast`) at minimum area.",
-        "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
-        "most frugal with the first kind of operands and with delays.",
-    ]
-    if effort.both < 64:
-        sentences.append(
-            f"The small structures at the clocks with more than {_lanes(effort.both)}, unless they close as they are."
-        )
-    if all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
-        sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
-    given = _all_formats(operands)
-    if all(source != UNIFORM for source, _ in effort.workloads) and given:
-        sentences.append("Uniform operands: energies are for the model's operands.")
-    if not given or all(source != OPT_FC2 for source, _ in effort.workloads):
-        sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
-    if not given:
-        sentences.append("Operands of a model: none were given, so energies are for uniform random operands.")
-    return sentences + list(dict.fromkeys(found))

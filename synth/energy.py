@@ -21,9 +21,9 @@ import numpy as np
 
 from golden.artifacts import write_file
 from golden.errors import InputError, ToolError
-from golden.mac import MacConfig
+from golden.unit import UnitConfig
 from sim.gate_level import SCOPE, run_gate_level
-from sim.stimulus import Stimulus
+from sim.replay import Replay
 
 from . import liberty_text, sta, vectorless
 from .activity import read_activity, share_at_delays
@@ -70,7 +70,7 @@ class Energy:
     switching_w: float
     leakage_w: float
     period_ns: float
-    lanes: int
+    products: int  # a cycle, of the whole unit
     cycles: int  # recorded clock cycles, after the warm-up; 0 without a simulation
     activity: str  # "sdf" (with delays, glitches count), "zero-delay" or "vectorless" (assumed, no simulation)
     annotated_fraction: float  # of the nets
@@ -91,22 +91,22 @@ class Energy:
 
     @property
     def energy_per_mac_j(self) -> float:
-        """Energy of a cycle, shared by the lanes."""
-        return self.energy_per_cycle_j / self.lanes
+        """Energy of a cycle, shared by its products."""
+        return self.energy_per_cycle_j / self.products
 
     @property
     def by_part_j(self) -> dict[str, float]:
         """Energy per MAC by part; adds up to `energy_per_mac_j`."""
-        return {part: power.total * self.period_ns * 1e-9 / self.lanes for part, power in self.by_part.items()}
+        return {part: power.total * self.period_ns * 1e-9 / self.products for part, power in self.by_part.items()}
 
 
 class Unit:
-    """A mapped MAC unit, read once, whose energy can be measured with any number of workloads.
+    """A mapped unit, read once, whose energy can be measured with any number of workloads.
 
     Parameters
     ----------
     netlist, top
-        Flat gate-level Verilog of the cells of `library`, and its module, which has the ports of a MAC unit.
+        Flat gate-level Verilog of the cells of `library`, and its module, which has the ports of `config`.
     pdk
         Gives the transition time at the input ports and the clock.
     sdf
@@ -118,7 +118,9 @@ class Unit:
         If the library has no power tables or lacks a cell, or the netlist has other ports.
     """
 
-    def __init__(self, netlist: Path, top: str, config: MacConfig, library: Library, pdk: Pdk, sdf: Path | None = None) -> None:
+    def __init__(
+        self, netlist: Path, top: str, config: UnitConfig, library: Library, pdk: Pdk, sdf: Path | None = None
+    ) -> None:
         library.require_power()
         self._top, self._config, self._library, self._pdk, self._sdf = top, config, library, pdk, sdf
         self._gates = read_netlist(netlist, top)
@@ -139,7 +141,7 @@ class Unit:
 
     def measure(
         self,
-        stimulus: Stimulus,
+        stimulus: Replay,
         period_ns: float,
         activity: str,
         workdir: Path,
@@ -241,7 +243,7 @@ class Unit:
             internal_w=whole.internal,
             switching_w=whole.switching,
             leakage_w=whole.leakage,
-            lanes=self._config.lanes,
+            products=self._config.products,
             leakage_in_library=self._library.leakage_in_library,
             by_part=_by_part(self._gates, self._library, powers),
             **how,
@@ -267,16 +269,8 @@ def check_engine(engine: str) -> None:
         sta.require_vcd()
 
 
-def _check_ports(path: Path, gates: Netlist, config: MacConfig) -> None:
-    widths = {
-        "clk": 1,
-        "rst": 1,
-        "valid": 1,
-        "first": 1,
-        "activations": config.activation_bits * config.lanes,
-        "weights": config.weight_format.bits * config.lanes,
-        "accumulator": config.accumulator_bits,
-    }
+def _check_ports(path: Path, gates: Netlist, config: UnitConfig) -> None:
+    widths = {port["name"]: port["width"] for port in config.describe_ports()}
     found = {name: len(port.bits) for name, port in gates.ports.items()}
     if found != widths:
         wrong = sorted(set(found.items()) ^ set(widths.items()))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from golden import MacConfig
+from golden import UnitConfig
 from golden.errors import InputError
 from sim.processes import children_end_with_us
 
@@ -64,11 +64,11 @@ MIXED = (
 class Task:
     """One synthesis to do."""
 
-    config: MacConfig
+    config: UnitConfig
     recipe: Recipe
 
 
-def area_recipes(config: MacConfig, pdk: Pdk, adders: Iterable[str] = SMALL_ADDERS) -> list[Recipe]:
+def area_recipes(config: UnitConfig, pdk: Pdk, adders: Iterable[str] = SMALL_ADDERS) -> list[Recipe]:
     """What is tried for the smallest area. A multiplication left to Yosys is tried with and without its Booth multiplier."""
     if config.architecture == "multiply":
         return [Recipe("logic"), Recipe("logic", booth=True)]
@@ -77,7 +77,7 @@ def area_recipes(config: MacConfig, pdk: Pdk, adders: Iterable[str] = SMALL_ADDE
     return [Recipe("cells", complement=complement, adder=adder) for adder in adders for complement in (False, True)]
 
 
-def fast_recipes(config: MacConfig, adders: Iterable[str], scripts: Iterable[str] = FAST_SCRIPTS) -> list[Recipe]:
+def fast_recipes(config: UnitConfig, adders: Iterable[str], scripts: Iterable[str] = FAST_SCRIPTS) -> list[Recipe]:
     """What is tried for speed, without regard to area."""
     scripts = tuple(scripts)
     booth = config.architecture == "multiply"
@@ -93,7 +93,7 @@ def to_size(results: Iterable[Mapped], period_ns: float, count: int) -> list[Map
     return sorted((mapped for mapped in gates if mapped.closes(period_ns)), key=lambda mapped: mapped.area_um2)[:count]
 
 
-def mixed_recipes(config: MacConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
+def mixed_recipes(config: UnitConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
     """Between the two, from small to fast: some full adders are cells, the others gates.
 
     Parameters
@@ -151,7 +151,7 @@ class Workshop:
                     self._advance(f"{self.pdk.name} {task.config.name}")
         return [self._done[task] for task in tasks]
 
-    def run_recipes(self, pairs: Iterable[tuple[MacConfig, Sequence[Recipe]]]) -> list[Mapped]:
+    def run_recipes(self, pairs: Iterable[tuple[UnitConfig, Sequence[Recipe]]]) -> list[Mapped]:
         """All recipes of all configurations, as one batch."""
         return self.run([Task(config, recipe) for config, recipes in pairs for recipe in recipes])
 
@@ -171,7 +171,7 @@ class Workshop:
             calls = (delayed(area_by_part)(mapped, self.pdk, self.cache) for mapped in designs)
             return list(Parallel(self._jobs, prefer="threads")(calls))
 
-    def results(self, config: MacConfig) -> list[Mapped]:
+    def results(self, config: UnitConfig) -> list[Mapped]:
         """Everything mapped so far for a configuration."""
         return [mapped for task, mapped in self._done.items() if task.config == config]
 
@@ -203,7 +203,7 @@ def fastest(results: Iterable[Mapped]) -> Mapped:
     return min(results, key=lambda mapped: (mapped.delay_ns, mapped.area_um2, mapped.netlist_sha256))
 
 
-def bisect(shop: Workshop, ladders: Mapping[MacConfig, Sequence[Recipe]], periods_ns: Iterable[float]) -> None:
+def bisect(shop: Workshop, ladders: Mapping[UnitConfig, Sequence[Recipe]], periods_ns: Iterable[float]) -> None:
     """For each period, map by recipes that get faster and larger until the first that closes is known.
 
     All architectures are mapped at once; of n recipes about log2(n) are tried, and for a shorter period none below what closes
@@ -221,7 +221,7 @@ def bisect(shop: Workshop, ladders: Mapping[MacConfig, Sequence[Recipe]], period
 
 
 def synthesize(
-    config: MacConfig,
+    config: UnitConfig,
     pdk: Pdk,
     target_period_ns: float | None = None,
     cache: Path = DEFAULT_CACHE,

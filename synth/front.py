@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from golden import MacConfig
+from golden import UnitConfig
 
 from .flow import FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, area_recipes, fast_recipes, fastest, mixed_recipes
 from .mapping import DEFAULT_CACHE, Mapped
@@ -33,7 +33,7 @@ _GATES = -0.3  # an allowance at which hardly a cell is left: where refinement t
 
 
 def front(
-    config: MacConfig,
+    config: UnitConfig,
     pdk: Pdk,
     cache: Path = DEFAULT_CACHE,
     jobs: int = JOBS,
@@ -57,7 +57,7 @@ def front(
     from hdl.architectures import architecture_of
 
     shop = Workshop(pdk, cache, jobs, advance)
-    quick = replace(config, architecture=architecture_of(config).fast or config.architecture)
+    quick = config.varied(architecture=architecture_of(config).fast or config.architecture)
     configs = list(dict.fromkeys((config, quick)))
     shop.run_recipes((one, area_recipes(one, pdk)) for one in configs)
     shop.run_recipes((one, fast_recipes(one, (FIRST_ADDER, *MORE_ADDERS))) for one in configs)
@@ -97,7 +97,7 @@ def _step(small: Mapped, large: Mapped) -> float:
     return 1 - small.area_um2 / large.area_um2
 
 
-def _between(small: Mapped, large: Mapped, best: Recipe) -> list[tuple[MacConfig, list[Recipe]]]:
+def _between(small: Mapped, large: Mapped, best: Recipe) -> list[tuple[UnitConfig, list[Recipe]]]:
     """Recipes with a share of cells between that of two neighbours, by the scripts of both and by the fastest."""
     shares = [mapped.recipe.allowance if mapped.recipe.full_adders == "cells" else _GATES for mapped in (small, large)]
     if not any(mapped.recipe.full_adders == "cells" for mapped in (small, large)) or shares[0] == shares[1]:

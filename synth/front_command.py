@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from golden import MacConfig, format_by_name
+from golden import unit_of_options
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 
 from .pdk import DEFAULT_PDK, find
@@ -24,19 +24,20 @@ __all__ = ["front"]
 
 def front(
     format: str = "dint4",
-    lanes: int = 1,
+    lanes: int | None = None,
     pdk: str = DEFAULT_PDK,
     out: Path = Path("build/front"),
     operands: Path | None = None,
     depth: int = 65536,
-    pipeline: int = 0,
+    pipeline: int | None = None,
     decoded: bool = False,
     architecture: str = "",
+    shape: str = "mac",
     liberty: Sequence[Path] = (),
     platforms: Path | None = None,
     seed: int = 0,
     cycles: int = 512,
-    dataflow: str = "streaming",
+    dataflow: str | None = None,
     activity: str = "sdf",
     power_engine: str = "dint",
     cache: Path = Path("build/cache"),
@@ -57,10 +58,17 @@ def front(
     InputError, ToolError
         As `synthesize`.
     """
-    config = MacConfig(
-        format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
+    config = unit_of_options(
+        format,
+        lanes=lanes,
+        default_lanes=1,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        decoded=decoded,
+        shape=shape,
     )
-    check_measurement(dataflow, activity, power_engine, operands, cycles, jobs)
+    dataflow = check_measurement(config, dataflow, activity, power_engine, operands, cycles, jobs)
     kit = find(pdk, tuple(liberty), platforms)
     given = operands_of(operands, config)
     console = Console(quiet=quiet)
@@ -79,6 +87,7 @@ def front(
             points = [_point(mapped, one) for mapped, one in zip(netlists, measured, strict=True)]
         result = {
             "format": config.weight_format.name,
+            "shape": config.shape,
             "lanes": config.lanes,
             "pdk": kit.describe(),
             "points": points,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from golden import MacConfig
+from golden import UnitConfig
 from golden.artifacts import canonical_json, disk_failures, sha256_file, sha256_of, write_file
 from golden.errors import InputError
 
@@ -28,7 +28,7 @@ DEFAULT_CACHE = Path("build/cache")
 # Sources whose change makes earlier results stale.
 _SOURCES = ("late_adders", "liberty_text", "mapping", "pdk", "polarity", "recipe", "sta", "yosys", "yosys_child")
 
-# Module of the generated Verilog -> part, as reports name it. The top holds the registers.
+# Module of the generated Verilog -> part, as reports name it. The top holds the registers: of a MAC unit the accumulator.
 PARTS = {
     "decoder": "partial products",
     "partial_products": "partial products",
@@ -36,8 +36,7 @@ PARTS = {
     "accumulation": "compressor",
     "final_adder": "final adder",
 }
-REGISTERS = "accumulator"
-_NAMES_OF_PARTS = (*dict.fromkeys(PARTS.values()), REGISTERS)
+REGISTERS = {"mac": "accumulator", "pe": "registers"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Mapped:
 
     design: str
     pdk: str
-    config: MacConfig
+    config: UnitConfig
     recipe: Recipe
     netlist: Path
     area_um2: float  # sum of the cells, as the library counts
@@ -69,6 +68,7 @@ class Mapped:
             "pdk": self.pdk,
             "format": self.config.weight_format.name,
             "architecture": self.config.architecture,
+            "shape": self.config.shape,
             "lanes": self.config.lanes,
             "pipeline": self.config.pipeline,
             "decoded": self.config.decoded,
@@ -81,17 +81,17 @@ class Mapped:
         }
 
 
-_verilog: dict[MacConfig, str] = {}
+_verilog: dict[UnitConfig, str] = {}
 
 
-def verilog_of(config: MacConfig) -> str:
+def verilog_of(config: UnitConfig) -> str:
     """The generated Verilog of a configuration."""
     if config not in _verilog:
         _verilog[config] = _generate(config)
     return _verilog[config]
 
 
-def generate_all(configs: Iterable[MacConfig], jobs: int) -> None:
+def generate_all(configs: Iterable[UnitConfig], jobs: int) -> None:
     """Generate the Verilog of several configurations ahead, `jobs` at a time, in processes: Amaranth is not for threads."""
     from joblib import Parallel, delayed
 
@@ -100,13 +100,13 @@ def generate_all(configs: Iterable[MacConfig], jobs: int) -> None:
     _verilog.update(zip(missing, texts, strict=True))
 
 
-def _generate(config: MacConfig) -> str:
+def _generate(config: UnitConfig) -> str:
     from hdl import verilog
 
     return verilog.generate(config)
 
 
-def map_design(config: MacConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAULT_CACHE) -> Mapped:
+def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAULT_CACHE) -> Mapped:
     """Map and time one design; a result that is in the cache is taken from there, and no tool runs.
 
     Raises
@@ -163,7 +163,7 @@ def delays(mapped: Mapped, pdk: Pdk) -> Path:
 
 
 def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple[dict[str, float], float]:
-    """Areas in um2 of partial products, compressor, final adder and accumulator (registers, hold and restart).
+    """Areas in um2 of partial products, compressor, final adder and accumulator (registers, hold and restart) or registers.
 
     Mapping a flat design loses the parts, so the shares come from a second run of the same recipe that keeps the modules.
 
@@ -180,12 +180,13 @@ def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple
 def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     verilog, top = verilog_of(mapped.config), mapped.design
     plain = _plain_liberty(pdk, cache)
+    names = (*dict.fromkeys(PARTS.values()), REGISTERS[mapped.config.shape])
     key = _key(pdk, mapped.recipe, verilog, top)
     path = cache / "netlists" / key[:2] / key / "parts.json"
     if path.exists():
         try:
             kept = json.loads(path.read_text())
-            return {part: kept[part] for part in _NAMES_OF_PARTS}
+            return {part: kept[part] for part in names}
         except (ValueError, KeyError):
             path.unlink(missing_ok=True)
     netlist = yosys.map_verilog(verilog, top, pdk, plain, mapped.recipe, flatten=False)
@@ -201,8 +202,8 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
             for _ in range(count):
                 add(kind, PARTS.get(suffix, part))
 
-    add(top, REGISTERS)
-    parts = {part: round(parts.get(part, 0.0), 6) for part in _NAMES_OF_PARTS}
+    add(top, names[-1])
+    parts = {part: round(parts.get(part, 0.0), 6) for part in names}
     write_file(path, canonical_json(parts))
     return parts
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from golden import Operands
 from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
-from sim.stimulus import Stimulus
+from sim.replay import Replay
 from sim.workload import UNIFORM, workload
 
 from . import liberty, sta
@@ -48,10 +48,12 @@ _INDIFFERENT = {
     "front_command",
     "late_adders",
     "mapping",
+    "omissions",
     "polarity",
     "recipe",
     "request",
     "search",
+    "verification",
     "yosys",
     "yosys_child",
     "zero_points",
@@ -187,7 +189,7 @@ def measure_all(
     return [results[i] for i in range(len(tasks))]
 
 
-def _stimuli(task: Task, operands: Mapping[str, Operands], cycles: int, seed: int) -> list[Stimulus | None]:
+def _stimuli(task: Task, operands: Mapping[str, Operands], cycles: int, seed: int) -> list[Replay | None]:
     """One for each sample; vectorless activity has a single sample without."""
     if task.activity == VECTORLESS:
         return [None]
@@ -211,7 +213,7 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _measure(
-    tasks: Sequence[tuple[Task, Sequence[Stimulus | None]]], pdk: Pdk, cache: Path, engine: str
+    tasks: Sequence[tuple[Task, Sequence[Replay | None]]], pdk: Pdk, cache: Path, engine: str
 ) -> list[list[dict[str, Any]]]:
     """By task, the facts of each sample, from the cache if they are there. All tasks are of the same netlist."""
     mapped = tasks[0][0].mapped
@@ -234,7 +236,7 @@ def _measure(
     return results
 
 
-def _entry(task: Task, stimulus: Stimulus | None, pdk: Pdk, cache: Path, engine: str) -> Path:
+def _entry(task: Task, stimulus: Replay | None, pdk: Pdk, cache: Path, engine: str) -> Path:
     """Where one sample is kept."""
     key = sha256_of(
         {
@@ -258,7 +260,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _facts(task: Task, unit: Unit, stimulus: Stimulus | None, engine: str) -> dict[str, Any]:
+def _facts(task: Task, unit: Unit, stimulus: Replay | None, engine: str) -> dict[str, Any]:
     """One sample; without a stimulus a vectorless one."""
     if stimulus is None:
         result = unit.assume(task.period_ns)

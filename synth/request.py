@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from golden import MacConfig, Operands
+from golden import Operands, UnitConfig
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["check_measurement", "check_tools", "femto", "measured_tasks", "operands_of", "progress"]
 
 
-def check_measurement(dataflow: str, activity: str, engine: str, operands: Path | None, cycles: int, jobs: int) -> None:
-    """Refuse options of a measurement that cannot be, or not together."""
+def check_measurement(
+    config: UnitConfig, dataflow: str | None, activity: str, engine: str, operands: Path | None, cycles: int, jobs: int
+) -> str:
+    """Refuse options of a measurement that cannot be, or not together; the dataflow, the unit's own if none is given."""
     if cycles < 16:
         raise InputError(f"cycles is {cycles}: at least 16 are needed for an energy")
     if jobs < 1:
         raise InputError(f"jobs is {jobs}: at least 1")
-    from sim.workload import DATAFLOWS
+    from sim.workload import dataflows
 
     from .energy import ACTIVITIES, OWN_ENGINE, check_engine
 
-    for option, value, known in (("--dataflow", dataflow, DATAFLOWS), ("--activity", activity, ACTIVITIES)):
+    dataflow = dataflow or dataflows(config)[0]
+    for option, value, known in (("--dataflow", dataflow, dataflows(config)), ("--activity", activity, ACTIVITIES)):
         if value not in known:
             raise InputError(f"{option} is {value!r}: choose one of {', '.join(known)}")
     if activity == "vectorless" and operands is not None:
@@ -39,6 +42,7 @@ def check_measurement(dataflow: str, activity: str, engine: str, operands: Path 
     if activity == "vectorless" and engine != OWN_ENGINE:
         raise InputError(f"--power-engine {engine}: --activity vectorless simulates nothing; leave one of them out")
     check_engine(engine)
+    return dataflow
 
 
 def check_tools(kit: Pdk) -> None:
@@ -50,7 +54,7 @@ def check_tools(kit: Pdk) -> None:
     liberty.load(kit.liberty).require_power()
 
 
-def operands_of(path: Path | None, config: MacConfig) -> Operands | None:
+def operands_of(path: Path | None, config: UnitConfig) -> Operands | None:
     """The operands of a file, if one is given, which must be of the format of `config`."""
     if path is None:
         return None

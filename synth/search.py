@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from golden import MacConfig, format_by_name
+from golden import UnitConfig, unit_of_options
+from golden.shapes import MAC
 from sim.workload import OPT, STREAMING
 
 from .flow import (
@@ -36,7 +37,7 @@ from .flow import (
 )
 from .mapping import Mapped
 
-__all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures"]
+__all__ = ["BASELINE", "CANDIDATE", "FORMATS", "REFERENCE", "Effort", "Found", "search", "small_architectures", "units"]
 
 _FEW_CELLS = 0.15  # up to this allowance hardly a full adder is a cell
 _Value = TypeVar("_Value")
@@ -113,8 +114,17 @@ class Found:
     tightest_ns: dict[str, float] = field(default_factory=dict)  # shortest period of each format
 
 
-def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort) -> Found:
-    """Search one kit (the workshop's) for one lane count.
+def units(lanes: int = 1, depth: int = 65536, pipeline: int | None = None, shape: str = MAC) -> dict[str, UnitConfig]:
+    """What is compared: the unit of each of `FORMATS`, all alike. A processing element has one lane."""
+    given = lanes if shape == MAC else None
+    return {
+        name: unit_of_options(name, shape=shape, lanes=given, default_lanes=1, depth=depth, pipeline=pipeline)
+        for name in FORMATS
+    }
+
+
+def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> Found:
+    """Search one kit (the workshop's) for units of one shape and lane count, `plain` for each of `FORMATS`.
 
     Raises
     ------
@@ -122,12 +132,12 @@ def search(shop: Workshop, lanes: int, depth: int, pipeline: int, effort: Effort
         If a Liberty file cannot be used, or a tool is missing or fails.
     """
     found = Found()
-    plain = {name: MacConfig(format_by_name(name), lanes=lanes, depth=depth, pipeline=pipeline) for name in FORMATS}
+    lanes = plain[BASELINE].lanes
     small = {
         name: [
             way
             for structure in _structures(small_architectures(name, lanes), lanes <= effort.both)
-            for way in _ways(replace(config, architecture=structure))
+            for way in _ways(config.varied(architecture=structure))
         ]
         for name, config in plain.items()
     }
@@ -165,22 +175,22 @@ def _structures(architectures: Iterable[str], both: bool) -> list[str]:
     return list(dict.fromkeys(name for pair in pairs for name in pair if name))
 
 
-def _ways(config: MacConfig) -> list[MacConfig]:
-    """A configuration, and with operand registers, where weights are decoded, the one that registers what they select."""
+def _ways(config: UnitConfig) -> list[UnitConfig]:
+    """A configuration, and where weights are registered and decoded, the one that registers what they select."""
     from hdl.architectures import ARCHITECTURES
 
-    decodes = config.pipeline and ARCHITECTURES[config.architecture].decodes(config.weight_format)
-    return [config, *([replace(config, decoded=True)] if decodes else [])]
+    decodes = config.registers_weights and ARCHITECTURES[config.architecture].decodes(config.weight_format)
+    return [config, *([config.varied(decoded=True)] if decodes else [])]
 
 
 def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int) -> None:
     """Steps 2 and 3."""
     from hdl.architectures import ARCHITECTURES
 
-    def fast_of(config: MacConfig) -> MacConfig:
-        return replace(config, architecture=ARCHITECTURES[config.architecture].fast or config.architecture)
+    def fast_of(config: UnitConfig) -> UnitConfig:
+        return config.varied(architecture=ARCHITECTURES[config.architecture].fast or config.architecture)
 
-    def shortest_ns(config: MacConfig) -> float:
+    def shortest_ns(config: UnitConfig) -> float:
         return fastest(shop.results(config)).delay_ns
 
     followed = {
@@ -222,5 +232,5 @@ def _cells_win(results: Iterable[Mapped], period_ns: float) -> bool:
     return best is not None and best.recipe.full_adders == "cells" and best.recipe.allowance > _FEW_CELLS
 
 
-def _all(configs: Mapping[str, Sequence[MacConfig]]) -> list[MacConfig]:
+def _all(configs: Mapping[str, Sequence[UnitConfig]]) -> list[UnitConfig]:
     return [config for group in configs.values() for config in group]

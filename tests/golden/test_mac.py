@@ -141,7 +141,7 @@ def test_names_and_facts():
     config = MacConfig(DINT4, lanes=4, pipeline=1)
     facts = config.describe()
     keys = "format weight_bits activation_bits lanes unit values accumulator_bits depth latency_cycles architecture"
-    assert set(facts) == {*keys.split(), "pipeline", "decoded"}
+    assert set(facts) == {*keys.split(), "pipeline", "decoded", "ports"}
     assert facts["latency_cycles"] == config.latency_cycles == 2
     assert facts["unit"] == 0.5
     assert (MacConfig(DINT4, pipeline=2).name, MacConfig(DINT4, pipeline=2).latency_cycles) == ("mac_dint4_x1_p2", 3)

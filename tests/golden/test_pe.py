@@ -74,7 +74,7 @@ def test_names_widths_and_facts():
     assert other.accumulator_bits == MacConfig(INT8, depth=512).accumulator_bits == 25
     keys = "shape format weight_bits activation_bits unit values accumulator_bits depth latency_cycles architecture decoded"
     facts = other.describe()
-    assert set(facts) == set(keys.split())
+    assert set(facts) == {*keys.split(), "ports"}
     assert (facts["shape"], facts["latency_cycles"], facts["decoded"]) == ("pe", 2, True)
 
 

@@ -1,20 +1,24 @@
-"""A MAC unit's Verilog in Icarus: operands in, the accumulator after every rising edge out."""
+"""A unit's Verilog in Icarus, and its component in Amaranth's simulator: input ports in, what every output port shows out."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from numpy.typing import ArrayLike, NDArray
 
-from golden import MacConfig
-from hdl.verilog import generate
+from golden import MacConfig, UnitConfig
+from hdl.verilog import generate, unit_of
 
+Inputs = Mapping[str, Any]  # by port, (cycles, ...)
+Outputs = dict[str, list[int]]  # by port, after each edge
+Run = Callable[[UnitConfig, Inputs], Outputs]
 Simulate = Callable[..., NDArray[np.int64]]
 
 BENCH = """\
@@ -22,16 +26,15 @@ module bench;
   reg [{top}:0] memory [0:{last}];
   reg [{top}:0] now;
   reg clk = 0;
-  wire signed [{accumulator_top}:0] accumulator;
+  {wires}
   integer cycle;
-  {name} mac(.clk(clk), .rst(now[{top}]), .valid(now[{valid}]), .first(now[{first}]),
-    .activations(now[{activation_top}:{activation_low}]), .weights(now[{weight_top}:0]), .accumulator(accumulator));
+  {name} unit(.clk(clk), {ports});
   initial begin
     $readmemh("{memory}", memory);
     for (cycle = 0; cycle <= {last}; cycle = cycle + 1) begin
       now = memory[cycle];
       #1 clk = 1;
-      #1 $display("%0d", accumulator);
+      #1 $display("{formats}", {shown});
       clk = 0;
     end
   end
@@ -40,14 +43,92 @@ endmodule
 
 
 @pytest.fixture(scope="session")
-def verilog() -> Callable[[MacConfig], str]:
+def verilog() -> Callable[[UnitConfig], str]:
     """verilog(config): generated once for all tests."""
     return cache(generate)
 
 
 @pytest.fixture
-def simulate(tmp_path: Path, verilog: Callable[[MacConfig], str]) -> Simulate:
-    """simulate(config, weights, activations, first, valid, reset=None): the accumulator as `config.run` gives it.
+def in_icarus(tmp_path: Path, verilog: Callable[[UnitConfig], str]) -> Run:
+    """in_icarus(config, inputs): what the Verilog shows; a warning of the compiler fails."""
+
+    def run(config: UnitConfig, inputs: Inputs) -> Outputs:
+        levels, connections, place = [], [], 0
+        for port in config.inputs:
+            levels.append(port.levels(fields(port.fields, inputs[port.name])))
+            connections.append(f".{port.name}(now[{place} +: {port.width}])")
+            place += port.width
+        packed = np.packbits(np.concatenate(levels, axis=1), axis=1, bitorder="little")
+        memory, source, bench = tmp_path / "memory.hex", tmp_path / "unit.v", tmp_path / "bench.v"
+        memory.write_text("\n".join(f"{int.from_bytes(row.tobytes(), 'little'):x}" for row in packed))
+        source.write_text(verilog(config))
+        names = [port.name for port in config.outputs]
+        wires = [f"wire{' signed' * port.signed} [{port.width - 1}:0] {port.name};" for port in config.outputs]
+        bench.write_text(
+            BENCH.format(
+                name=config.name,
+                memory=memory,
+                top=place - 1,
+                last=len(packed) - 1,
+                wires="\n  ".join(wires),
+                ports=", ".join([*connections, *(f".{name}({name})" for name in names)]),
+                formats=" ".join(["%0d"] * len(names)),
+                shown=", ".join(names),
+            )
+        )
+        command = ["iverilog", "-g2001", "-Wall", "-o", tmp_path / "bench.vvp", bench, source]
+        build = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (build.returncode, build.stderr) == (0, "")
+        command = ["vvp", "-n", tmp_path / "bench.vvp"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        rows = [[int(word) for word in line.split()] for line in result.stdout.splitlines()]
+        assert len(rows) == len(packed), result.stdout[-200:]
+        return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+    return run
+
+
+def in_amaranth(config: UnitConfig, inputs: Inputs) -> Outputs:
+    """What the component shows in Amaranth's simulator."""
+    unit, seen = unit_of(config), {port.name: [] for port in config.outputs}
+    words = {}
+    for port in config.inputs:
+        places = [1 << bit for bit in range(port.width)]
+        bits = port.levels(fields(port.fields, inputs[port.name])).astype(object)
+        words[port.name] = (bits * places).sum(axis=1).tolist()
+
+    async def bench(ctx: Any) -> None:
+        for row in zip(*words.values(), strict=True):
+            for name, word in zip(words, row, strict=True):
+                ctx.set(getattr(unit, name), int(word))
+            await ctx.delay(1e-6)
+            ctx.set(unit.clk, 1)
+            await ctx.delay(1e-6)
+            for port in config.outputs:
+                word = ctx.get(getattr(unit, port.name))
+                seen[port.name].append(word - (word >> port.width - 1 << port.width) * port.signed)
+            ctx.set(unit.clk, 0)
+
+    simulator = Simulator(unit)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return seen
+
+
+def expected(config: UnitConfig, inputs: Inputs) -> Outputs:
+    """What the golden model says."""
+    columns = {port.name: fields(port.fields, inputs[port.name]) for port in config.inputs}
+    return {name: column[:, 0].tolist() for name, column in config.respond(columns).items()}
+
+
+def fields(count: int, column: ArrayLike) -> NDArray[np.int64]:
+    """A port's numbers as (cycles, fields)."""
+    return np.asarray(column).astype(np.int64).reshape(-1, count)
+
+
+@pytest.fixture
+def simulate(in_icarus: Run) -> Simulate:
+    """simulate(config, weights, activations, first, valid, reset=None): the accumulator as `MacConfig.run` gives it.
 
     The unit is reset before; what `latency_cycles` delays is lined up again.
     """
@@ -55,47 +136,14 @@ def simulate(tmp_path: Path, verilog: Callable[[MacConfig], str]) -> Simulate:
     def run(
         config: MacConfig, weights: ArrayLike, activations: ArrayLike, first: ArrayLike, valid: ArrayLike, reset: Any = None
     ) -> NDArray[np.int64]:
-        number_format, lanes = config.weight_format, config.lanes
-        words = _packed(np.asarray(weights), number_format.bits)
-        width = number_format.bits * lanes
-        words += _packed(np.asarray(activations) & 255, 8) << width
-        activation_low, width = width, width + 8 * lanes
-        controls = (first, valid, np.zeros(len(words)) if reset is None else reset)
-        for place, control in enumerate(controls):
-            words += np.asarray(control).astype(int).astype(object) << (width + place)
-        initial = [1 << (width + 2)] * 2  # reset, long enough for pipeline registers
-        stream = [*initial, *words, *[0] * config.pipeline]
-        memory = tmp_path / f"{config.name}.hex"
-        memory.write_text("\n".join(f"{word:x}" for word in stream))
-        bench = BENCH.format(
-            name=config.name,
-            memory=memory,
-            last=len(stream) - 1,
-            top=width + 2,
-            valid=width + 1,
-            first=width,
-            activation_top=width - 1,
-            activation_low=activation_low,
-            weight_top=activation_low - 1,
-            accumulator_top=config.accumulator_bits - 1,
-        )
-        sources = [tmp_path / "bench.v", tmp_path / f"{config.name}.v"]
-        sources[0].write_text(bench)
-        sources[1].write_text(verilog(config))
-        binary = tmp_path / "bench.vvp"
-        build = subprocess.run(
-            ["iverilog", "-g2001", "-Wall", "-o", binary, *sources], capture_output=True, text=True, timeout=60
-        )
-        assert (build.returncode, build.stderr) == (0, "")  # not a warning
-        result = subprocess.run(["vvp", "-n", binary], capture_output=True, text=True, timeout=300, check=True)
-        lines = result.stdout.split()
-        assert len(lines) == len(stream), result.stdout[-200:]
-        return np.array([int(line) for line in lines[len(initial) + config.pipeline :]])
+        lead = 2  # cycles of reset, long enough for pipeline registers
+        columns = {"weights": weights, "activations": activations, "first": first, "valid": valid}
+        columns["rst"] = np.zeros(len(np.asarray(weights))) if reset is None else reset
+        inputs = {
+            port.name: np.pad(fields(port.fields, columns[port.name]), ((lead, config.pipeline), (0, 0)))
+            for port in config.inputs
+        }
+        inputs["rst"][:lead] = 1
+        return np.array(in_icarus(config, inputs)["accumulator"][lead + config.pipeline :])
 
     return run
-
-
-def _packed(operands: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Operands (cycles, lanes) as one integer per cycle, lane 0 in the lowest bits."""
-    places = np.array([1 << (bits * lane) for lane in range(operands.shape[1])], dtype=object)
-    return np.asarray((operands.astype(object) * places).sum(axis=1))

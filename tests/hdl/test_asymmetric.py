@@ -12,108 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from golden import DINT4, FORMATS, INT4, AsymmetricConfig, InputError
-from hdl import Asymmetric
 from hdl.architectures import ARCHITECTURES
 from hdl.command import generate
+
+from .conftest import expected, in_amaranth
 
 TAKING = [name for name, one in FORMATS.items() if one.has_zero_points]
 SPECIAL = [name for name in TAKING if FORMATS[name].special_codes]
 # Those of formats without special codes multiply as for symmetric weights, and fast ones as small ones do.
 EVERY = [(name, one.name) for one in ARCHITECTURES.values() for name in one.formats if name in SPECIAL and not one.for_speed]
 EVERY += [("int3", "digit-grid"), ("int4", "booth-carry")]
-
-BENCH = """\
-module bench;
-  reg [{top}:0] memory [0:{last}];
-  reg [{top}:0] now;
-  reg clk = 0;
-  wire signed [{width}:0] accumulator;
-  integer cycle;
-  {name} units(.clk(clk), {ports}, .accumulator(accumulator));
-  initial begin
-    $readmemh("{memory}", memory);
-    for (cycle = 0; cycle <= {last}; cycle = cycle + 1) begin
-      now = memory[cycle];
-      #1 clk = 1;
-      #1 $display("%0d", accumulator);
-      clk = 0;
-    end
-  end
-endmodule
-"""
-
-
-def given(config, weights, activations, zero_points, first, valid, read_unit, read_zero_point, reset):
-    """The words of every input port, and their widths, from what `AsymmetricConfig.run` takes."""
-    cycles, bits = len(weights), config.weight_format.bits
-
-    def packed(operands, width):
-        fields = np.asarray(operands).reshape(cycles, -1) & (1 << width) - 1
-        places = np.array([1 << width * i for i in range(fields.shape[1])], dtype=object)
-        return (fields.astype(object) * places).sum(axis=1).tolist(), width * fields.shape[1]
-
-    ports = {
-        "rst": packed(reset, 1),
-        "valid": packed(valid, 1),
-        "first": packed(first, 1),
-        "activations": packed(activations, 8),
-        "weights": packed(weights, bits),
-        "read_unit": packed(read_unit, max(1, (config.units - 1).bit_length())),
-        "read_zero_point": packed(read_zero_point, config.zero_point_bits),
-    }
-    if config.weight_format.special_codes:
-        ports["zero_points"] = packed(zero_points, config.zero_point_bits)
-    return ports
-
-
-@pytest.fixture
-def in_icarus(tmp_path, verilog):
-    """in_icarus(config, inputs): what the Verilog shows after each edge."""
-
-    def run(config, inputs):
-        words, place, connections = [0] * len(inputs[0]), 0, []
-        for name, (column, width) in given(config, *inputs).items():
-            words = [word | field << place for word, field in zip(words, column, strict=True)]
-            connections.append(f".{name}(now[{place} +: {width}])")
-            place += width
-        memory, source, bench = tmp_path / "memory.hex", tmp_path / "units.v", tmp_path / "bench.v"
-        memory.write_text("\n".join(f"{word:x}" for word in words))
-        source.write_text(verilog(config))
-        sizes = {"top": place - 1, "last": len(words) - 1, "width": config.accumulator_bits - 1}
-        bench.write_text(BENCH.format(name=config.name, ports=", ".join(connections), memory=memory, **sizes))
-        command = ["iverilog", "-g2001", "-Wall", "-o", tmp_path / "bench.vvp", bench, source]
-        build = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert (build.returncode, build.stderr) == (0, "")
-        command = ["vvp", "-n", tmp_path / "bench.vvp"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-        return [int(word) for word in result.stdout.split()]
-
-    return run
-
-
-def in_amaranth(config, inputs):
-    """What the component shows in Amaranth's simulator after each edge."""
-    units, seen = Asymmetric(config), []
-    ports = given(config, *inputs)
-
-    async def bench(ctx):
-        for cycle in range(len(inputs[0])):
-            for name, (column, _) in ports.items():
-                ctx.set(getattr(units, name), column[cycle])
-            await ctx.delay(1e-6)
-            ctx.set(units.clk, 1)
-            await ctx.delay(1e-6)
-            value = ctx.get(units.accumulator)
-            seen.append(value - (value >> config.accumulator_bits - 1 << config.accumulator_bits))
-            ctx.set(units.clk, 0)
-
-    simulator = Simulator(units)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return seen
 
 
 @pytest.mark.slow
@@ -138,9 +48,8 @@ def test_products_with_every_zero_point(in_icarus, name, architecture):
         codes, zero_points, activations = codes[chosen], zero_points[chosen], activations[chosen]
     ones, zeros = np.ones(len(codes), np.int64), np.zeros(len(codes), np.int64)
     read = np.concatenate([[0], zero_points[:-1]])
-    seen = in_icarus(
-        config, (codes.reshape(-1, 1, 1), activations[:, None], zero_points[:, None], ones, ones, zeros, read, zeros)
-    )
+    operands = {"weights": codes, "activations": activations, "zero_points": zero_points, "read_zero_point": read}
+    seen = in_icarus(config, operands | {"first": ones, "valid": ones, "read_unit": zeros, "rst": zeros})["accumulator"]
     shifted = [config.weight_format.with_zero_point(z).values for z in range(config.weight_format.steps + 1)]
     expected = [
         shifted[z][code] * a for code, z, a in zip(codes.tolist(), zero_points.tolist(), activations.tolist(), strict=True)
@@ -153,16 +62,16 @@ def test_products_with_every_zero_point(in_icarus, name, architecture):
 def random_inputs(config, cycles, seed):
     """Sums of all lengths, cycles without operands, resets, and zero-points that change whenever they like."""
     random, number_format = np.random.default_rng(seed), config.weight_format
-    return (
-        random.integers(0, len(number_format.values), (cycles, config.units, config.lanes)),
-        random.integers(-128, 128, (cycles, config.lanes)),
-        random.integers(0, number_format.steps + 1, (cycles, config.units)),
-        random.random(cycles) < 0.1,
-        random.random(cycles) < 0.8,
-        random.integers(0, config.units, cycles),
-        random.integers(0, number_format.steps + 1, cycles),
-        random.random(cycles) < 0.05,
-    )
+    return {
+        "weights": random.integers(0, len(number_format.values), (cycles, config.units, config.lanes)),
+        "activations": random.integers(-128, 128, (cycles, config.lanes)),
+        "zero_points": random.integers(0, number_format.steps + 1, (cycles, config.units)),
+        "first": random.random(cycles) < 0.1,
+        "valid": random.random(cycles) < 0.8,
+        "read_unit": random.integers(0, config.units, cycles),
+        "read_zero_point": random.integers(0, number_format.steps + 1, cycles),
+        "rst": random.random(cycles) < 0.05,
+    }
 
 
 @pytest.mark.parametrize(("lanes", "units", "pipeline", "depth"), [(1, 1, 0, 65536), (3, 2, 2, 16)])
@@ -171,7 +80,7 @@ def test_random_sequences(in_icarus, name, lanes, units, pipeline, depth):
     """Sums of more than `depth` products wrap, in every register as the golden model says."""
     config = AsymmetricConfig(FORMATS[name], lanes=lanes, units=units, pipeline=pipeline, depth=depth)
     inputs = random_inputs(config, 500, 8)
-    assert in_icarus(config, inputs) == config.run(*inputs).tolist()
+    assert in_icarus(config, inputs) == expected(config, inputs)
 
 
 @pytest.mark.parametrize("pipeline", [0, 2])
@@ -179,7 +88,7 @@ def test_random_sequences(in_icarus, name, lanes, units, pipeline, depth):
 def test_component_in_amaranths_simulator(name, pipeline):
     config = AsymmetricConfig(FORMATS[name], lanes=3, units=2, pipeline=pipeline)
     inputs = random_inputs(config, 80, 9)
-    assert in_amaranth(config, inputs) == config.run(*inputs).tolist()
+    assert in_amaranth(config, inputs) == expected(config, inputs)
 
 
 def test_the_longest_sums_of_the_largest_operands(in_icarus):
@@ -190,18 +99,18 @@ def test_the_longest_sums_of_the_largest_operands(in_icarus):
             values = number_format.with_zero_point(zero_point).values
             code = values.index(max(values, key=abs))
             cycles = np.arange(6)
-            inputs = (
-                np.full((6, 1, 16), code),
-                np.full((6, 16), -128),
-                np.full((6, 1), zero_point),
-                cycles == 0,
-                cycles < 4,
-                cycles * 0,
-                cycles * 0 + zero_point,
-                cycles < 0,
-            )
+            inputs = {
+                "weights": np.full((6, 1, 16), code),
+                "activations": np.full((6, 16), -128),
+                "zero_points": np.full((6, 1), zero_point),
+                "first": cycles == 0,
+                "valid": cycles < 4,
+                "read_unit": cycles * 0,
+                "read_zero_point": cycles * 0 + zero_point,
+                "rst": cycles < 0,
+            }
             assert abs(values[code]) == number_format.steps / number_format.unit
-            assert in_icarus(config, inputs)[4] == values[code] * -128 * 64
+            assert in_icarus(config, inputs)["accumulator"][4] == values[code] * -128 * 64
 
 
 def test_modules(verilog):

@@ -4,102 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from golden import DINT4, FORMATS, InputError, PeConfig
-from hdl import Pe
 from hdl.architectures import ARCHITECTURES
 from hdl.command import generate
 from hdl.verilog import generate as verilog_of
 
+from .conftest import expected, in_amaranth
+
 EVERY = [(name, one.name, False) for one in ARCHITECTURES.values() for name in one.formats]
 WITHOUT_DIGITS = ("baugh-wooley", "baugh-wooley-fast", "multiply")
 DECODED = [(name, architecture, True) for name, architecture, _ in EVERY if architecture not in WITHOUT_DIGITS]
-OUTPUTS = ("partial_sum_out", "activation_out", "weight_out", "swap_out")
-
-BENCH = """\
-module bench;
-  reg [{top}:0] memory [0:{last}];
-  reg [{top}:0] now;
-  reg clk = 0;
-  wire [{bits}:0] weight_out;
-  wire signed [7:0] activation_out;
-  wire swap_out;
-  wire signed [{width}:0] partial_sum_out;
-  integer cycle;
-  {name} pe(.clk(clk), .load(now[0]), .swap(now[1]), .weight(now[2 +: {bits} + 1]), .activation(now[{bits} + 3 +: 8]),
-    .partial_sum(now[{top}:{bits} + 11]), .weight_out(weight_out), .swap_out(swap_out), .activation_out(activation_out),
-    .partial_sum_out(partial_sum_out));
-  initial begin
-    $readmemh("{memory}", memory);
-    for (cycle = 0; cycle <= {last}; cycle = cycle + 1) begin
-      now = memory[cycle];
-      #1 clk = 1;
-      #1 $display("%0d %0d %0d %0d", partial_sum_out, activation_out, weight_out, swap_out);
-      clk = 0;
-    end
-  end
-endmodule
-"""
 
 
-@pytest.fixture
-def in_icarus(tmp_path):
-    """in_icarus(config, inputs): what the Verilog shows after each edge."""
-
-    def run(config, inputs):
-        bits, width = config.weight_format.bits, config.accumulator_bits
-        words = [
-            int(load) | int(swap) << 1 | code << 2 | (a & 255) << (bits + 2) | (s & (1 << width) - 1) << (bits + 10)
-            for code, load, swap, a, s in zip(*(np.asarray(column).tolist() for column in inputs), strict=True)
-        ]
-        memory, source, bench = tmp_path / "memory.hex", tmp_path / "pe.v", tmp_path / "bench.v"
-        memory.write_text("\n".join(f"{word:x}" for word in words))
-        source.write_text(verilog_of(config))
-        top, last = bits + width + 9, len(words) - 1
-        bench.write_text(BENCH.format(top=top, last=last, bits=bits - 1, width=width - 1, name=config.name, memory=memory))
-        command = ["iverilog", "-g2001", "-Wall", "-o", tmp_path / "bench.vvp", bench, source]
-        build = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert (build.returncode, build.stderr) == (0, "")
-        command = ["vvp", "-n", tmp_path / "bench.vvp"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-        return [[int(word) for word in line.split()] for line in result.stdout.splitlines()]
-
-    return run
-
-
-def in_amaranth(config, inputs):
-    """What the component shows in Amaranth's simulator after each edge."""
-    pe, seen = Pe(config), []
-    ports = (pe.weight, pe.load, pe.swap, pe.activation, pe.partial_sum)
-    rows = list(zip(*(np.asarray(column).tolist() for column in inputs), strict=True))
-
-    async def bench(ctx):
-        for row in rows:
-            for port, value in zip(ports, row, strict=True):
-                ctx.set(port, int(value) & (1 << len(port)) - 1)
-            await ctx.delay(1e-6)
-            ctx.set(pe.clk, 1)
-            await ctx.delay(1e-6)
-            words = [ctx.get(getattr(pe, name)) for name in OUTPUTS]
-            for place, width in ((0, config.accumulator_bits), (1, 8)):
-                words[place] -= words[place] >> (width - 1) << width
-            seen.append(words)
-            ctx.set(pe.clk, 0)
-
-    simulator = Simulator(pe)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return seen
-
-
-def expected(config, inputs):
-    outputs = config.run(*inputs)
-    return np.stack([np.asarray(column, dtype=np.int64) for column in outputs], axis=1).tolist()
+def inputs_of(weight, load, swap, activation, partial_sum):
+    return {"weight": weight, "load": load, "swap": swap, "activation": activation, "partial_sum": partial_sum}
 
 
 @pytest.mark.parametrize(("name", "architecture", "decoded"), [*EVERY, *DECODED])
@@ -109,12 +31,12 @@ def test_every_product(in_icarus, name, architecture, decoded):
     codes = np.repeat(np.arange(len(config.weight_format.values)), 258)
     place = np.arange(len(codes)) % 258
     activations = np.resize(np.concatenate([[77], np.arange(-128, 128), [5]]), len(codes))
-    inputs = codes, place == 0, place == 1, activations, np.zeros(len(codes), np.int64)
+    inputs = inputs_of(codes, place == 0, place == 1, activations, np.zeros(len(codes)))
     seen = in_icarus(config, inputs)
     assert seen == expected(config, inputs)
     products = {(int(code), int(a)) for code, a in zip(codes, activations, strict=True)}
     assert len(products) == 256 << config.weight_format.bits
-    shown = {row[0] for row in seen}
+    shown = set(seen["partial_sum_out"])
     assert shown >= {config.weight_format.decode_one(code) * a for code, a in products}
 
 
@@ -125,7 +47,7 @@ def test_random_sequences(in_icarus, name, decoded, simulator):
     """Load and swap in every order, and partial sums of all sizes: they wrap."""
     config = PeConfig(FORMATS[name], decoded=decoded)
     random, cycles, half = np.random.default_rng(7), 400, 1 << config.accumulator_bits - 1
-    inputs = (
+    inputs = inputs_of(
         random.integers(0, len(config.weight_format.values), cycles),
         random.random(cycles) < 0.3,
         random.random(cycles) < 0.3,

@@ -63,7 +63,8 @@ def test_a_correct_unit_passes_and_everything_is_compared(
             assert counts.macs == stimulus.macs
             assert counts.stated_sums == stimulus.completed.sum()
     assert counts.stated_sums >= 500 // 17
-    assert set(seen) <= {0, 2048}
+    assert 0 in seen
+    assert max(seen) <= 2500
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

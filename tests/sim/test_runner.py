@@ -93,12 +93,12 @@ def test_text_that_does_not_compile(icarus, left_over) -> None:
         (f"echo '{PASSED}' > $COCOTB_RESULTS_FILE", "the bench left no results"),
         (
             f"echo '{PASSED}' > $COCOTB_RESULTS_FILE; "
-            """echo '{"macs": 0, "sums": 0, "stated_sums": 0, "failure": null}' > $DINT_BENCH/result.json""",
-            r"the bench compared \(0, 0, 0\) MACs, sums and stated sums, not all of",
+            """echo '{"compared": 0, "failure": null}' > $DINT_BENCH/result.json""",
+            r"the bench compared 0 cycles, not all of \d+",
         ),
         (
             "echo '<testsuites/>' > $COCOTB_RESULTS_FILE; "
-            """echo '{"macs": 9999, "sums": 9999, "stated_sums": 0, "failure": null}' > $DINT_BENCH/result.json""",
+            """echo '{"compared": 9999, "failure": null}' > $DINT_BENCH/result.json""",
             "0 of 0 benches passed",
         ),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,13 +84,11 @@ def test_corners_have_every_order_of_three_control_inputs() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda c, s: Stimulus.uniform(c, 100, s), lambda c, _: Stimulus.corners(c)])
-def test_equal_seeds_give_equal_stimuli_and_hashes(make, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_stimuli_and_hashes(make) -> None:
     config = MacConfig(DINT4, lanes=3)
     one = make(config, 7)
     assert one.sha256 == make(config, 7).sha256
     assert one.sha256 != Stimulus.uniform(config, 100, 8).sha256
-    one.save(tmp_path / "s.npz")
-    assert Stimulus.load(tmp_path / "s.npz").sha256 == one.sha256
     changed = one.activations.copy()
     changed[50, 1] ^= 1
     assert dataclasses.replace(one, activations=changed).sha256 != one.sha256

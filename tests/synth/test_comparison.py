@@ -190,7 +190,7 @@ class FakeShop(Workshop):
 
 def found(delays: dict[str, float], lanes: int = 1) -> tuple[search.Found, FakeShop]:
     shop = FakeShop(find("osu018"), delays)
-    return search.search(shop, lanes, 65536, 0, Effort(margins=(0.03, 0.5), clock_reference=True)), shop
+    return search.search(shop, search.units(lanes), Effort(margins=(0.03, 0.5), clock_reference=True)), shop
 
 
 def test_the_baseline_sets_the_clocks() -> None:
@@ -271,7 +271,7 @@ def test_small_structures_for_area_and_fast_ones_at_the_clock(lanes: int) -> Non
 
 def test_registered_select_lines_are_a_choice_for_every_format() -> None:
     shop = FakeShop(find("osu018"), {"int8": 3.0, "dint4": 2.0, "int4": 2.0})
-    search.search(shop, 1, 65536, 1, Effort(clock_reference=True))
+    search.search(shop, search.units(pipeline=1), Effort(clock_reference=True))
     for name in ("int8", "dint4", "int4"):
         assert {task.config.decoded for task in shop._done if task.config.weight_format.name == name} == {False, True}
         assert any(architecture.endswith(" decoded") for architecture in shop.architectures(name))
@@ -282,7 +282,7 @@ def test_many_lanes_are_searched_in_fewer_ways() -> None:
     shops = {lanes: FakeShop(find("osu018"), {"int8": 3.0, "dint4": 2.0, "int4": 2.0}) for lanes in (1, 16)}
     effort = Effort(adders=((1, ("kogge-stone", "brent-kung")), (64, ("kogge-stone",))), both=1)
     for lanes, shop in shops.items():
-        search.search(shop, lanes, 65536, 0, effort)
+        search.search(shop, search.units(lanes), effort)
         architectures = {architecture for _, architecture, _ in shop.tried}
         assert ("multiply" in architectures) == (lanes == 1)
         fast = {recipe.adder for _, _, recipe in shop.tried if recipe.full_adders == "logic" and recipe.delay_ps == 1}

@@ -171,7 +171,7 @@ def test_wrong_netlist(unit: Unit, tmp_path: Path) -> None:
         if (changed := re.sub(rf"\b{old}\b", new, text, count=1)) != text:
             break
     (tmp_path / "x.v").write_text(changed)
-    with pytest.raises(ToolError, match="the sum of mac_int4_x1"):
+    with pytest.raises(ToolError, match="accumulator of mac_int4_x1"):
         unit.measure(sdf=False, netlist=tmp_path / "x.v")
     assert list(unit.folder.iterdir()) == []
 

@@ -1,0 +1,61 @@
+"""A unit of any shape from the options that commands have in common."""
+
+from __future__ import annotations
+
+from .asymmetric import AsymmetricConfig
+from .catalogue import format_by_name
+from .errors import InputError
+from .mac import MacConfig
+from .pe import PeConfig
+from .unit import UnitConfig
+
+__all__ = ["SHAPES", "unit_of_options"]
+
+SHAPES = MAC, PE = "mac", "pe"
+
+
+def unit_of_options(
+    format: str,
+    *,
+    lanes: int | None,
+    default_lanes: int,
+    depth: int = 65536,
+    pipeline: int | None = None,
+    architecture: str = "",
+    decoded: bool = False,
+    shape: str = MAC,
+    zero_points: int | None = None,
+) -> UnitConfig:
+    """The unit that options name.
+
+    Parameters
+    ----------
+    shape
+        "mac": a MAC unit, or with `zero_points` so many MAC units for asymmetric weights; "pe": a processing element.
+    lanes, default_lanes, pipeline
+        Of a MAC unit; None where they were not given: then `default_lanes`, and no registers.
+
+    Raises
+    ------
+    InputError
+        If there is no such format or shape, or the shape lacks an option that was given.
+    """
+    weight_format = format_by_name(format)
+    if shape == MAC:
+        mac = MacConfig(
+            weight_format,
+            lanes=default_lanes if lanes is None else lanes,
+            depth=depth,
+            pipeline=pipeline or 0,
+            architecture=architecture,
+            decoded=decoded,
+        )
+        return mac if zero_points is None else AsymmetricConfig.of(mac, zero_points)
+    if shape != PE:
+        raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
+    for name, value in (("lanes", lanes), ("pipeline", pipeline)):
+        if value is not None:
+            raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")
+    if zero_points is not None:
+        raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
+    return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)

@@ -1,0 +1,169 @@
+"""What units for asymmetric weights are given: sums of several output channels at once, read one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConfig, Operands
+
+from .replay import PortStimulus
+from .stimulus import Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
+
+__all__ = ["corners", "from_operands", "of_part", "uniform"]
+
+_EXTREME_PRODUCTS = 256
+
+
+def from_operands(operands: Operands, config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
+    """Real sums of a quantized model, `cycles` long or a little more: as many output channels at once as there are units.
+
+    Every (layer, token, first output) triple is equally likely. When the last products of a sum have been taken, the units are
+    read one after the other; the next sum begins as soon as that lets it. A file of symmetric weights is one whose zero-points
+    take nothing off.
+
+    Raises
+    ------
+    InputError
+        If the file has another format than `config`, codes that are none, or sums longer than the depth.
+    """
+    check_cycles(cycles)
+    sums = checked_sums(operands, config)
+    random = np.random.default_rng([seed, 6])
+    pieces: list[_Columns] = []
+    while sum(len(piece["valid"]) for piece in pieces) < cycles:
+        layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
+        token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+        pieces.append(_sum(config, layer, token, (output + np.arange(config.units)) % layer.accumulators.shape[1]))
+    late = config.latency_cycles - 1  # a sum's first reading is so many edges after its last operands
+    whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    read = {name: np.pad(whole[name], ((late, 0), *[(0, 0)] * (whole[name].ndim - 1))) for name in _READ}
+    taken = {name: np.pad(column, ((0, late), *[(0, 0)] * (column.ndim - 1))) for name, column in whole.items()}
+    return _stimulus(config, taken | read, "opt", taken["completed"].astype(bool), taken["stated"])
+
+
+_Columns = dict[str, NDArray[np.int64]]
+_READ = ("read_unit", "read_zero_point")
+
+
+def _sum(config: AsymmetricConfig, layer: LayerOperands, token: int, outputs: NDArray[np.int64]) -> _Columns:
+    """One sum of every unit; what is read is beside the cycle that it is complete in, and those after it."""
+    lanes, units = config.lanes, config.units
+    rows = -(-layer.weights.shape[1] // lanes)
+    missing = rows * lanes - layer.weights.shape[1]
+    codes = np.pad(layer.weights[outputs], ((0, 0), (0, missing)), constant_values=config.weight_format.zero_code)
+    none_off = next(z for z in range(config.weight_format.steps + 1) if config.offset(z) == 0)
+    zero_points = np.full(units, none_off) if layer.zero_points is None else layer.zero_points[outputs]
+    length = rows + units - 1  # while the last units are read nothing new may begin
+    reading = np.arange(length) - (rows - 1)
+    which = np.clip(reading, 0, units - 1)
+    completed = reading >= 0
+
+    def padded(array: NDArray[np.integer]) -> NDArray[np.int64]:
+        return np.pad(array.astype(np.int64), ((0, units - 1), *[(0, 0)] * (array.ndim - 1)))
+
+    activations = np.pad(layer.activations[token], (0, missing)).reshape(rows, lanes)
+    # What fills up the last cycle is a zero activation: whatever the zero-point, it adds nothing.
+    return {
+        "valid": padded(np.ones(rows, np.int64)),
+        "first": padded(np.arange(rows) == 0),
+        "rst": np.zeros(length, np.int64),
+        "activations": padded(activations),
+        "weights": padded(codes.reshape(units, rows, lanes).transpose(1, 0, 2)),
+        "zero_points": np.repeat(zero_points[None].astype(np.int64), length, axis=0),
+        "read_unit": np.where(completed, which, 0),
+        "read_zero_point": np.where(completed, zero_points[which], 0),
+        "completed": completed.astype(np.int64),
+        "stated": np.where(completed, layer.accumulators[token, outputs[which]], 0),
+    }
+
+
+def of_part(config: OffsetConfig | CorrectionConfig, given: Stimulus, seed: int) -> PortStimulus:
+    """What a part is given in a unit that works on `given`, a stimulus of its MAC unit; each sum has its own zero-point."""
+    whole, inputs = config.whole, given.inputs
+    sums = np.cumsum(given.first)
+    chosen = np.random.default_rng([seed, 8]).integers(0, whole.weight_format.steps + 1, int(sums[-1]) + 1)
+    columns: dict[str, NDArray[Any]] = {**inputs, "zero_point": chosen[sums][:, None]}
+    if isinstance(config, CorrectionConfig):
+        recoded = whole.recode(inputs["weights"], chosen[sums])
+        shown = whole.unit.respond({**inputs, "weights": recoded})["accumulator"]
+        columns["accumulator"] = np.pad(shown, ((1, 0), (0, 0)))[:-1]  # taken by the edge after
+    return PortStimulus({port.name: columns[port.name] for port in config.inputs}, given.source)
+
+
+def uniform(config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
+    """All operands and zero-points equally likely; sums of all lengths, pauses and resets, any unit read in any cycle."""
+    check_cycles(cycles)
+    random = np.random.default_rng([seed, 7])
+    number_format = config.weight_format
+    columns = {
+        "activations": random.integers(-128, 128, (cycles, config.lanes)),
+        "first": random.random(cycles) < 0.1,
+        "valid": random.random(cycles) < 0.8,
+        "rst": random.random(cycles) < 0.05,
+        "read_unit": random.integers(0, config.units, cycles),
+        "read_zero_point": random.integers(0, number_format.steps + 1, cycles),
+        "zero_points": random.integers(0, number_format.steps + 1, (cycles, config.units)),
+        "weights": random.integers(0, len(number_format.values), (cycles, config.units, config.lanes)),
+    }
+    return _stimulus(config, columns, "uniform")
+
+
+def corners(config: AsymmetricConfig) -> PortStimulus:
+    """The cases that random operands rarely meet; the same for every call.
+
+    1. Every extreme weight (all codes of up to 4 bits) with every extreme activation and the zero-points 0, in the middle and
+       the last, as sums of one cycle.
+    2. The longest sums of the largest products, or 256 cycles of them.
+    3. `first`, `valid` and `rst` in every order of three cycles (a de Bruijn sequence), every unit read by turns.
+    """
+    number_format, lanes, units = config.weight_format, config.lanes, config.units
+    last = number_format.steps
+    rows: list[tuple[int, int, int, int, int, int]] = []  # code, activation, zero-point, first, valid, rst
+    for zero_point in sorted({0, 1, (last + 1) // 2, last}):
+        rows += [(code, a, zero_point, 1, 1, 0) for code in extreme_codes(number_format) for a in extreme_activations()]
+    for zero_point in (0, last):
+        values = number_format.with_zero_point(zero_point).values
+        heaviest = values.index(max(values, key=abs))
+        for a in (-128, 127):
+            length = min(config.depth // lanes, _EXTREME_PRODUCTS)
+            rows += [(heaviest, a, zero_point, i == 0, 1, 0) for i in range(length)]
+    rows.append((0, 0, 0, 0, 0, 1))
+    codes, activations = extreme_codes(number_format), extreme_activations()
+    in_sum = 0
+    for i, order in enumerate(de_bruijn(symbols=8, length=3)):
+        first, valid, reset = order & 1, order >> 1 & 1, order >> 2
+        first |= in_sum == config.depth // lanes  # no sum beyond the depth
+        in_sum = 0 if reset else (1 if first else in_sum + 1) if valid else in_sum
+        rows.append((codes[i % len(codes)], activations[i % 16], i % (last + 1), first, valid, reset))
+    code, activation, zero_point, first, valid, reset = np.array(rows, dtype=np.int64).T
+    cycle = np.arange(len(rows))
+    ahead = (cycle[:, None] + 7 * np.arange(lanes)) % len(rows)  # so that the lanes of a cycle differ
+    alike = np.abs(number_format.decode(code)) == np.abs(number_format.decode(code)).max()
+    columns = {
+        "activations": np.where(alike[:, None], activation[:, None], activation[ahead]),
+        "weights": np.where(alike[:, None], code[:, None], code[ahead])[:, None].repeat(units, axis=1),
+        "zero_points": zero_point[:, None].repeat(units, axis=1),
+        "first": first,
+        "valid": valid,
+        "rst": reset,
+        "read_unit": cycle % units,
+        "read_zero_point": np.concatenate([[0] * (config.pipeline + 1), zero_point])[: len(rows)],
+    }
+    return _stimulus(config, columns, "corners")
+
+
+def _stimulus(
+    config: AsymmetricConfig,
+    columns: Mapping[str, NDArray[Any]],
+    source: str,
+    completed: NDArray[np.bool_] | None = None,
+    stated: NDArray[np.int64] | None = None,
+) -> PortStimulus:
+    ports = {port.name: columns[port.name] for port in config.inputs}
+    if completed is None or stated is None:
+        return PortStimulus(ports, source)
+    return PortStimulus(ports, source, completed, stated)

@@ -1,0 +1,87 @@
+"""Mapped netlists at gate level: every product, the corner cases, and operands of the model, every output in every cycle.
+
+Parts of units for asymmetric weights are given random operands.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from golden import MacConfig, Operands, PeConfig, UnitConfig
+from golden.artifacts import write_file
+from sim import column
+from sim.gate_level import run_gate_level
+from sim.replay import Replay
+from sim.stimulus import Stimulus
+from sim.workload import STREAMING, UNIFORM, workload
+
+from . import liberty
+from .cell_models import cell_models
+from .mapping import Mapped
+from .netlist import read_netlist
+from .pdk import Pdk
+
+__all__ = ["verify", "verify_all"]
+
+_CYCLES = 2000  # of the model's operands
+_PERIOD_NS = 1.0  # of a simulation without delays
+
+
+def verify(mapped: Mapped, pdk: Pdk, operands: Operands | None = None, seed: int = 0) -> dict[str, int]:
+    """Replay on a netlist, without delays, all there is to compare; cycles compared, by source.
+
+    Raises
+    ------
+    ToolError
+        At the first output that differs from the golden model, or if Icarus is missing or fails.
+    """
+    library = liberty.load(pdk.liberty)
+    gates = read_netlist(mapped.netlist, mapped.design)
+    plain = gates.with_plain_names()
+    with tempfile.TemporaryDirectory(prefix="dint-verify-") as name:
+        folder = Path(name)
+        write_file(folder / "netlist.v", plain.verilog)
+        write_file(folder / "cells.v", cell_models(library, gates.cells))
+        compared = {}
+        for stimulus in _stimuli(mapped.config, operands, seed):
+            run = run_gate_level(
+                folder / "netlist.v",
+                folder / "cells.v",
+                mapped.config,
+                stimulus,
+                _PERIOD_NS,
+                folder,
+                top=mapped.design,
+                time_limit_s=1800.0,
+                record=False,
+            )
+            compared[stimulus.source] = run.sums_compared
+    return compared
+
+
+def verify_all(
+    netlists: Sequence[Mapped], pdk: Pdk, operands: Mapping[str, Operands], jobs: int, seed: int = 0
+) -> list[dict[str, Any]]:
+    """`verify` of every netlist, several at a time: `netlist_sha256`, `design` and `compared`."""
+    from joblib import Parallel, delayed
+
+    given = [operands.get(mapped.config.weight_format.name) for mapped in netlists]
+    calls = (delayed(verify)(mapped, pdk, own, seed) for mapped, own in zip(netlists, given, strict=True))
+    found = Parallel(jobs if len(netlists) > 1 else 1)(calls)
+    return [
+        {"netlist_sha256": mapped.netlist_sha256, "design": mapped.design, "pdk": pdk.name, "compared": compared}
+        for mapped, compared in zip(netlists, found, strict=True)
+    ]
+
+
+def _stimuli(config: UnitConfig, operands: Operands | None, seed: int) -> list[Replay]:
+    if isinstance(config, PeConfig):
+        file = [] if operands is None else [column.from_operands(operands, config, _CYCLES, seed)]
+        return [column.products(config), column.corners(config), column.uniform(config, _CYCLES, seed), *file]
+    if isinstance(config, MacConfig):
+        model = [] if operands is None else [Stimulus.from_operands(operands, config, _CYCLES, seed)]
+        return [Stimulus.products(config, seed), Stimulus.corners(config), *model]
+    return [workload(config, UNIFORM, STREAMING, None, _CYCLES, seed)]

@@ -1,0 +1,98 @@
+"""What units of every shape have in common: ports, reset, responses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from golden import (
+    DINT4,
+    FORMATS,
+    INT8,
+    AsymmetricConfig,
+    CorrectionConfig,
+    InputError,
+    MacConfig,
+    OffsetConfig,
+    PeConfig,
+    unit_of_options,
+)
+
+UNITS = [
+    MacConfig(DINT4, lanes=3, pipeline=2),
+    PeConfig(INT8),
+    AsymmetricConfig(DINT4, lanes=2, units=3, pipeline=1),
+    AsymmetricConfig(INT8, pipeline=2),
+    OffsetConfig(DINT4, lanes=2, pipeline=1),
+    CorrectionConfig(DINT4, lanes=2),
+]
+
+
+def random_inputs(config, cycles, seed=0):
+    random = np.random.default_rng(seed)
+    columns = {}
+    for port in config.inputs:
+        low, high = (-(1 << port.bits - 1), 1 << port.bits - 1) if port.signed else (0, 1 << port.bits)
+        if port.name.endswith(("zero_point", "zero_points")):
+            high = config.weight_format.steps + 1
+        elif port.name == "read_unit":
+            high = config.units
+        columns[port.name] = random.integers(low, high, (cycles, port.fields))
+    return columns
+
+
+@pytest.mark.parametrize("config", UNITS, ids=lambda c: c.name)
+def test_reset_forgets_what_was_before(config):
+    """Whatever came first, after reset is held a unit answers as a fresh one does."""
+    before, after, held = random_inputs(config, 30), random_inputs(config, 40, 1), config.latency_cycles + 1
+    reset = {name: column[:1].repeat(held, axis=0) for name, column in before.items()}
+    for name, level in config.reset.items():
+        reset[name] = np.full_like(reset[name], level)
+    whole = {name: np.concatenate([before[name], reset[name], after[name]]) for name in before}
+    fresh = config.respond(after)
+    for name, column in config.respond(whole).items():
+        assert column[30 + held :].tolist() == fresh[name].tolist(), name
+        assert column.shape == (70 + held, 1)
+    assert fresh.keys() == {port.name for port in config.outputs}
+
+
+@pytest.mark.parametrize("config", UNITS, ids=lambda c: c.name)
+def test_ports_fit_what_they_show(config):
+    assert config.describe()["ports"] == config.describe_ports()
+    assert config.describe_ports()[0] == {"name": "clk", "direction": "input", "width": 1}
+    assert config.sum_port.bits == config.accumulator_bits
+    shown = config.respond(random_inputs(config, 200))
+    for port in config.outputs:
+        low, high = (-(1 << port.bits - 1), 1 << port.bits - 1) if port.signed else (0, 1 << port.bits)
+        assert shown[port.name].min() >= low
+        assert shown[port.name].max() < high
+
+
+def test_levels_are_bits_from_the_lowest_field_up():
+    port = next(port for port in MacConfig(DINT4, lanes=2).ports if port.name == "weights")
+    assert (port.width, port.fields) == (8, 2)
+    assert port.levels(np.array([[1, 8]])).astype(int).tolist() == [[1, 0, 0, 0, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("pipeline", [0, 1, 2])
+@pytest.mark.parametrize("name", ["dint4", "dint3"])
+def test_parts_make_the_whole(name, pipeline):
+    """A unit's sums, corrected, are those of the unit for asymmetric weights."""
+    options = {"lanes": 2, "pipeline": pipeline}
+    whole = AsymmetricConfig(FORMATS[name], **options)
+    inputs = random_inputs(whole, 300)
+    unit = OffsetConfig(FORMATS[name], **options)
+    columns = {**inputs, "zero_point": inputs["zero_points"]}
+    sums = unit.respond({port.name: columns[port.name] for port in unit.inputs})["accumulator"]
+    taken = np.pad(sums, ((1, 0), (0, 0)))[:-1]  # by the edge after
+    correction = CorrectionConfig(FORMATS[name], **options)
+    corrected = correction.respond({**inputs, "accumulator": taken, "zero_point": inputs["read_zero_point"]})["corrected"]
+    assert corrected.tolist() == whole.respond(inputs)["accumulator"].tolist()
+
+
+def test_units_of_options():
+    assert unit_of_options("dint4", lanes=None, default_lanes=16) == MacConfig(DINT4, lanes=16)
+    assert unit_of_options("int8", lanes=2, default_lanes=1, zero_points=4) == AsymmetricConfig(INT8, lanes=2, units=4)
+    assert unit_of_options("int8", lanes=None, default_lanes=1, shape="pe", decoded=True) == PeConfig(INT8, decoded=True)
+    with pytest.raises(InputError, match="lanes is 1: a pe has one product"):
+        unit_of_options("int8", lanes=1, default_lanes=1, shape="pe")
