@@ -1,6 +1,9 @@
 # make report   the main job: from the trained model to build/report/index.html
 # make test     all tests            make check    lint and types
-# make benchmark-silicon   the baseline against other people's, and the comparison with all effort (hours)
+# make verify   proofs and exhaustive checks of every unit (docs/verification.md)      make mutation   do bench and tests notice faults?
+# make benchmark-silicon        the baseline against other people's, and the comparison with all effort (hours)
+# make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
+# make benchmark-accuracy       all formats with all scalings and roundings, and SLAC at several lengths (an hour)
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -11,7 +14,7 @@ OUT ?= build/report
 PLATFORMS ?=
 JOBS ?= 2
 
-.PHONY: report test check setup format clean benchmark-silicon
+.PHONY: report test check setup format clean verify mutation benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
@@ -28,6 +31,20 @@ check: setup
 # Other people's INT8 multipliers beside ours, and the comparison with more effort: hours, cached, may be interrupted.
 benchmark-silicon: report
 	$(BIN)/python -m benchmarks.silicon $(if $(PLATFORMS),--platforms $(PLATFORMS)) --stages $(OUT)/stages
+
+benchmark-quantization: setup
+	$(BIN)/python -m benchmarks.quantization
+
+benchmark-accuracy: setup
+	$(BIN)/python -m benchmarks.accuracy $(if $(TEXT),--text $(TEXT))
+
+verify: setup
+	$(BIN)/python -m synth.proof $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
+	$(BIN)/python -m benchmarks.verification $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
+
+mutation: setup
+	$(BIN)/python -m benchmarks.mutation
+	$(BIN)/python -m benchmarks.python_mutation --jobs $(JOBS)
 
 format: setup
 	$(BIN)/ruff check --fix .
