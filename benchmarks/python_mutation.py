@@ -223,7 +223,7 @@ def measure(file: str, tests: Sequence[str], jobs: int = 2) -> dict[str, Any]:
         "file": file,
         "mutants": count,
         "killed": count - len(survivors),
-        "score": 1 - len(survivors) / count,
+        "score": (count - len(survivors)) / count,
         "survivors": survivors,
         "seconds": round(time.monotonic() - started, 1),
     }

@@ -84,14 +84,14 @@ def test_mutants_change_one_thing_each() -> None:
     assert any("a <= 2" in text for text in texts)
 
 
-@pytest.mark.parametrize(("check", "survive"), [("f(3) == 6 and f(0) == 1 and f(1) == 2", False), ("f(3) == 6", True)])
+@pytest.mark.parametrize(("check", "survive"), [("f(3) == 6", False), ("f(2) > 0", True)])
 def test_unit_tests_are_scored(check: str, survive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"doubled_{survive}".lower()
-    Path(f"{name}.py").write_text("def f(x):\n    return 2 * x if x > 0 else 1\n")
+    Path(f"{name}.py").write_text("def f(x):\n    return 2 * x\n")
     Path("test_it.py").write_text(f"from {name} import f\ndef test(): assert {check}\n")
     result = python_mutation.measure(f"{name}.py", ["test_it.py"], jobs=1)
-    assert result["mutants"] > 5
+    assert result["mutants"] == 3
     assert bool(result["survivors"]) == survive
     assert result["score"] == result["killed"] / result["mutants"]
