@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
     options = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=max(Console().width, 120))  # a figure cut short by a narrow terminal is no figure
     options.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "machine": {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()},
@@ -232,7 +232,7 @@ def _execution_table(rows: list[dict[str, Any]]) -> Table:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left")
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
     return table
 
 
