@@ -211,9 +211,7 @@ def _stage_table(run: dict[str, Any]) -> Table:
 
 
 def _rounding_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table(
-        f"Rounding {FFN} x {HIDDEN} weights, one thread", "format", "RTN, CPU ms", "to INT4", "OPTQ, CPU ms", "to INT4"
-    )
+    table = _table(f"Rounding {FFN} x {HIDDEN} weights, one thread", "format", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4")
     least = next(row for row in rows if row["format"] == "int4")
     for row in rows:
         cells = [row["format"]]
@@ -225,7 +223,7 @@ def _rounding_table(rows: list[dict[str, Any]]) -> Table:
 
 def _execution_table(rows: list[dict[str, Any]]) -> Table:
     table = _table(
-        f"Forward pass of {TOKENS} tokens, one thread", "", "quantized as", "float, CPU ms", "integer, CPU ms", "ratio", "equal"
+        f"Forward pass of {TOKENS} tokens, one thread", "", "quantized as", "float, ms", "integer, ms", "ratio", "equal"
     )
     for row in rows:
         times = row["float_cpu_seconds"], row["integer_cpu_seconds"]
