@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
     options = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=max(Console().width, 120))  # a figure cut short by a narrow terminal is no figure
     options.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "machine": {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()},
@@ -84,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results["quantization"] = [measure_quantization(layers) for layers in options.layers or (12, 24)]
     console.print(_quantization_table(results["quantization"]))
     console.print(_stage_table(results["quantization"][0]))
+    torch.set_num_threads(1)  # threads that wait for one another count as processor time
     results["rounding"] = measure_rounding()
     console.print(_rounding_table(results["rounding"]))
     results["execution"] = measure_execution()
@@ -210,7 +211,7 @@ def _stage_table(run: dict[str, Any]) -> Table:
 
 
 def _rounding_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table(f"Rounding {FFN} x {HIDDEN} weights", "format", "RTN, CPU ms", "to INT4", "OPTQ, CPU ms", "to INT4")
+    table = _table(f"Rounding {FFN} x {HIDDEN} weights, one thread", "format", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4")
     least = next(row for row in rows if row["format"] == "int4")
     for row in rows:
         cells = [row["format"]]
@@ -221,7 +222,9 @@ def _rounding_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _execution_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table(f"Forward pass of {TOKENS} tokens", "", "quantized as", "float, CPU ms", "integer, CPU ms", "ratio", "equal")
+    table = _table(
+        f"Forward pass of {TOKENS} tokens, one thread", "", "quantized as", "float, ms", "integer, ms", "ratio", "equal"
+    )
     for row in rows:
         times = row["float_cpu_seconds"], row["integer_cpu_seconds"]
         cells = [f"{1e3 * times[0]:.1f}", f"{1e3 * times[1]:.1f}", f"{times[0] / times[1]:.2f}", str(row["equal"])]
@@ -232,7 +235,7 @@ def _execution_table(rows: list[dict[str, Any]]) -> Table:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left")
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
     return table
 
 
