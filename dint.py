@@ -388,11 +388,16 @@ def simulate(
     if layer is not None:
         if waves is not None:
             raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
+        if shape != "mac" or zero_points is not None:
+            given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
+            raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
         from pipeline.whole_layer import simulate_layer
 
         run = partial(
             simulate_layer,
             layer,
+            lanes=lanes or 16,
+            pipeline=pipeline or 0,
             model=model,
             tokens=tokens,
             pdk=pdk or "",
@@ -405,19 +410,15 @@ def simulate(
     else:
         from sim.command import simulate as without_layer
 
-        run = partial(without_layer, waves=waves)
+        run = partial(without_layer, lanes=lanes, pipeline=pipeline, shape=shape, zero_points=zero_points, waves=waves)
     run(
         format=number_format,
-        lanes=lanes,
         simulator=simulator,
         operands=operands,
         cycles=cycles,
         out=out,
         depth=depth,
-        pipeline=pipeline,
         decoded=decoded,
-        shape=shape,
-        zero_points=zero_points,
         architecture=architecture,
         seed=seed,
         quiet=quiet,

@@ -26,17 +26,12 @@ def _signed(bits: int) -> list[Fraction]:
     ]
 
 
-def _dint4() -> list[Fraction]:
-    """Two digits a code, upper and lower two bits; two codes are the specials."""
-    steps = [Fraction(high + low) for high in (0, 4, -8, -4) for low in (0, 1, 2, -1)]
-    steps[0b1000], steps[0b1011] = HALF, -HALF
+def _dint(bits: int) -> list[Fraction]:
+    """Minus two's complement; the two lowest numbers, which no integer of the format needs, are the specials."""
+    steps = [-step for step in _signed(bits)]
+    half = 1 << bits - 1
+    steps[half], steps[half + 1] = HALF, -HALF
     return steps
-
-
-def _dint3() -> list[Fraction]:
-    """The outer bits choose a multiple, the middle bit takes one off it."""
-    outer = {(0, 0): Fraction(0), (0, 1): Fraction(-2), (1, 0): HALF, (1, 1): Fraction(2)}
-    return [outer[upper, lower] - middle for upper, middle, lower in product((0, 1), repeat=3)]
 
 
 def _e2m1() -> list[Fraction]:
@@ -48,7 +43,7 @@ def _e2m1() -> list[Fraction]:
     return steps
 
 
-STEPS = {"int8": _signed(8), "int4": _signed(4), "int3": _signed(3), "dint4": _dint4(), "dint3": _dint3(), "fp4_e2m1": _e2m1()}
+STEPS = {"int8": _signed(8), "int4": _signed(4), "int3": _signed(3), "dint4": _dint(4), "dint3": _dint(3), "fp4_e2m1": _e2m1()}
 UNIT = {"int8": 1, "int4": 1, "int3": 1, "dint4": HALF, "dint3": HALF, "fp4_e2m1": HALF}
 EVERY = pytest.mark.parametrize("name", FORMATS)
 

@@ -29,6 +29,9 @@ def test_four_files(unit):
     assert sorted(path.name for path in unit["v"].parent.iterdir()) == sorted(path.name for path in unit.values())
 
 
+WIDTHS = {"clk": 1, "rst": 1, "valid": 1, "first": 1, "activations": 24, "weights": 12, "accumulator": 28}
+
+
 def test_facts(unit):
     facts = json.loads(unit["json"].read_text())
     assert facts == {
@@ -44,6 +47,10 @@ def test_facts(unit):
         "architecture": "digit-grid",
         "pipeline": 0,
         "decoded": False,
+        "ports": [
+            {"name": name, "direction": "output" if name == "accumulator" else "input", "width": width}
+            for name, width in WIDTHS.items()
+        ],
     }
 
 

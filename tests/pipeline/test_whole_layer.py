@@ -66,7 +66,7 @@ def test_the_gate_level_sample(file: Path, tmp_path: Path) -> None:
     text, broken = mapped.netlist.read_text(), tmp_path / "broken.v"
     broken.write_text(text.replace("(first)", "(rst)"))
     assert broken.read_text() != text
-    with pytest.raises(ToolError, match="gate level: the sum of mac_dint4_x2"):
+    with pytest.raises(ToolError, match="gate level: accumulator of mac_dint4_x2"):
         run(file, pdk="osu018", cycles=60, netlist=broken, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

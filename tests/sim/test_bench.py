@@ -15,8 +15,8 @@ SMALL = MacConfig(DINT4, lanes=3, depth=96)  # short corner cases
 
 # Each breaks one thing that a real unit could get wrong: a piece of the stand-in's text, and what stands there instead.
 MUTANTS = {
-    "one code decodes to its neighbour": ("4'd5: decode = 10;", "4'd5: decode = 8;"),
-    "special code taken for zero": ("4'd11: decode = -1;", "4'd11: decode = 0;"),
+    "one code decodes to its neighbour": ("4'd5: decode = -10;", "4'd5: decode = -8;"),
+    "special code taken for zero": ("4'd9: decode = -1;", "4'd9: decode = 0;"),
     "carry between two bytes lost": ("base + total;", "{base[18:8] + total[18:8], base[7:0] + total[7:0]};"),
     "carry into the sign lost": ("base + total;", "{base[18] ^ total[18], base[17:0] + total[17:0]};"),
     "first ignored": ("start ? 0 : accumulator", "accumulator"),
@@ -87,15 +87,15 @@ def test_a_broken_unit_fails(mutant: str, icarus, behavioural) -> None:
 
 
 def test_a_mismatch_names_cycle_operands_expected_and_got(icarus, behavioural) -> None:
-    broken = behavioural(SMALL).replace("4'd5: decode = 10;", "4'd5: decode = 8;")
+    broken = behavioural(SMALL).replace("4'd5: decode = -10;", "4'd5: decode = -8;")
     stimulus = Stimulus(
         weights=[[1, 2, 3], [0, 5, 9]], activations=[[1, 1, 1], [7, -3, 2]], first=[1, 0], valid=[1, 1], source="uniform"
     )  # type: ignore[arg-type]
     with build(broken, SMALL, icarus) as design, pytest.raises(SimulationMismatch) as failure:
         design.run(stimulus)
     assert str(failure.value) == (
-        "mac_dint4_x3_d96, uniform operands, cycle 1: accumulator (in units of 1/2) got -48, expected -54; before it 4; "
-        "first=0 valid=1 rst=0; lane 0: code 0 = 0 x 7; lane 1: code 5 = 10 x -3; lane 2: code 9 = -14 x 2"
+        "mac_dint4_x3_d96, uniform operands, cycle 1: accumulator (in units of 1/2) got 10, expected 16; before it -12; "
+        "first=0 valid=1 rst=0; lane 0: code 0 = 0 x 7; lane 1: code 5 = -10 x -3; lane 2: code 9 = -1 x 2"
     )
 
 

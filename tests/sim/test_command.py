@@ -188,7 +188,7 @@ def test_equal_runs_at_once_write_one_whole_result(tmp_path: Path) -> None:
 
 def test_a_failed_run_leaves_its_waves(behavioural, tmp_path: Path) -> None:
     config = MacConfig(DINT4, depth=8)
-    broken = behavioural(config).replace("4'd5: decode = 10;", "4'd5: decode = 8;")
+    broken = behavioural(config).replace("4'd5: decode = -10;", "4'd5: decode = -8;")
     with pytest.raises(SimulationMismatch):
         simulate_verilog(
             broken, config, [Stimulus.corners(config)], find_simulator("icarus"), waves=tmp_path / "w.vcd", quiet=True

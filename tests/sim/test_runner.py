@@ -135,7 +135,7 @@ def test_surroundings_do_not_matter(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_runs_side_by_side_keep_apart(icarus, behavioural) -> None:
     """A correct and a broken unit of one name at the same time: each gets its own verdict."""
     good = behavioural(CONFIG)
-    broken = good.replace("4'd5: decode = 10;", "4'd5: decode = 8;")
+    broken = good.replace("4'd5: decode = -10;", "4'd5: decode = -8;")
 
     def verdict(text: str) -> str:
         with build(text, CONFIG, icarus) as design:

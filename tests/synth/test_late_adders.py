@@ -90,11 +90,11 @@ def test_bisection_finds_what_closes(shop: Workshop) -> None:
     before = shop.count("dint4", 1)
     period = 1.6 * fast.delay_ns
     bisect(shop, {config: ladder}, [period])
-    assert 0 < shop.count("dint4", 1) - before <= 3
+    assert 0 < shop.count("dint4", 1) - before <= 4
     best = smallest(shop.results(config), period)
     assert best is not None
     assert best.recipe in ladder
-    assert best.area_um2 < 0.8 * fast.area_um2
+    assert best.area_um2 < 0.85 * fast.area_um2
     # A clock that no rung meets: the last one is tried.
     bisect(shop, {config: ladder}, [0.5, period])
     assert ladder[-1] in [mapped.recipe for mapped in shop.results(config)]

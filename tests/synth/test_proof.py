@@ -69,7 +69,7 @@ def broken(text: str, pattern: str, by: str) -> str:
 
 
 FAULTS = {
-    "decoder": (r"assign low_times_4 = _17_ & ", "assign low_times_4 = _17_ | "),
+    "decoder": (r"assign low_times_4 = (\S+) & ", r"assign low_times_4 = \1 | "),
     "row": (r"(assign high_inverse = )~ ", r"\1"),
     "wrong column": (r"\.a\(bits\[38\]\)", ".a(bits[37])"),
     "lost carry": (r"\.c\(carry_9_\d+\)", ".c(1'b0)"),
