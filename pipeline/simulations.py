@@ -29,6 +29,9 @@ __all__ = ["simulate_compared", "simulate_units", "unit_of"]
 # Of random and of the model's operands each; the corner cases run whole. The second for what is simulated besides the default
 # architectures, which have shown by then that flow and operands are right.
 CYCLES, CYCLES_COMPARED = 2000, 500
+# Of the corner cases: reaches the ends of the accumulator with 16 lanes. One lane takes 65536 cycles to each of them, which
+# `dint simulate` goes through.
+_LONGEST_SUM = 4096
 _JOBS = 2
 
 
@@ -82,7 +85,7 @@ def simulate_units(
             bar = progress.add_task("", total=len(configs))
 
             def simulate(config: MacConfig) -> list[dict[str, Any]]:
-                stimuli = stimuli_for(config, operands[config.weight_format.name], cycles, seed)
+                stimuli = stimuli_for(config, operands[config.weight_format.name], cycles, seed, _LONGEST_SUM)
                 runs = simulate_verilog(verilog[config], config, stimuli, simulator, quiet=True)
                 progress.update(bar, advance=1)
                 return runs

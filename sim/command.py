@@ -20,7 +20,7 @@ from . import asymmetric_stimulus, column
 from .replay import Replay
 from .runner import WAVE_SUFFIXES, build
 from .simulators import Simulator, find_simulator
-from .stimulus import Stimulus
+from .stimulus import LONGEST_SUM, Stimulus
 
 __all__ = ["simulate", "simulate_verilog", "stimuli_for"]
 
@@ -105,17 +105,20 @@ def simulate(
     return results
 
 
-def stimuli_for(config: UnitConfig, operands: Path | None, cycles: int, seed: int) -> list[Replay]:
+def stimuli_for(
+    config: UnitConfig, operands: Path | None, cycles: int, seed: int, longest_sum: int = LONGEST_SUM
+) -> list[Replay]:
     """What a unit is simulated with: operands of the file, if there is one, then uniform operands, then the corner cases.
 
     Each of the first two is `cycles` long; operands of the file take the cycles of the unit's longest sum, if those are more.
+    `longest_sum` is that of a MAC unit's corner cases (`Stimulus.corners`).
     """
     file = None if operands is None else Operands.load(operands)
     longest = max((layer.weights.shape[1] for layer in file.layers), default=0) if file is not None else 0
     whole = max(cycles, -(-longest // config.lanes))
     stimuli: list[Replay]
     if isinstance(config, MacConfig):
-        stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config)]
+        stimuli = [Stimulus.uniform(config, cycles, seed), Stimulus.corners(config, longest_sum)]
         return stimuli if file is None else [Stimulus.from_operands(file, config, whole, seed), *stimuli]
     if isinstance(config, PeConfig):
         stimuli = [column.uniform(config, cycles, seed), column.corners(config)]

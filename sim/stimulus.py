@@ -13,10 +13,10 @@ from golden import AsymmetricConfig, InputError, LayerOperands, MacConfig, Numbe
 
 from .replay import Replay, checked_column
 
-__all__ = ["Stimulus", "check_cycles", "checked_sums", "de_bruijn", "extreme_activations", "extreme_codes"]
+__all__ = ["LONGEST_SUM", "Stimulus", "check_cycles", "checked_sums", "de_bruijn", "extreme_activations", "extreme_codes"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
-_LONGEST_RUN = 65536  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
+LONGEST_SUM = 65536  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
 _ARRAYS = ("weights", "activations", "first", "valid", "reset", "completed", "stated")
 
 
@@ -109,19 +109,19 @@ class Stimulus(Replay):
         return cls(weights, activations, first, np.ones(cycles, bool), "uniform")
 
     @classmethod
-    def corners(cls, config: MacConfig) -> Stimulus:
+    def corners(cls, config: MacConfig, longest_sum: int = LONGEST_SUM) -> Stimulus:
         """The cases that random operands rarely meet; the same for every call.
 
         1. Every extreme weight with every extreme activation (-128 among them) in every lane, as back-to-back sums of one
            cycle; formats of up to 4 bits with all codes.
-        2. Sums of the greatest and of the least products, to the depth or 65536 cycles, and a walk across zero, where
+        2. Sums of the greatest and of the least products, to the depth or `longest_sum` cycles, and a walk across zero, where
            the carry runs through the whole accumulator.
         3. `first`, `valid` and `rst` in every order: all sequences of three cycles (a de Bruijn sequence), which contains
            holds, reset in mid-sum, `first` without `valid`, and reset together with valid operands.
         """
         result = _Builder(config)
         _add_products(result, config)
-        _add_extreme_sums(result, config)
+        _add_extreme_sums(result, config, longest_sum)
         _add_control(result, config, length=3)
         return result.build("corners")
 
@@ -253,10 +253,10 @@ def _add_products(result: _Builder, config: MacConfig) -> None:
     result.add(number_format.checked_codes(pairs[rows, 0]).astype(np.uint8), pairs[rows, 1], first=np.ones(len(pairs), bool))
 
 
-def _add_extreme_sums(result: _Builder, config: MacConfig) -> None:
+def _add_extreme_sums(result: _Builder, config: MacConfig, longest_sum: int) -> None:
     number_format, lanes = config.weight_format, config.lanes
     least, greatest = number_format.encode_one(number_format.minimum), number_format.encode_one(number_format.maximum)
-    rows = min(config.depth // lanes, _LONGEST_RUN)
+    rows = min(config.depth // lanes, longest_sum)
     heaviest = least if -number_format.minimum >= number_format.maximum else greatest  # it decides the accumulator's width
     for activation in (-128, 127):
         weights = np.full((rows, lanes), heaviest, np.uint8)

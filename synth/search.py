@@ -80,7 +80,7 @@ class Effort:
         Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
 
-    keep: float = 1.4
+    keep: float = 1.33
     margins: tuple[float, ...] = (0.03, 0.25)
     scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
