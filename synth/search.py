@@ -1,8 +1,8 @@
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
-1. Every architecture that can do a format is mapped for area, by the same recipes, with few lanes in both its structures; those
-   over `Effort.keep` times the smallest of their format are dropped, on every side alike. Those kept are mapped with a
-   ripple-carry adder as well.
+1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
+   of their format are dropped, on every side alike. Those kept are mapped with a ripple-carry adder as well, and with few lanes
+   in the structure that is built for speed, which is larger there and more frugal, by the recipe that suits the small one.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
@@ -87,7 +87,7 @@ class Effort:
     adders: tuple[tuple[int, tuple[str, ...]], ...] = ((1, ("kogge-stone", "brent-kung")), (64, ("kogge-stone",)))
     both: int = 1
     recover: int = 1
-    cycles: tuple[tuple[int, int], ...] = ((1, 512), (64, 96))
+    cycles: tuple[tuple[int, int], ...] = ((1, 384), (64, 96))
     workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
     samples: int = 3
     clock_reference: bool = False
@@ -134,11 +134,7 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
     found = Found()
     lanes = plain[BASELINE].lanes
     small = {
-        name: [
-            way
-            for structure in _structures(small_architectures(name, lanes), lanes <= effort.both)
-            for way in _ways(config.varied(architecture=structure))
-        ]
+        name: [way for one in small_architectures(name, lanes) for way in _ways(config.varied(architecture=one))]
         for name, config in plain.items()
     }
     first, *others = SMALL_ADDERS
@@ -151,6 +147,12 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
     shop.run_recipes((mapped.config, [replace(mapped.recipe, adder=adder) for adder in others]) for mapped in kept)
     for name, best in found.minimum.items():
         found.minimum[name] = [smallest_of(shop.results(mapped.config)) for mapped in best]
+    if lanes <= effort.both:
+        fast = {name: {_fast_of(mapped.config): mapped.recipe for mapped in best} for name, best in found.minimum.items()}
+        shop.run_recipes((config, [recipe]) for recipes in fast.values() for config, recipe in recipes.items())
+        for name, recipes in fast.items():
+            new = recipes.keys() - {mapped.config for mapped in found.minimum[name]}
+            found.minimum[name] += [smallest_of(shop.results(config)) for config in recipes if config in new]
     _search_at_the_clock(shop, found, effort, lanes)
     return found
 
@@ -167,12 +169,11 @@ def small_architectures(number_format: str, lanes: int) -> list[str]:
     return [name for name in known if lanes == 1 or name != "multiply"]
 
 
-def _structures(architectures: Iterable[str], both: bool) -> list[str]:
-    """The small structures of architectures, and if both are asked for, the fast ones that there are."""
+def _fast_of(config: UnitConfig) -> UnitConfig:
+    """The configuration in the structure that is built for speed, if it has one."""
     from hdl.architectures import ARCHITECTURES
 
-    pairs = ((name, ARCHITECTURES[name].fast if both else "") for name in architectures)
-    return list(dict.fromkeys(name for pair in pairs for name in pair if name))
+    return config.varied(architecture=ARCHITECTURES[config.architecture].fast or config.architecture)
 
 
 def _ways(config: UnitConfig) -> list[UnitConfig]:
@@ -185,10 +186,6 @@ def _ways(config: UnitConfig) -> list[UnitConfig]:
 
 def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int) -> None:
     """Steps 2 and 3."""
-    from hdl.architectures import ARCHITECTURES
-
-    def fast_of(config: UnitConfig) -> UnitConfig:
-        return config.varied(architecture=ARCHITECTURES[config.architecture].fast or config.architecture)
 
     def shortest_ns(config: UnitConfig) -> float:
         return fastest(shop.results(config)).delay_ns
@@ -198,14 +195,14 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         for name, best in found.minimum.items()
         if name != REFERENCE or effort.clock_reference
     }
-    fast = {name: list(dict.fromkeys(map(fast_of, configs))) for name, configs in followed.items()}
+    fast = {name: list(dict.fromkeys(map(_fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
     between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
     # The small structure is mapped by the recipes of its fast one.
-    mixed = {config: mixed_recipes(config, shop.pdk, fastest(shop.results(fast_of(config))).recipe) for config in between}
+    mixed = {config: mixed_recipes(config, shop.pdk, fastest(shop.results(_fast_of(config))).recipe) for config in between}
     slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
     periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
     bisect(shop, mixed, periods_ns)
@@ -220,7 +217,7 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
     for period_ns in periods_ns:
         found.clocked[period_ns] = {}
         for name in FORMATS:
-            pairs = ((config, fast_of(config)) for config in followed.get(name, []))
+            pairs = ((config, _fast_of(config)) for config in followed.get(name, []))
             closing = (smallest([*shop.results(one), *shop.results(other)], period_ns) for one, other in pairs)
             netlists = {mapped.netlist_sha256: mapped for mapped in closing if mapped is not None}
             found.clocked[period_ns][name] = list(netlists.values())
