@@ -31,7 +31,6 @@ from quant.layers import QuantLinear, use_execution
 from quant.models import SHIPPED, load_model
 from quant.optq import round_compensated
 from quant.recipe import Recipe, quantize_model
-from quant.scheme import Scheme
 from quant.weights import choose_scales, nearest_codes
 
 #: OPT-125M (Zhang et al. 2022, table 1).
@@ -134,8 +133,9 @@ def measure_execution() -> list[dict[str, Any]]:
     torch.manual_seed(0)
     linear, x = torch.nn.Linear(HIDDEN, FFN), torch.randn(TOKENS, HIDDEN)
     for number_format, form, group_size in EXECUTED:
-        layer = QuantLinear.from_linear(linear, Scheme(number_format, form, group_size))
-        rows.append(_executed("fc1 of OPT-125M", layer.extra_repr(), layer, partial(layer, x)))
+        recipe = Recipe(number_format.name, form=form, group_size=group_size)
+        layer = QuantLinear.from_linear(linear, recipe.scheme)
+        rows.append(_executed("fc1 of OPT-125M", recipe.name, layer, partial(layer, x)))
     loaded = load_model()
     tokens = torch.randint(loaded.model.config.vocab_size, (TOKENS // loaded.window, loaded.window))
     for number_format, form, group_size in EXECUTED:

@@ -282,7 +282,8 @@ def test_interruption_leaves_the_previous_result(tiny_directory: Path, tmp_path:
     quantize(str(tiny_directory), out=out, format="int4", scaling="none", table=False, quiet=True)
     before = {file.name: sha256_file(file) for file in out.iterdir()}
     code = (
-        "import sys\nfrom pathlib import Path\nfrom quant import command\ncompare = command._compare\n"
+        "import sys\nfrom pathlib import Path\nfrom quant import command, comparison, evaluation, output_error, recipe\n"
+        "compare = command._compare\n"  # nothing is left to import there: an interrupt in the midst of that may be lost
         "def announce(*arguments):\n    print('comparing', flush=True)\n    return compare(*arguments)\n"
         "command._compare = announce\ncommand.quantize(sys.argv[1], out=Path(sys.argv[2]), quiet=True)"
     )
