@@ -1,8 +1,8 @@
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
 1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest
-   of their format are dropped, on every side alike. Those kept are mapped with a ripple-carry adder as well, and with few lanes
-   in the structure that is built for speed, which is larger there and more frugal, by the recipe that suits the small one.
+   of their format are dropped, on every side alike. Those kept are mapped with a ripple-carry adder as well; with few lanes so
+   are their structures for speed, which are a little larger there and may be more frugal.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
    which both close); the others are longer, since areas change by leaps where few netlists close.
@@ -148,11 +148,11 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
     for name, best in found.minimum.items():
         found.minimum[name] = [smallest_of(shop.results(mapped.config)) for mapped in best]
     if lanes <= effort.both:
-        fast = {name: {_fast_of(mapped.config): mapped.recipe for mapped in best} for name, best in found.minimum.items()}
-        shop.run_recipes((config, [recipe]) for recipes in fast.values() for config, recipe in recipes.items())
-        for name, recipes in fast.items():
-            new = recipes.keys() - {mapped.config for mapped in found.minimum[name]}
-            found.minimum[name] += [smallest_of(shop.results(config)) for config in recipes if config in new]
+        for name, best in found.minimum.items():
+            known = [mapped.config for mapped in best]
+            fast = [config for config in dict.fromkeys(map(_fast_of, known)) if config not in known]
+            shop.run_recipes((config, area_recipes(config, shop.pdk, others)) for config in fast)
+            found.minimum[name] += [smallest_of(shop.results(config)) for config in fast]
     _search_at_the_clock(shop, found, effort, lanes)
     return found
 
