@@ -153,16 +153,6 @@ class AsymmetricConfig(UnitConfig):
         return {"rst": 1, "valid": 1, "first": 0, "read_unit": 0}
 
     @property
-    def decoded(self) -> bool:
-        """Codes are registered."""
-        return False
-
-    @property
-    def registers_weights(self) -> bool:
-        """Not as select lines."""
-        return False
-
-    @property
     def zero_point_bits(self) -> int:
         """Width of a zero-point, an unsigned number from 0 to the format's `steps`."""
         return self.weight_format.steps.bit_length()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +30,12 @@ class _Part(UnitConfig):
     @property
     def whole(self) -> AsymmetricConfig:
         """One unit with its correction."""
-        return AsymmetricConfig(
-            self.weight_format,
-            self.activation_bits,
-            lanes=self.lanes,
-            depth=self.depth,
-            pipeline=self.pipeline,
-            architecture=self.architecture,
-        )
+        return AsymmetricConfig(**_shared(self))
 
-    @property
-    def decoded(self) -> bool:
-        """Codes are registered."""
-        return False
-
-    @property
-    def registers_weights(self) -> bool:
-        """Not as select lines."""
-        return False
+    @classmethod
+    def of(cls, config: AsymmetricConfig) -> Self:
+        """The part of such units."""
+        return cls(**_shared(config))
 
     @property
     def shape(self) -> str:
@@ -68,6 +56,11 @@ class _Part(UnitConfig):
             "ports": self.describe_ports(),
         }
         return self.whole.mac.describe() | own
+
+
+def _shared(config: _Part | AsymmetricConfig) -> dict[str, Any]:
+    """The parameters that parts and whole have in common."""
+    return {field.name: getattr(config, field.name) for field in fields(_Part)}
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,9 @@ class UnitConfig(ABC):
         """Register stages between ports and sum that were chosen."""
 
     @property
-    @abstractmethod
     def decoded(self) -> bool:
-        """Whether weights are registered as the select lines of their digits."""
+        """Whether weights are registered as the select lines of their digits, where that is a choice."""
+        return False
 
     # Facts
 
@@ -104,9 +104,9 @@ class UnitConfig(ABC):
         """Rising edges until a sum is visible, the edge that takes its activations being the first."""
 
     @property
-    @abstractmethod
     def registers_weights(self) -> bool:
         """Whether weights are registered, so that `decoded` is a choice."""
+        return False
 
     @property
     def products(self) -> int:

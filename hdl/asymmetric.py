@@ -13,8 +13,6 @@ is a part of its own, and so is what is shared, so that they can also be put tog
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from amaranth.hdl import Array, C, Cat, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -32,7 +30,6 @@ from .truth_table import one_of
 
 __all__ = ["Asymmetric", "Correction", "OffsetMac"]
 
-Part = TypeVar("Part", OffsetConfig, CorrectionConfig)
 
 _ACTIVATION, _SUM, _REGISTER = 0, 6, 4  # when bits are stable, in gate delays: ports; registers, without and with a gate
 
@@ -95,22 +92,11 @@ class Asymmetric(Assembly):
     def _unit(self) -> Assembly:
         parts = self.name_of("unit")
         if self.config.weight_format.special_codes:
-            return OffsetMac(self._part(OffsetConfig), parts)
+            return OffsetMac(OffsetConfig.of(self.config), parts)
         return Mac(self.config.unit, parts=parts)
 
-    def _part(self, kind: type[Part]) -> Part:
-        config = self.config
-        return kind(
-            config.weight_format,
-            config.activation_bits,
-            lanes=config.lanes,
-            depth=config.depth,
-            pipeline=config.pipeline,
-            architecture=config.architecture,
-        )
-
     def _correction(self) -> Assembly:
-        return Correction(self._part(CorrectionConfig), self.name_of("correction"))
+        return Correction(CorrectionConfig.of(self.config), self.name_of("correction"))
 
 
 class OffsetMac(Assembly):

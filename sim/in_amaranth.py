@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import MacConfig
+from golden import MacConfig, Port
 
-from .memory_files import packed
 from .stimulus import Stimulus
 
 __all__ = ["accumulators"]
@@ -29,20 +28,15 @@ def accumulators(config: MacConfig, stimulus: Stimulus) -> NDArray[np.int64]:
 
     from hdl import Mac
 
-    stimulus.check(config)
+    rows = stimulus.rows(config)
     mac = Mac(config)
-    weights = _numbers(packed(stimulus.weights, config.weight_format.bits))
-    activations = _numbers(packed(stimulus.activations.view(np.uint8), config.activation_bits))
-    controls = np.stack([stimulus.first, stimulus.valid, stimulus.reset], axis=1).astype(int).tolist()
+    driven = [(getattr(mac, port.name), _numbers(port, rows.inputs[port.name])) for port in config.inputs]
     shown: list[int] = []
 
     async def bench(ctx: Any) -> None:
         for cycle in range(stimulus.cycles + config.pipeline):
-            if cycle < stimulus.cycles:
-                ctx.set(mac.weights, weights[cycle])
-                ctx.set(mac.activations, activations[cycle])
-                for port, level in zip((mac.first, mac.valid, mac.rst), controls[cycle], strict=True):
-                    ctx.set(port, level)
+            for port, numbers in driven:
+                ctx.set(port, numbers[cycle])
             await ctx.delay(_HALF_PERIOD_S)
             ctx.set(mac.clk, 1)
             await ctx.delay(_HALF_PERIOD_S)
@@ -56,5 +50,6 @@ def accumulators(config: MacConfig, stimulus: Stimulus) -> NDArray[np.int64]:
     return values - (values >> width - 1 << width)
 
 
-def _numbers(rows: NDArray[np.uint8]) -> list[int]:
-    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+def _numbers(port: Port, values: NDArray[np.int64]) -> list[int]:
+    packed = np.packbits(port.levels(values), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
