@@ -15,7 +15,16 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["canonical_json", "disk_failures", "output_directory", "replacing", "sha256_file", "sha256_of", "write_file"]
+__all__ = [
+    "canonical_json",
+    "disk_failures",
+    "most_unpacked",
+    "output_directory",
+    "replacing",
+    "sha256_file",
+    "sha256_of",
+    "write_file",
+]
 
 # What writing ends with on a disk that is full, over its quota or its largest file, failing, or mounted read-only.
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -87,6 +96,11 @@ def write_file(path: Path, content: str | bytes) -> None:
 def canonical_json(data: Any) -> str:
     """JSON with sorted keys: equal data, equal bytes."""
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def most_unpacked(packed: int) -> int:
+    """Bytes that a compressed file of `packed` bytes may unpack to: what is far beyond is an accident or an attack."""
+    return max(1 << 26, 100 * packed)
 
 
 def sha256_file(path: Path) -> str:
