@@ -101,7 +101,12 @@ def main() -> int:
         kinds = {name: Counter(one.kind for one in outcomes if one.target == name) for name in TARGETS}
         faults = list(_faults(outcomes))
         findings = [
-            {"fault": few[0].where, "kind": few[0].kind, "count": count, "cases": [f"{one.target}:{one.seed}:{one.index}" for one in few]}
+            {
+                "fault": few[0].where,
+                "kind": few[0].kind,
+                "count": count,
+                "cases": [f"{one.target}:{one.seed}:{one.index}" for one in few],
+            }
             for count, few in faults
         ]
         facts = {"seed": arguments.seed, "targets": {name: dict(found) for name, found in kinds.items()}, "findings": findings}

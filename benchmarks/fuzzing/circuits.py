@@ -24,7 +24,7 @@ from synth.boolean import Expression, parse
 from synth.cell_models import cell_models
 from synth.liberty import Library
 from synth.liberty_text import unpacked
-from synth.netlist import Netlist, read_netlist
+from synth.netlist import Netlist, PlainNetlist, read_netlist
 from synth.sdf import Delays, for_icarus, read_delays
 
 from . import mutations
@@ -78,7 +78,7 @@ def _format(_: None, rng: Random, __: Path) -> Case:
         codes = np.arange(1 << made.bits)
         values = made.decode(codes)
         _garbage(values.tolist() != list(made.values), "values: not those decoded")
-        _garbage((made.decode(made.encode(values)) != values).any(), "encode: not the inverse of decode")
+        _garbage(bool((made.decode(made.encode(values)) != values).any()), "encode: not the inverse of decode")
         steps = [value * float(made.unit) for value in made.values]
         _garbage(made.round(steps).tolist() != [made.round_one(step) for step in steps], "round: not round_one")
         _garbage([made.decode_one(made.round_one(step)) for step in steps] != list(made.values), "round: a value is moved")
@@ -204,7 +204,7 @@ def _operand_file(valid: Operands, rng: Random, folder: Path) -> Case:
             _garbage(found is None and not rewritten, f"other operands: {layer.name}")
             scales = np.concatenate([layer.weight_scales, layer.activation_scales])
             _garbage(not np.isfinite(scales).all(), f"scales: not finite in {layer.name}")
-            _garbage((layer.weights >= 16).any(), f"codes: out of range in {layer.name}")
+            _garbage(bool((layer.weights >= 16).any()), f"codes: out of range in {layer.name}")
 
     return Case(run, check)
 
@@ -296,7 +296,11 @@ def _platform(places: list[str], rng: Random, folder: Path) -> Case:
     for place in places:
         path = root / place
         if rng.random() < 0.3:
-            path = path.parents[rng.choice((0, 0, 1))] if rng.random() < 0.5 else path.with_name(rng.choice(("x.lib", "config.mk")))
+            path = (
+                path.parents[rng.choice((0, 0, 1))]
+                if rng.random() < 0.5
+                else path.with_name(rng.choice(("x.lib", "config.mk")))
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             if rng.random() < 0.6:
@@ -308,31 +312,30 @@ def _platform(places: list[str], rng: Random, folder: Path) -> Case:
 
     def run() -> Library:
         kit = pdk.find(name, platforms=root, environ={}, qflow=folder)
-        return liberty.load(kit.liberty)
-
-    def check(library: Library) -> None:
+        library = liberty.load(kit.liberty)
         for cell in library.cells:
             library.cell(cell)
+        return library
 
-    return Case(run, check)
+    return Case(run, _sound_library)
 
 
 # Netlists, delays, waveforms, expressions
 
 _NETLIST = r"""
 /* a comment */
-module chain(a, b, y, \s.t );
+module chain(a, b, y, s);
   input [1:0] a;
   input b;
   output [2:0] y;
-  output \s.t ;
+  output s;
   wire n, \t.n[1] ;
   wire [1:0] v;
   (* src = "x" *)
   INV u1 (.A(a[0]), .Y(n));
   NAND2 \u.two[2] (.A(n), .B(b), .Y(\t.n[1] ));
   NAND2 u3 (.A(\t.n[1] ), .B(1'h1), .Y(y[0]));
-  FA u4 (.A(n), .B(a[1]), .CI(1'b0), .S(\s.t ));
+  FA u4 (.A(n), .B(a[1]), .CI(1'b0), .S(s));
   assign v = { \t.n[1] , n };
   assign y[2:1] = { v[0], 1'b0 };
 endmodule
@@ -404,8 +407,13 @@ def _netlist(circuit: _Circuit, rng: Random, folder: Path) -> Case:
     path = folder / "n.v"
     _spoilt_file(path, circuit.netlist_words, rng)
 
-    def check(netlist: Netlist) -> None:
-        plain = netlist.with_plain_names()
+    def run() -> tuple[Netlist, PlainNetlist]:
+        netlist = read_netlist(path, "chain")
+        return netlist, netlist.with_plain_names()
+
+    def check(read: tuple[Netlist, PlainNetlist]) -> None:
+        netlist, plain = read
+        path.unlink()
         path.write_text(plain.verilog)
         again = read_netlist(path, netlist.name)
         kinds = [(instance.cell, len(instance.pins)) for instance in netlist.instances]
@@ -414,7 +422,7 @@ def _netlist(circuit: _Circuit, rng: Random, folder: Path) -> Case:
         _garbage([(port.direction, len(port.bits)) for port in again.ports.values()] != widths, "plain names: other ports")
         _garbage(any("\n" in name or not name for name in (*netlist.nets, *netlist.ports)), "names: empty or broken")
 
-    return Case(lambda: read_netlist(path, "chain"), check)
+    return Case(run, check)
 
 
 def _delays(circuit: _Circuit, rng: Random, folder: Path) -> Case:
@@ -456,7 +464,8 @@ def _expression(_: None, rng: Random, __: Path) -> Case:
             return
         written = expression.verilog().replace("1'b", "")
         expected = [
-            bool(eval(written, {}, {name: state >> i & 1 for i, name in enumerate(names)}) & 1) for state in range(1 << len(names))
+            bool(eval(written, {}, {name: state >> i & 1 for i, name in enumerate(names)}) & 1)
+            for state in range(1 << len(names))
         ]
         _garbage(expression.truth_table(names).tolist() != expected, f"truth table: not that of {written}")
 

@@ -33,9 +33,40 @@ _WRONG: dict[str, tuple[str, ...]] = {
     "Path": ("", "missing", "missing/x", "folder", "garbage", "empty", "loop", "é/é", "x" * 300, "x" * 5000, "/proc/self/mem"),
 }
 _ODD: dict[str, tuple[str, ...]] = {
-    "int": ("0", "1", "2", "3", "16", "64", "65", "4096", "65536", "1000000", "16777217", "2147483648", "9" * 19, "9" * 40, "١٢"),
+    "int": (
+        "0",
+        "1",
+        "2",
+        "3",
+        "16",
+        "64",
+        "65",
+        "4096",
+        "65536",
+        "1000000",
+        "16777217",
+        "2147483648",
+        "9" * 19,
+        "9" * 40,
+        "١٢",
+    ),
     "float": ("1", "1e-300", "1e308", "0.001", "10"),
-    "str": ("dint4", "int8", "int4", "fp4_e2m1", "DINT4", "none", "aqas", "optq", "pe", "auto", "icarus", "asymmetric", "fp32", ""),
+    "str": (
+        "dint4",
+        "int8",
+        "int4",
+        "fp4_e2m1",
+        "DINT4",
+        "none",
+        "aqas",
+        "optq",
+        "pe",
+        "auto",
+        "icarus",
+        "asymmetric",
+        "fp32",
+        "",
+    ),
     "Path": ("tiny.lib", "operands.npz", "model", "quantized", "mine.toml", "text.txt", "."),
 }
 
@@ -111,15 +142,23 @@ def _arguments(line: _CommandLine, rng: Random) -> list[str]:
     options = line.commands[command]
     arguments = [command, *_BASE.get(command, [])]
     if rng.random() < 0.03:
-        return [rng.choice((command, *mutations.WORDS[3:])), rng.choice(("--no-such-option", "x", "--out", "--lanez=3")), "x", "y"]
+        return [
+            rng.choice((command, *mutations.WORDS[3:])),
+            rng.choice(("--no-such-option", "x", "--out", "--lanez=3")),
+            "x",
+            "y",
+        ]
     if not any(option.names for option in options):
         return [*arguments, rng.choice(mutations.WORDS[3:])]
     chosen = [option for option in options if option.names and not option.is_output]
     certain = rng.random() < 0.6
     if certain or not any(option.is_output for option in options):
-        wrong = rng.choice([option for option in chosen if option.kind != "flag"])
+        wrong = rng.choice([option for option in options if option.kind != "flag" and not option.is_output])
         value = rng.choice(_WRONG[wrong.kind])
-        arguments.append(f"{wrong.names[0]}={value}")
+        if wrong.names:
+            arguments.append(f"{wrong.names[0]}={value}")
+        else:
+            arguments[1:2] = [value]
         out = "out"
     else:
         out = rng.choice(("text.txt/out", "loop/out", "text.txt", "x" * 300, "/proc/nowhere/out"))
@@ -176,7 +215,7 @@ def _case(call: Callable[[list[str]], _Ended]) -> Callable[[_CommandLine, Random
     def case(line: _CommandLine, rng: Random, folder: Path) -> Case:
         arguments = _arguments(line, rng)
         for file in line.files.iterdir():
-            (folder / file.name).symlink_to(os.readlink(file) if file.is_symlink() else file)
+            (folder / file.name).symlink_to(file.readlink() if file.is_symlink() else file)
 
         def run() -> _Ended:
             ended = call(arguments)

@@ -29,7 +29,14 @@ from golden.errors import DintError
 __all__ = ["FINDINGS", "REFUSED", "SOUND", "Case", "Garbage", "Outcome", "Target", "attempt", "run"]
 
 REFUSED, SOUND = "refused", "sound"
-TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH = "traceback", "unclear error", "garbage accepted", "left behind", "hang", "crash"
+TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH = (
+    "traceback",
+    "unclear error",
+    "garbage accepted",
+    "left behind",
+    "hang",
+    "crash",
+)
 FINDINGS = (TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH)
 
 _LONGEST_MESSAGE = 20_000  # characters; odd values of 5,000 are repeated in it

@@ -41,12 +41,13 @@ __all__ = [
 #: Numbers as text that are out of place nearly everywhere.
 NUMBERS = (
     "-1", "0", "-0", "1e308", "-1e308", "1e400", "1e-320", "nan", "inf", "-inf", "NaN", "Infinity", "1.5", "0x10", "1_0", "1e3",
-    "١٢", "½", "1,5", "1.2.3", "--1", "+", "e", ".", "65", "4097", "2147483648", "99999999999999999999", "9" * 5000, "-" + "9" * 400,
+    "١٢", "½", "1,5", "1.2.3", "--1", "+", "e", ".", "65", "4097", "2147483648", "99999999999999999999", "9" * 5000,
+    "-" + "9" * 400,
 )  # fmt: skip
 #: Words that name nothing.
 WORDS = (
-    "", " ", "none", "no-such-thing", "x" * 5000, "dint5", "DINT4 ", "é", "\u202e", "日本", "😀", "a\nb", "a\tb", "\x1b[31m", "[red]",
-    "[/]", "%s", "{0}", "$(id)", "'; --", "../../x", "/dev/null", "/", ".", "~", "-", "--", "-h", "\\", '"', "'", "a b",
+    "", " ", "none", "no-such-thing", "x" * 5000, "dint5", "DINT4 ", "é", "\u202e", "日本", "😀", "a\nb", "a\tb", "\x1b[31m",
+    "[red]", "[/]", "%s", "{0}", "$(id)", "'; --", "../../x", "/dev/null", "/", ".", "~", "-", "--", "-h", "\\", '"', "'",
 )  # fmt: skip
 _DEEP = "\0deep"
 #: Values of plain data that are out of place nearly everywhere; the last one is lists in lists, far beyond any parser's stack.
@@ -84,7 +85,9 @@ def damaged(content: bytes, rng: Random) -> bytes:
             case 4:
                 spoilt[place : place + length] = rng.randbytes(min(length, len(spoilt) - place))
             case _:
-                spoilt[place:place] = rng.choice((b"\0", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\0" * 1000, rng.randbytes(length)))
+                spoilt[place:place] = rng.choice(
+                    (b"\0", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\0" * 1000, rng.randbytes(length))
+                )
     return bytes(spoilt)
 
 
@@ -97,41 +100,56 @@ def tokens(source: str) -> list[str]:
 
 
 def text(words: Sequence[str], rng: Random) -> str:
-    """The text made of `words` (`tokens`) with some of them lost, doubled, exchanged, odd, or nested; or damaged as bytes."""
+    """The text made of `words` (`tokens`), spoilt: mostly names, numbers and strings only, so that its structure stays."""
     spoilt = list(words)
+    gentle = rng.random() < 0.6
     for _ in range(_times(rng)):
-        place, other = rng.randrange(len(spoilt)), rng.randrange(len(spoilt))
-        while spoilt[place].isspace():
-            place = rng.randrange(len(spoilt))
-        match rng.randrange(10):
-            case 0:
-                spoilt[place] = ""
-            case 1:
-                spoilt[place] *= rng.choice((2, 2, 2, 1000, 50_000))
-            case 2:
-                spoilt[place], spoilt[other] = spoilt[other], spoilt[place]
-            case 3:
-                spoilt[place] = spoilt[other]
-            case 4:
-                spoilt[place:] = []
-            case 5:
-                spoilt[place : place + rng.randrange(1, 100)] = []
-            case 6:
-                opening, closing = rng.choice(("()", "{}", "[]", ("(!", ")")))
-                depth = rng.choice((1, 1, 3, 5000, _DEPTH))
-                spoilt[place] = opening * depth + spoilt[place] + closing * depth
-            case 7:
-                start, length = min(place, other), rng.randrange(1, 300)
-                spoilt[place:place] = spoilt[start : start + length]
-            case _:
-                spoilt[place] = _odd(spoilt[place], rng)
-        spoilt = [word for word in spoilt if word] or [" "]
-        if all(word.isspace() for word in spoilt):
+        spoilt = [word for word in spoilt if word]
+        places = [place for place, word in enumerate(spoilt) if word[0].isalnum() or word[0] in '"_+-'] if gentle else []
+        places = places or [place for place, word in enumerate(spoilt) if not word.isspace()]
+        if not places:
             break
+        place, other = rng.choice(places), rng.choice(places)
+        if gentle:
+            match rng.randrange(4):
+                case 0:
+                    spoilt[place] = ""
+                case 1:
+                    spoilt[place] = spoilt[other]
+                case _:
+                    spoilt[place] = _odd(spoilt[place], rng)
+        else:
+            _broken(spoilt, place, other, rng)
     result = "".join(spoilt)
     if rng.random() < 0.05:
         result = damaged(result.encode("utf-8", "surrogateescape"), rng).decode("utf-8", "surrogateescape")
     return result
+
+
+def _broken(words: list[str], place: int, other: int, rng: Random) -> None:
+    """Something done to `words` that breaks their structure."""
+    match rng.randrange(9):
+        case 0:
+            words[place] = ""
+        case 1:
+            words[place] *= min(rng.choice((2, 2, 2, 1000, 50_000)), _DEPTH // len(words[place]) + 1)
+        case 2:
+            words[place], words[other] = words[other], words[place]
+        case 3:
+            words[place] = words[other]
+        case 4:
+            words[place + 1 :] = []
+        case 5:
+            words[place : place + rng.randrange(1, 100)] = []
+        case 6:
+            opening, closing = rng.choice(("()", "{}", "[]", ("(!", ")")))
+            depth = rng.choice((1, 1, 3, 5000, _DEPTH // 2))
+            words[place] = opening * depth + words[place] + closing * depth
+        case 7:
+            start, length = min(place, other), rng.randrange(1, 300)
+            words[place:place] = words[start : start + length]
+        case _:
+            words[place] = _odd(words[place], rng)
 
 
 def _odd(word: str, rng: Random) -> str:
@@ -185,7 +203,7 @@ def _places(box: Any) -> list[tuple[Any, Any]]:
 
 
 def json_text(value: Any, rng: Random | None = None) -> str:
-    """`value` as JSON, in which `VALUES`' last one is nested far too deep; with `rng`, spoilt as data, and now and then as text."""
+    """`value` as JSON, in which `VALUES`' last one is nested far too deep; with `rng`, spoilt as data, rarely as text."""
     spoilt = value if rng is None else data(value, rng)
     result = json.dumps(spoilt).replace(json.dumps(_DEEP), "[" * _DEPTH + "]" * _DEPTH)
     return text(tokens(result), rng) if rng is not None and rng.random() < 0.1 else result
