@@ -24,9 +24,10 @@ import numpy as np
 from rich.console import Console
 
 from golden import DINT4, FORMATS, INT8, MacConfig
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
 from golden.errors import ToolError
 from hdl.verilog import generate
+from pipeline.checks import write_record
 from sim.command import simulate_verilog, stimuli_for
 from sim.replay import Replay
 from sim.runner import SimulationMismatch
@@ -275,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     with output_directory(options.out) as scratch:
         results = [measure(config, console) for config in UNITS]
-        write_file(scratch / "mutation-hardware.json", canonical_json(results))
+        write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim"), results)
     return int(any(result["survivors"] for result in results))
 
 

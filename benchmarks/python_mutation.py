@@ -33,8 +33,9 @@ import pytest
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
 from golden.errors import ToolError
+from pipeline.checks import write_record
 
 __all__ = ["TARGETS", "measure", "mutants"]
 
@@ -244,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{file}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
             for one in result["survivors"]:
                 console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {one['reason']}", markup=False)
-        write_file(scratch / "mutation-python.json", canonical_json(results))
+        write_record(scratch / "mutation-python.json", ("golden", "quant"), results)
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
     console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
     return int(killed < 0.95 * count)
