@@ -51,7 +51,14 @@ TARGETS = {
 }
 
 #: Survivors that are no gap: the mutated line, as it stands in the file, and why no test can or should tell.
-REASONS: dict[str, str] = {}
+REASONS = {
+    "return self.encode_one(self.maximum if x > 0 else self.minimum) -- Gt to GtE": "x is infinite here",
+    "return self.encode_one(self.maximum if x > 0 else self.minimum) -- 0 to 1": "x is infinite here",
+    "(1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size) -- Gt to GtE": "it is not 0",
+    "total = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "shown[cycle] = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "activation = 0 -- 0 to 1": "the weight that it is multiplied by is zero",
+}
 
 _SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.FloorDiv,), ast.Div: (ast.Mult,), ast.FloorDiv: (ast.Mult,),
@@ -84,10 +91,12 @@ def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
 
 
 def _places(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes whose change can matter: not annotations, messages of errors, documentation or imports."""
+    """Nodes whose change can matter: not annotations, messages of errors, assertions, documentation or imports."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(node, (ast.Raise, ast.JoinedStr)):
+            continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: an assertion
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, (ast.Import, ast.ImportFrom)):

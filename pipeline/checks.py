@@ -45,9 +45,7 @@ def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
         try:
             record = json.loads(file.read_text())
             if record["sources_sha256"] != source_hash(record["folders"]):
-                missing.append(
-                    f"{title}: the record is of other sources; run `make {target}`, then the report again."
-                )
+                missing.append(f"{title}: the record is of other sources; run `make {target}`, then the report again.")
                 continue
             rows += read(record["results"])
         except FileNotFoundError:
