@@ -1,16 +1,22 @@
-"""`make benchmark-accuracy`: every method on INT4 and dINT4 alike, and what the calibration's length changes (SLAC).
+"""`make benchmark-accuracy`: every method on every format of 3 or 4 bits alike, and what calibration's length changes (SLAC).
 
-    python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--outliers SEED] [--only grid|slac] [--out DIR]
+    python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--outliers SEED]
+        [--only grid|slac] [--out DIR]
 
 MODEL is a directory or hub name, by default the shipped checkpoint. The grid is measured in KL divergence to the unquantized
-model. The reference paper's claim on SLAC (arXiv 2311.05161, section 3.3) is measured as it is stated: calibrated at each
-length, used at a short and at the full length, over several draws of the calibration windows, beside how far the
-activations reach at each length.
+model. Two formats meet on the same windows, so that the standard error of their difference is that of the windows' differences:
+a format is called better where it is lower by more than two of them. The reference paper's claim on SLAC (arXiv 2311.05161,
+section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
+draws of the calibration windows, beside how far the activations reach at each length.
+
+An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,22 +27,28 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from golden.artifacts import canonical_json, write_file
+from golden import format_by_name
+from golden.artifacts import canonical_json, sha256_of, write_file
 from golden.errors import DintError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
+from pipeline.stages import source_hash
 from quant.calibration import CALIBRATION_TOKENS, calibration_windows
 from quant.evaluation import Evaluator, Protocol, documentation_protocol, text_protocol
+from quant.integers import fastest_execution
+from quant.layers import use_execution
 from quant.models import LoadedModel, load_model
 from quant.outliers import with_outliers
 from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
 from quant.texts import text_of
+from report.accuracy import RIVALS
 
-FORMATS = ("int4", "dint4")
+FORMATS = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
 #: By name, what a method adds to rounding to nearest; the paper's AWQ and AQAS include the clipping.
 METHODS: dict[str, dict[str, str]] = {
     "RTN": {},
@@ -47,10 +59,25 @@ METHODS: dict[str, dict[str, str]] = {
     "AWQ, clipping": {"scaling": "awq", "clipping": "awq"},
     "AQAS, clipping": {"scaling": "aqas", "clipping": "awq"},
     "OPTQ": {"rounding": "optq"},
+    "SmoothQuant, OPTQ": {"scaling": "smoothquant", "rounding": "optq"},
+    "AWQ, OPTQ": {"scaling": "awq", "rounding": "optq"},
+    "AQAS, OPTQ": {"scaling": "aqas", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
+#: By name, what the layers are, and the methods tried on them. With INT8 attention the values are in the weights' format.
+VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
+    "symmetric": ({}, tuple(METHODS)),
+    "asymmetric": ({"form": "asymmetric"}, tuple(METHODS)),
+    "symmetric, groups of 128": ({"group_size": 128}, tuple(METHODS)),
+    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, tuple(METHODS)),
+    "weights only": ({"activations": "fp32"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
+    "values and INT8 attention": ({"attention": "int8"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
+}
+#: Lower by so many standard errors of the difference is better.
+CLEAR = 2.0
 #: The paper's rows of SLAC, calibrated at each of these lengths (and the model's own), with each of these seeds.
 SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
+SLAC_FORMATS = ("int4", "dint4")
 LENGTHS = (16, 64, 128)
 SEEDS = (0, 1, 2)
 #: Length at which the short tasks are used, in tokens.
@@ -63,11 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", nargs="?", help="directory or hub name; default: the shipped checkpoint")
     parser.add_argument("--text", type=Path, help="measure on this text, too (the grid), or on this one (SLAC)")
     parser.add_argument("--windows", type=int, help="at most so many windows of each text")
+    parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="of the grid; several times for several")
     parser.add_argument("--outliers", type=int, metavar="SEED", help="make outlier channels first")
     parser.add_argument("--only", choices=("grid", "slac"))
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-accuracy"))
     options = parser.parse_args(arguments)
-    console = Console(width=130)
+    console = Console(width=150)
     try:
         loaded = load_model(options.model)
         if options.outliers is not None:
@@ -80,39 +108,124 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "model": {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters},
             "protocols": {protocol.name: protocol.describe() for protocol in protocols},
         }
+        cells = Cells(loaded, protocols, options.out / "cells")
         if options.only != "slac":
-            results["grid"] = grid(loaded, protocols, console)
+            results["unquantized"] = [
+                {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
+            ]
+            results["grid"], results["differences"] = grid(cells, options.variant or tuple(VARIANTS), console)
         if options.only != "grid":
             results["ranges"] = activation_ranges(loaded, protocols[-1], console)
-            results["slac"] = slac(loaded, protocols[-1], console)
-        options.out.mkdir(parents=True, exist_ok=True)
+            results["slac"] = slac(loaded, protocols[-1], options.out / "cells", console)
         write_file(options.out / "accuracy.json", canonical_json(results))
     except DintError as error:
         raise SystemExit(f"error: {error}") from None
 
 
-def grid(loaded: LoadedModel, protocols: Sequence[Protocol], console: Console) -> list[dict[str, Any]]:
-    """Perplexity and KL divergence of every method and format on every text; prints them."""
-    windows = calibration_windows(loaded.tokenizer, loaded.positions).windows
-    evaluators = {protocol.name: Evaluator(loaded.model, protocol) for protocol in protocols}
-    rows: list[dict[str, Any]] = []
-    for name, evaluator in evaluators.items():
-        rows.append({"format": None, "method": "unquantized", "text": name, **asdict(evaluator.score(None))})
-    for (method, choices), number_format in product(METHODS.items(), FORMATS):
-        model = quantize_model(loaded, Recipe(number_format, **choices), windows).model  # type: ignore[arg-type]
-        for name, evaluator in evaluators.items():
-            rows.append({"format": number_format, "method": method, "text": name, **asdict(evaluator.score(model))})
-    found = {(row["method"], row["format"], row["text"]): row for row in rows}
-    for name in evaluators:
-        plain = found["unquantized", None, name]
-        title = f"{name}: KL x 1000 ± standard error, and perplexity; unquantized {plain['perplexity']:.2f}"
-        columns = [heading for one in FORMATS for heading in (f"{one}: KL", "perplexity")]
+class Cells:
+    """Measurements of quantizations of one model on the same texts, each kept in a file."""
+
+    def __init__(self, loaded: LoadedModel, protocols: Sequence[Protocol], folder: Path) -> None:
+        self._loaded, self._folder = loaded, folder
+        self.evaluators = [Evaluator(loaded.model, protocol) for protocol in protocols]
+        self._about = {
+            "model": [loaded.name, loaded.sha256],
+            "protocols": [sha256_of([one.name, one.windows.tolist()]) for one in protocols],
+            "sources": source_hash(["golden", "quant"]),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def measure(self, recipe: Recipe, length: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens."""
+        key = sha256_of({**self._about, "recipe": recipe.describe(), "length": length, "seed": seed})
+        file = self._folder / f"{key}.json"
+        if not file.is_file():
+            loaded = self._loaded
+            windows = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed).windows
+            model = quantize_model(loaded, recipe, windows).model
+            if recipe.activations == "int8":
+                use_execution(model, fastest_execution(loaded.model.device.type))
+            found = []
+            for evaluator in self.evaluators:
+                losses, divergences = evaluator.by_window(model)
+                assert divergences is not None
+                score = asdict(evaluator.summary(losses, divergences))
+                found.append({"text": evaluator.protocol.name, **score, "divergences": divergences.tolist()})
+            write_file(file, canonical_json(found))
+        measured: list[dict[str, Any]] = json.loads(file.read_text())
+        return measured
+
+
+def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals; prints them."""
+    wanted = [
+        (variant, method, number_format)
+        for variant in variants
+        for method, number_format in product(VARIANTS[variant][1], FORMATS)
+        if "form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points
+    ]
+    measured = {}
+    for variant, method, number_format in track(wanted, "quantizations", console=console, transient=True):
+        choices = {**METHODS[method], **VARIANTS[variant][0]}
+        if "attention" in choices:
+            choices["value_format"] = number_format
+        measured[variant, method, number_format] = cells.measure(Recipe(number_format, **choices))
+    rows, divergences = [], {}
+    for (variant, method, number_format), texts in measured.items():
+        for row in texts:
+            divergences[variant, method, number_format, row["text"]] = row.pop("divergences")
+            rows.append({"variant": variant, "method": method, "format": number_format, **row})
+    differences = [
+        {
+            "variant": variant,
+            "method": method,
+            "rival": rival,
+            "dint": number_format,
+            "text": text,
+            **difference(divergences[variant, method, rival, text], dint),
+        }
+        for (variant, method, number_format, text), dint in divergences.items()
+        for rival, other in RIVALS
+        if other == number_format and (variant, method, rival, text) in divergences
+    ]
+    _print_grid(rows, differences, console)
+    return rows, differences
+
+
+def difference(rival: Sequence[float], dint: Sequence[float]) -> dict[str, float]:
+    """KL of the rival less that of dINT, window by window: mean, its standard error, and the ratio of the means."""
+    differences = [one - other for one, other in zip(rival, dint, strict=True)]
+    error = stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
+    return {"kl": fmean(differences), "kl_standard_error": error, "ratio": fmean(rival) / fmean(dint)}
+
+
+def _print_grid(rows: list[dict[str, Any]], differences: list[dict[str, Any]], console: Console) -> None:
+    found = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
+    for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
         lines = []
-        for method in METHODS:
-            cells = [found[method, one, name] for one in FORMATS]
-            lines.append([method, *(text for row in cells for text in (_kl(row), f"{row['perplexity']:.2f}"))])
-        console.print(_table(title, ["", *columns], lines))
-    return rows
+        for method in VARIANTS[variant][1]:
+            cells = [found.get((variant, text, method, one)) for one in FORMATS]
+            lines.append([method, *(shown for cell in cells for shown in (_kl(cell), _perplexity(cell)))])
+        headings = ["", *(heading for one in FORMATS for heading in (f"{one}: KL", "perplexity"))]
+        console.print(_table(f"{variant}; {text}: KL x 1000 ± standard error, and perplexity", headings, lines))
+    lines = []
+    for variant, text, rival, dint in dict.fromkeys(
+        (one["variant"], one["text"], one["rival"], one["dint"]) for one in differences
+    ):
+        met = [
+            one
+            for one in differences
+            if (one["variant"], one["text"], one["rival"], one["dint"]) == (variant, text, rival, dint)
+        ]
+        lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        mean = math.exp(fmean(math.log(one["ratio"]) for one in met))
+        counts = [str(count) for count in (lower, len(met) - lower - higher, higher)]
+        ends = f"{min(one['ratio'] for one in met):.2f} to {max(one['ratio'] for one in met):.2f}"
+        lines.append([f"{variant}; {text}", f"{dint}, {rival}", *counts, f"{mean:.3f}", ends])
+    headings = ["", "dINT and its rival", "lower", "equal", "higher", "KL rival / dINT", "of single methods"]
+    title = f"dINT against the format of as many bits: methods by which its KL differs by more than {CLEAR:g} standard errors"
+    console.print(_table(title, headings, lines))
 
 
 def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
@@ -128,29 +241,30 @@ def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console)
     return rows
 
 
-def slac(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
+def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console) -> list[dict[str, Any]]:
     """KL divergence by calibration length and length of use, for every seed; prints mean and standard deviation over seeds."""
     short = replace(protocol, windows=protocol.windows.reshape(-1, SHORT))
-    uses = {one.windows.shape[1]: Evaluator(loaded.model, one) for one in (short, protocol)}
+    cells, uses = Cells(loaded, (short, protocol), folder), (SHORT, protocol.windows.shape[1])
+    wanted = list(product(SLAC_METHODS, SLAC_FORMATS, _lengths(loaded), SEEDS))
     rows: list[dict[str, Any]] = []
-    for method, number_format, length, seed in product(SLAC_METHODS, FORMATS, _lengths(loaded), SEEDS):
-        windows = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed).windows
-        model = quantize_model(loaded, Recipe(number_format, **METHODS[method]), windows).model  # type: ignore[arg-type]
-        for use, evaluator in uses.items():
-            measured = {"calibration_length": length, "seed": seed, "length": use, **asdict(evaluator.score(model))}
-            rows.append({"format": number_format, "method": method, **measured})
+    for method, number_format, length, seed in track(wanted, "calibrations", console=console, transient=True):
+        recipe = Recipe(number_format, **METHODS[method])  # type: ignore[arg-type]
+        for use, measured in zip(uses, cells.measure(recipe, length, seed), strict=True):
+            del measured["divergences"]
+            calibrated = {"calibration_length": length, "seed": seed, "length": use}
+            rows.append({"format": number_format, "method": method, **calibrated, **measured})
     lines = []
-    for method, number_format, use in product(SLAC_METHODS, FORMATS, uses):
-        cells = []
+    for method, number_format, use in product(SLAC_METHODS, SLAC_FORMATS, uses):
+        shown = []
         for length in _lengths(loaded):
-            wanted = (method, number_format, use, length)
+            wanted_row = (method, number_format, use, length)
             kls = [
                 1e3 * row["kl"]
                 for row in rows
-                if (row["method"], row["format"], row["length"], row["calibration_length"]) == wanted
+                if (row["method"], row["format"], row["length"], row["calibration_length"]) == wanted_row
             ]
-            cells.append(f"{fmean(kls):.2f} ± {stdev(kls):.2f}" if len(kls) > 1 else f"{kls[0]:.2f}")
-        lines.append([f"{number_format}, {method}", str(use), *cells])
+            shown.append(f"{fmean(kls):.2f} ± {stdev(kls):.2f}" if len(kls) > 1 else f"{kls[0]:.2f}")
+        lines.append([f"{number_format}, {method}", str(use), *shown])
     headings = ["", "used at", *(f"calibrated at {length}" for length in _lengths(loaded))]
     console.print(_table(f"{protocol.name}: KL x 1000, mean ± standard deviation over {len(SEEDS)} draws", headings, lines))
     return rows
@@ -160,8 +274,12 @@ def _lengths(loaded: LoadedModel) -> list[int]:
     return [*(length for length in LENGTHS if length < loaded.window), min(loaded.window, CALIBRATION_TOKENS)]
 
 
-def _kl(row: dict[str, Any]) -> str:
-    return f"{1e3 * row['kl']:.2f} ± {1e3 * row['kl_standard_error']:.2f}"
+def _kl(row: dict[str, Any] | None) -> str:
+    return "" if row is None else f"{1e3 * row['kl']:.2f} ± {1e3 * row['kl_standard_error']:.2f}"
+
+
+def _perplexity(row: dict[str, Any] | None) -> str:
+    return "" if row is None else f"{row['perplexity']:.2f}"
 
 
 def _table(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:

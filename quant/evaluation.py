@@ -8,7 +8,6 @@ model; the KL divergence to the unquantized model, on the same tokens, separates
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,6 +108,18 @@ class Evaluator:
 
     def score(self, model: nn.Module | None) -> Score:
         """Score `model`; None is the unquantized model itself."""
+        return self.summary(*self.by_window(model))
+
+    @staticmethod
+    def summary(losses: Tensor, divergences: Tensor | None) -> Score:
+        """The score of what `by_window` gives."""
+        loss, loss_error = _mean_and_error(losses)
+        perplexity = float(torch.tensor(loss, dtype=torch.float64).exp())
+        kl, kl_error = (None, None) if divergences is None else _mean_and_error(divergences)
+        return Score(perplexity, perplexity * loss_error, kl, kl_error)
+
+    def by_window(self, model: nn.Module | None) -> tuple[Tensor, Tensor | None]:
+        """Mean loss and mean KL divergence (windows,) of each window, float64; no divergence of the unquantized model."""
         losses, divergences = [], []
         with torch.no_grad():
             for batch, expected in zip(self._batches(), self._reference(), strict=True):
@@ -120,13 +131,10 @@ class Evaluator:
                     divergences.append(divergence.sum(dim=2).double().mean(dim=1))
                 if self.progress is not None:
                     self.progress()
-        loss, loss_error = _mean_and_error(torch.cat(losses))
-        if not math.isfinite(loss):
+        found = torch.cat(losses)
+        if not bool(torch.isfinite(found).all()):
             raise InputError(f"text {self.protocol.name}: the model's output is not finite on it; use a sound checkpoint")
-        perplexity = float(torch.tensor(loss, dtype=torch.float64).exp())
-        if model is None:
-            return Score(perplexity, perplexity * loss_error, None, None)
-        return Score(perplexity, perplexity * loss_error, *_mean_and_error(torch.cat(divergences)))
+        return found, torch.cat(divergences) if divergences else None
 
     def _batches(self) -> tuple[Tensor, ...]:
         windows: Tensor = self.protocol.windows.to(self.reference.device)  # type: ignore[arg-type]

@@ -14,31 +14,69 @@ from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
 
 
-@pytest.mark.slow
-def test_the_grid_and_slac(
-    tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few methods, formats, variants and calibrations."""
     methods = {"RTN": {}, "OPTQ": {"rounding": "optq"}}
-    for name, value in {"METHODS": methods, "SLAC_METHODS": ("OPTQ",), "LENGTHS": (16,), "SEEDS": (0, 1), "SHORT": 32}.items():
+    variants = {
+        "symmetric": ({}, ("RTN", "OPTQ")),
+        "asymmetric": ({"form": "asymmetric"}, ("RTN",)),
+        "values": ({"attention": "int8"}, ("RTN",)),
+    }
+    changes = {"METHODS": methods, "VARIANTS": variants, "FORMATS": ("int4", "dint4", "fp4_e2m1")}
+    slac = {"SLAC_METHODS": ("OPTQ",), "LENGTHS": (16,), "SEEDS": (0, 1), "SHORT": 32}
+    for name, value in (changes | slac).items():
         monkeypatch.setattr(accuracy, name, value)
-    accuracy.main([str(tiny.directory), "--windows", "4", "--out", str(tmp_path)])
+
+
+@pytest.mark.usefixtures("few")
+def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tiny.directory), "--windows", "4", "--only", "grid", "--out", str(tmp_path)]
+    accuracy.main(arguments)
     results = json.loads((tmp_path / "accuracy.json").read_text())
-    assert [(row["method"], row["format"]) for row in results["grid"]] == [
-        ("unquantized", None), ("RTN", "int4"), ("RTN", "dint4"), ("OPTQ", "int4"), ("OPTQ", "dint4"),
+    found = {(row["variant"], row["method"], row["format"]): row for row in results["grid"]}
+    assert list(found) == [
+        ("symmetric", "RTN", "int4"), ("symmetric", "RTN", "dint4"), ("symmetric", "RTN", "fp4_e2m1"),
+        ("symmetric", "OPTQ", "int4"), ("symmetric", "OPTQ", "dint4"), ("symmetric", "OPTQ", "fp4_e2m1"),
+        ("asymmetric", "RTN", "int4"), ("asymmetric", "RTN", "dint4"),
+        ("values", "RTN", "int4"), ("values", "RTN", "dint4"), ("values", "RTN", "fp4_e2m1"),
     ]  # fmt: skip
     windows = calibration_windows(tiny.tokenizer, tiny.positions).windows
-    expected = Evaluator(tiny.model, documentation_protocol(tiny, 4)).score(
-        quantize_model(tiny, Recipe("dint4"), windows).model
-    )
-    assert results["grid"][2]["kl"] == expected.kl
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
+    by_window = {}
+    for name in ("int4", "dint4"):
+        recipe = Recipe(name, value_format=name, attention="int8")
+        model = quantize_model(tiny, recipe, windows).model
+        assert found["values", "RTN", name]["kl"] == evaluator.score(model).kl
+        by_window[name] = evaluator.by_window(model)[1].numpy()  # type: ignore[union-attr]
+    (met,) = (one for one in results["differences"] if (one["variant"], one["rival"]) == ("values", "int4"))
+    differences = by_window["int4"] - by_window["dint4"]
+    assert met["kl"] == pytest.approx(differences.mean(), rel=1e-9)
+    assert met["kl_standard_error"] == pytest.approx(differences.std(ddof=1) / 2, rel=1e-9)
+    assert met["ratio"] == pytest.approx(by_window["int4"].mean() / by_window["dint4"].mean(), rel=1e-9)
+    assert len(results["differences"]) == 2 * 2 + 1 + 2
+    printed = capsys.readouterr().out
+    assert f"{1e3 * found['symmetric', 'OPTQ', 'dint4']['kl']:.2f} ± " in printed
+    assert len(list((tmp_path / "cells").iterdir())) == len(found)
+
+    # Again, everything is taken from the files.
+    for file in (tmp_path / "cells").iterdir():
+        file.write_text(file.read_text().replace(f"{found['asymmetric', 'RTN', 'int4']['perplexity']!r}", "12345.0"))
+    accuracy.main([*arguments, "--variant", "asymmetric"])
+    again = json.loads((tmp_path / "accuracy.json").read_text())["grid"]
+    assert [row["perplexity"] for row in again] == [12345.0, found["asymmetric", "RTN", "dint4"]["perplexity"]]
+
+
+@pytest.mark.usefixtures("few")
+def test_slac(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    accuracy.main([str(tiny.directory), "--windows", "4", "--only", "slac", "--out", str(tmp_path)])
+    results = json.loads((tmp_path / "accuracy.json").read_text())
     assert [row["length"] for row in results["ranges"]] == [16, 64]
     found = {(row["format"], row["calibration_length"], row["seed"], row["length"]): row["kl"] for row in results["slac"]}
     assert len(found) == len(results["slac"]) == 2 * 2 * 2 * 2
     assert len(set(found.values())) == len(found)
-    printed = capsys.readouterr().out
-    assert f"{1e3 * results['grid'][2]['kl']:.2f} ± " in printed
     mean = 1e3 * (found["int4", 16, 0, 32] + found["int4", 16, 1, 32]) / 2
-    assert f"{mean:.2f} ± " in printed
+    assert f"{mean:.2f} ± " in capsys.readouterr().out
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
