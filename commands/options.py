@@ -21,7 +21,7 @@ Pipeline = Annotated[
 Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]
 Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
 Out = Annotated[Path, typer.Option(help="Directory to write.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=(1 << 32) - 1)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
 Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
