@@ -167,7 +167,8 @@ def _parse(path: Path) -> tuple[Any, Any]:
         raise InputError(f"Liberty file {path}: it ends before its library group does; it seems truncated")
     marks = np.frombuffer(data, np.uint8)
     for opening, closing in (b"{}", b"()"):
-        if int(np.cumsum((marks == opening).astype(np.int64) - (marks == closing)).max()) > _DEEPEST:
+        levels = marks[(marks == opening) | (marks == closing)] == opening
+        if int(np.cumsum(np.where(levels, 1, -1)).max(initial=0)) > _DEEPEST:
             raise InputError(f"Liberty file {path}: it nests more than {_DEEPEST} groups; is it a Liberty file?")
     with tempfile.TemporaryFile() as file:
         file.write(data)

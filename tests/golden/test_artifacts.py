@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from golden import InputError
-from golden.artifacts import canonical_json, output_directory, sha256_file, sha256_of, write_file
+from golden.artifacts import (
+    canonical_json,
+    output_directory,
+    read_json,
+    read_record,
+    sha256_file,
+    sha256_of,
+    write_file,
+    write_record,
+)
 
 
 def test_contents_arrive_at_the_end(tmp_path):
@@ -153,3 +162,30 @@ def test_hashes(tmp_path):
     assert canonical_json({"b": 1, "a": 2}).index('"a"') < canonical_json({"b": 1, "a": 2}).index('"b"')
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
+
+
+def test_records(tmp_path):
+    path, facts = tmp_path / "record.json", {"area": 1.5, "cells": {"INV": 2}}
+    assert read_record(path) is None
+    write_record(path, facts)
+    assert read_record(path) == facts
+    kept = path.read_text()
+    for content in (
+        kept.replace("1.5", "2.5"),
+        kept[:-9],
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"facts": 1}',
+        "[" * 100_000,
+        '{"sha256": 1, "facts": 1}',
+    ):
+        path.write_text(content)
+        assert read_record(path) is None, content[:50]
+
+
+def test_json_that_nests_too_deep(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ValueError, match="nests too deep"):
+        read_json(tmp_path / "deep.json")

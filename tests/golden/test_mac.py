@@ -128,6 +128,12 @@ def test_lengths():
         ({"depth": (1 << 24) + 1}, "depth is 16777217"),
         ({"lanes": 8, "depth": 7}, "depth is 7"),
         ({"pipeline": 3}, "pipeline is 3"),
+        ({"lanes": "4"}, "lanes is '4': an integer is needed"),
+        ({"lanes": 4.0}, "lanes is 4.0: an integer is needed"),
+        ({"lanes": True}, "lanes is True: an integer is needed"),
+        ({"depth": None}, "depth is None: an integer is needed"),
+        ({"decoded": 1}, "decoded is 1: True or False is needed"),
+        ({"architecture": 3}, "architecture is 3: a string is needed"),
         ({"activation_bits": 4}, "activation_bits is 4"),
         ({"decoded": True}, "decoded: without operand registers"),
     ],
@@ -174,3 +180,14 @@ def test_a_sum_is_visible_latency_cycles_later(pipeline):
     }
     inputs = {name: np.array(column).reshape(3, -1) for name, column in columns.items()}
     assert config.respond(inputs)["accumulator"].tolist() == [[0]] * pipeline + [[11], [28], [23]][: 3 - pipeline]
+
+
+def test_integers_of_numpy_become_pythons():
+    config = MacConfig(DINT4, lanes=np.int64(4), depth=np.uint32(1024))
+    assert config == MacConfig(DINT4, lanes=4, depth=1024)
+    assert (type(config.lanes), type(config.depth)) == (int, int)
+
+
+def test_a_format_is_needed():
+    with pytest.raises(InputError, match="weight_format is 'dint4': a NumberFormat is needed"):
+        MacConfig("dint4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -210,3 +211,46 @@ def test_arrays_of_another_kind_are_refused(saved, name):
         Operands(DINT4, (replace(layer, **{name: np.asarray(wrong)}),), {}).save(saved)
         with pytest.raises(OperandError, match=name):
             Operands.load(saved)
+
+
+def test_an_archive_that_unpacks_to_far_too_much_is_refused(saved):
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.more.npy", bytes(1 << 27))
+    with pytest.raises(OperandError, match="unpack to far more"):
+        Operands.load(saved)
+
+
+def test_two_arrays_of_one_name_are_refused(saved):
+    with zipfile.ZipFile(saved) as archive:
+        content = archive.read("0.weights.npy")
+    with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("0.weights.npy", content)
+    with pytest.raises(OperandError, match="two arrays of one name"):
+        Operands.load(saved)
+
+
+def test_an_array_of_another_file_type_is_refused(saved):
+    np.save(saved.with_suffix(".npy"), np.zeros(3))
+    saved.with_suffix(".npy").replace(saved)
+    with pytest.raises(OperandError, match="not an operand file"):
+        Operands.load(saved)
+
+
+@pytest.mark.parametrize("shape", ["(99999999999999,)", "(-1,)", "(1, 2"])
+def test_headers_that_lie_are_refused(saved, shape):
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["0.weights.npy"] = members["0.weights.npy"].replace(b"(6, 10)", shape.encode())
+    with zipfile.ZipFile(saved, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(OperandError, match="not an operand file, or damaged"):
+        Operands.load(saved)
+
+
+def test_scales_that_are_not_finite_are_refused(tmp_path):
+    original = operands()
+    layer = replace(original.layers[0], weight_scales=np.full(6, np.nan, dtype=np.float32))
+    replace(original, layers=(layer,)).save(tmp_path / "o.npz")
+    with pytest.raises(OperandError, match="weight_scales is not finite"):
+        Operands.load(tmp_path / "o.npz")

@@ -44,10 +44,15 @@ def test_expression(text: str, python: str) -> None:
     assert parse(text).truth_table(["A", "B", "C"]).tolist() == expected
 
 
-@pytest.mark.parametrize("text", ["", "A +", "(A", "A)", "A ? B", "!", "+ A", "A !", "a b 2"])
+@pytest.mark.parametrize("text", ["", "A +", "(A", "A)", "A ? B", "!", "+ A", "A !", "a b 2", "(" * 5000 + "A" + ")" * 5000])
 def test_not_an_expression(text: str) -> None:
     with pytest.raises(InputError, match="not a Liberty expression"):
         parse(text)
+
+
+def test_inversions_of_inversions() -> None:
+    assert parse("!" * 5001 + "A" + "'" * 5000) == parse("!A")
+    assert parse("!" * 5000 + "(A B)''").verilog() == "(A & B)"
 
 
 def test_names_and_verilog() -> None:

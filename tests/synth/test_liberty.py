@@ -131,6 +131,12 @@ def test_truncated_file(tmp_path: Path, part: float) -> None:
         TINY.read_text().replace("capacitive_load_unit (1, pf)", "capacitive_load_unit (1, apples)"),
         TINY.read_text().replace("nom_voltage : 2.0;", ""),
         TINY.read_text().replace('time_unit : "1ns"', 'time_unit : "soon"'),
+        TINY.read_text().replace('time_unit : "1ns"', 'time_unit : "0ns"'),
+        TINY.read_text().replace("capacitive_load_unit (1, pf)", "capacitive_load_unit (1)"),
+        TINY.read_text().replace("nom_voltage : 2.0;", "nom_voltage : nan;"),
+        TINY.read_text().replace("slew_lower_threshold_pct_rise : 10;", "slew_lower_threshold_pct_rise : 95;"),
+        TINY.read_text().replace("variable_2 : total_output_net_capacitance;", "variable_3 : x;"),
+        "library (x) {" + "a () {" * 50_000 + "}" * 50_001,
     ],
 )
 def test_unusable_text(tmp_path: Path, text: str) -> None:
@@ -200,3 +206,29 @@ def test_reference_libraries(reference: Path) -> None:
     assert sky130.cell("sky130_fd_sc_hd__dfxtp_1").flip_flops[0].next_state == "D"
     assert asap7.cell("FAx1_ASAP7_75t_R").pins["CON"].timing[0].sdf_cond == "(B & ~CI)"
     assert {"DFFHQNx1_ASAP7_75t_R"} <= set(asap7.flip_flops)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("area : 1;", "area : -1;", "area is '-1': a number from 0 up"),
+        ("area : 1;", "area : many;", "area is 'many': a number"),
+        ("capacitance : 0.010;", "capacitance : inf;", "capacitance is 'inf'"),
+        ("value : 2;", "value : nan;", "value is 'nan'"),
+        ('"0.10, 1.10", "0.30, 1.30"', '"0.10, nan", "0.30, 1.30"', "has the number nan"),
+    ],
+)
+def test_numbers_that_are_none(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "x.lib").write_text(TINY.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "x.lib").cell("INV")
+
+
+def test_what_is_not_ascii_stays_out_of_the_parser(tmp_path: Path) -> None:
+    (tmp_path / "x.lib").write_bytes(TINY.read_bytes().replace(b"made-up", "erdacht \u00e9\ufffd".encode() + b"\xff"))
+    assert load(tmp_path / "x.lib").cell("INV").area == 1
+
+
+def test_a_file_that_unpacks_to_far_too_much(tmp_path: Path) -> None:
+    (tmp_path / "x.lib.gz").write_bytes(gzip.compress(b"library (x) {" + bytes(1 << 27) + b"}", 1))
+    assert "would unpack to far more" in one_line(tmp_path / "x.lib.gz")

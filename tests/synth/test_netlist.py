@@ -100,6 +100,11 @@ def test_two_pins_on_one_net_get_names_of_their_own(tmp_path: Path) -> None:
         ((".A(x[0])", ".A(x)"), "pin A of INV u1 is a vector"),
         (("assign z = n2;", "assign z = n2 & n1;"), "has no place"),
         (("INV u1 (", "INV u1 "), r"'\(' is missing"),
+        (("input [2:0] x;", "input [2:n] x;"), "'n' stands where a number belongs"),
+        (("input [2:0] x;", "input [99999999:0] x;"), "at most 65536 bits"),
+        (("x[0]", "x[3]"), r"x\[3:3\] is not in the vector x"),
+        (("2'b10", "99999999'b10"), "has 1 to 65536 bits"),
+        (("2'b10", "2'b12"), "digits that are none of its base"),
     ],
 )
 def test_what_is_no_netlist(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -114,3 +119,15 @@ def test_what_is_no_netlist(tmp_path: Path, change: tuple[str, str], message: st
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_netlist(tmp_path / "none.v", "unit")
+
+
+def test_text_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "n.v").write_bytes(b"\xff\xfe module unit")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        read_netlist(tmp_path / "n.v", "unit")
+
+
+def test_escaped_names_of_ports_stay_no_plain_names(tmp_path: Path) -> None:
+    netlist = read_netlist(write(tmp_path, TEXT), "unit")
+    with pytest.raises(InputError, match=r"'strange\.port' is the name of a port"):
+        netlist.with_plain_names()

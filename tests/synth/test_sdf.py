@@ -90,6 +90,12 @@ def test_written_for_icarus(tmp_path: Path) -> None:
         ("ABSOLUTE (IOPATH A Y (300", "INCREMENT (IOPATH A Y (300", "INCREMENT"),
         ("(TIMESCALE 1ps)", "(TIMESCALE soon)", "TIMESCALE"),
         ("(DELAYFILE", "(DELAY", "no SDF"),
+        ("(300.04::310.06)", "(soon)", "could not convert"),
+        ("(300.04::310.06)", "(nan::1)", "a delay is nan::1"),
+        ("(300.04::310.06)", "(1e300)", "a delay is 1e300"),
+        ("(TIMESCALE 1ps)", "(TIMESCALE 1 (ps))", "TIMESCALE"),
+        ("(INSTANCE u1)", "(INSTANCE u1" + "(" * 5000 + ")" * 5001, "nests more than"),
+        ("(IOPATH A Y (300", "(IOPATH () Y (300", "from a pin to a pin"),
         ("(TIMINGCHECK (SETUP (posedge A) (posedge B) (1::1)))))", "", "truncated"),
     ],
 )
