@@ -1,12 +1,13 @@
 """`make benchmark-accuracy`: every method on every format of 3 or 4 bits alike, and what calibration's length changes (SLAC).
 
     python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--outliers SEED]
-        [--only grid|slac] [--out DIR]
+        [--only grid|loss|slac] [--out DIR]
 
 MODEL is a directory or hub name, by default the shipped checkpoint. The grid is measured in KL divergence to the unquantized
 model. Two formats meet on the same windows, so that the standard error of their difference is that of the windows' differences:
-a format is called better where it is lower by more than two of them. The reference paper's claim on SLAC (arXiv 2311.05161,
-section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
+a format is called better where it is lower by more than two of them. AQAS is measured with and without quantized activations
+in its loss, which is what it adds to AWQ by the reference paper (arXiv 2311.05161, section 3.2). The paper's claim on SLAC
+(section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
 draws of the calibration windows, beside how far the activations reach at each length.
 
 An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells.
@@ -15,6 +16,7 @@ An interrupted run goes on where it was: each quantization's measurements are a 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -32,9 +34,11 @@ from rich.table import Table
 
 from golden import format_by_name
 from golden.artifacts import canonical_json, sha256_of, write_file
-from golden.errors import DintError
+from golden.errors import DintError, InputError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
+
+from torch import Tensor
 
 from pipeline.stages import source_hash
 from quant.calibration import CALIBRATION_TOKENS, calibration_windows
@@ -45,9 +49,11 @@ from quant.models import LoadedModel, load_model
 from quant.outliers import with_outliers
 from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
+from quant.scaling import fold, search_scales
 from quant.texts import text_of
 from report.accuracy import RIVALS
 
+PARTS = ("grid", "loss", "slac")
 FORMATS = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
 #: By name, what a method adds to rounding to nearest; the paper's AWQ and AQAS include the clipping.
 METHODS: dict[str, dict[str, str]] = {
@@ -64,22 +70,28 @@ METHODS: dict[str, dict[str, str]] = {
     "AQAS, OPTQ": {"scaling": "aqas", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
+#: Methods of variants that are not tried with all of them.
+FEW = ("RTN", "OPTQ", "AQAS, clipping, OPTQ")
 #: By name, what the layers are, and the methods tried on them. With INT8 attention the values are in the weights' format.
 VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "symmetric": ({}, tuple(METHODS)),
     "asymmetric": ({"form": "asymmetric"}, tuple(METHODS)),
-    "symmetric, groups of 128": ({"group_size": 128}, tuple(METHODS)),
-    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, tuple(METHODS)),
-    "weights only": ({"activations": "fp32"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
-    "values and INT8 attention": ({"attention": "int8"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
+    "symmetric, groups of 128": ({"group_size": 128}, FEW),
+    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, FEW),
+    "weights only": ({"activations": "fp32"}, FEW),
+    "values and INT8 attention": ({"attention": "int8"}, FEW),
 }
 #: Lower by so many standard errors of the difference is better.
 CLEAR = 2.0
-#: The paper's rows of SLAC, calibrated at each of these lengths (and the model's own), with each of these seeds.
-SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
-SLAC_FORMATS = ("int4", "dint4")
-LENGTHS = (16, 64, 128)
+#: So many scaled models are kept: those of one variant and format.
+KEPT_MODELS = 3
+#: Calibrations are drawn with each of these seeds, where another draw could change what is found.
 SEEDS = (0, 1, 2)
+#: Formats whose AQAS is measured with another loss, and calibrated at other lengths.
+STUDIED = ("int4", "dint4")
+#: The paper's rows of SLAC, calibrated at each of these lengths and the model's own.
+SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
+LENGTHS = (16, 64, 128)
 #: Length at which the short tasks are used, in tokens.
 SHORT = 64
 
@@ -92,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, help="at most so many windows of each text")
     parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="of the grid; several times for several")
     parser.add_argument("--outliers", type=int, metavar="SEED", help="make outlier channels first")
-    parser.add_argument("--only", choices=("grid", "slac"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-accuracy"))
     options = parser.parse_args(arguments)
     console = Console(width=150)
@@ -109,12 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "protocols": {protocol.name: protocol.describe() for protocol in protocols},
         }
         cells = Cells(loaded, protocols, options.out / "cells")
-        if options.only != "slac":
+        if options.only in (None, "grid"):
             results["unquantized"] = [
                 {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
             ]
             results["grid"], results["differences"] = grid(cells, options.variant or tuple(VARIANTS), console)
-        if options.only != "grid":
+        if options.only in (None, "loss"):
+            if loaded.stream is not None:
+                limit = "is too large to be changed in memory"
+                raise InputError(f"--only loss: {loaded.name} {limit}; give a smaller model, or grid or slac")
+            results["loss"] = loss_of_aqas(cells, console)
+        if options.only in (None, "slac"):
             results["ranges"] = activation_ranges(loaded, protocols[-1], console)
             results["slac"] = slac(loaded, protocols[-1], options.out / "cells", console)
         write_file(options.out / "accuracy.json", canonical_json(results))
@@ -133,16 +150,26 @@ class Cells:
             "protocols": [sha256_of([one.name, one.windows.tolist()]) for one in protocols],
             "sources": source_hash(["golden", "quant"]),
         }
+        self._scaled: dict[str, LoadedModel] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def measure(self, recipe: Recipe, length: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
-        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens."""
-        key = sha256_of({**self._about, "recipe": recipe.describe(), "length": length, "seed": seed})
-        file = self._folder / f"{key}.json"
+    def measure(
+        self, recipe: Recipe, length: int | None = None, seed: int = 0, loss: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens.
+
+        The scales are searched with the activations in `loss`, int8 or fp32, by default as the recipe has them.
+        """
+        described = {"recipe": recipe.describe(), "length": length, "seed": seed} | ({"loss": loss} if loss else {})
+        file = self._folder / f"{sha256_of({**self._about, **described})}.json"
         if not file.is_file():
             loaded = self._loaded
             windows = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed).windows
-            model = quantize_model(loaded, recipe, windows).model
+            if recipe.scaling == "none" or loaded.stream is not None:
+                model = quantize_model(loaded, recipe, windows).model
+            else:
+                scaled = self._with_scales(recipe, windows, loss or recipe.activations)
+                model = quantize_model(scaled, replace(recipe, scaling="none"), windows).model
             if recipe.activations == "int8":
                 use_execution(model, fastest_execution(loaded.model.device.type))
             found = []
@@ -155,13 +182,25 @@ class Cells:
         measured: list[dict[str, Any]] = json.loads(file.read_text())
         return measured
 
+    def _with_scales(self, recipe: Recipe, windows: Tensor, loss: str) -> LoadedModel:
+        """The unquantized model with the recipe's scales folded in, searched once for all that is done to it afterwards."""
+        scheme = replace(recipe.scheme, activations=loss)
+        key = sha256_of([recipe.scaling, scheme.number_format.name, scheme.form, scheme.group_size, loss, windows.tolist()])
+        if key not in self._scaled:
+            while len(self._scaled) >= KEPT_MODELS:
+                del self._scaled[next(iter(self._scaled))]
+            model = copy.deepcopy(self._loaded.model)
+            fold(model, search_scales(self._loaded.model, self._loaded.adapter, windows, recipe.scaling, scheme))
+            self._scaled[key] = replace(self._loaded, model=model)
+        return self._scaled[key]
+
 
 def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals; prints them."""
     wanted = [
         (variant, method, number_format)
         for variant in variants
-        for method, number_format in product(VARIANTS[variant][1], FORMATS)
+        for number_format, method in product(FORMATS, VARIANTS[variant][1])
         if "form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points
     ]
     measured = {}
@@ -228,6 +267,27 @@ def _print_grid(rows: list[dict[str, Any]], differences: list[dict[str, Any]], c
     console.print(_table(title, headings, lines))
 
 
+def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
+    """KL of AQAS with and without quantized activations in its loss, and their difference, for every seed; prints them."""
+    rows: list[dict[str, Any]] = []
+    for number_format, seed in track(list(product(STUDIED, SEEDS)), "searches", console=console, transient=True):
+        recipe = Recipe(number_format, scaling="aqas")
+        with_q, without_q = (cells.measure(recipe, seed=seed, loss=loss) for loss in (None, "fp32"))
+        for with_it, without in zip(with_q, without_q, strict=True):
+            met = difference(without["divergences"], with_it["divergences"])
+            kls = {"kl": with_it["kl"], "kl_without": without["kl"]}
+            rows.append({"format": number_format, "seed": seed, "text": with_it["text"], **kls, "difference": met})
+    lines = []
+    for row in rows:
+        met = row["difference"]
+        shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
+        kls = [f"{1e3 * row[name]:.2f}" for name in ("kl", "kl_without")]
+        lines.append([f"{row['format']}; {row['text']}", str(row["seed"]), *kls, shown])
+    title = "AQAS with and without Q(X) in its loss: KL x 1000; difference ± standard error (positive: Q(X) helps)"
+    console.print(_table(title, ["", "calibration seed", "with", "without", "difference"], lines))
+    return rows
+
+
 def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
     """Largest magnitude of the linear layers' inputs, mean over layers, on the same tokens in windows of each length."""
     rows = []
@@ -245,7 +305,7 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
     """KL divergence by calibration length and length of use, for every seed; prints mean and standard deviation over seeds."""
     short = replace(protocol, windows=protocol.windows.reshape(-1, SHORT))
     cells, uses = Cells(loaded, (short, protocol), folder), (SHORT, protocol.windows.shape[1])
-    wanted = list(product(SLAC_METHODS, SLAC_FORMATS, _lengths(loaded), SEEDS))
+    wanted = list(product(SLAC_METHODS, STUDIED, _lengths(loaded), SEEDS))
     rows: list[dict[str, Any]] = []
     for method, number_format, length, seed in track(wanted, "calibrations", console=console, transient=True):
         recipe = Recipe(number_format, **METHODS[method])  # type: ignore[arg-type]
@@ -254,7 +314,7 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
             calibrated = {"calibration_length": length, "seed": seed, "length": use}
             rows.append({"format": number_format, "method": method, **calibrated, **measured})
     lines = []
-    for method, number_format, use in product(SLAC_METHODS, SLAC_FORMATS, uses):
+    for method, number_format, use in product(SLAC_METHODS, STUDIED, uses):
         shown = []
         for length in _lengths(loaded):
             wanted_row = (method, number_format, use, length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from golden.errors import InputError
 from quant import texts
 from quant.calibration import calibration_windows
 from quant.command import quantize
+from quant.console import quiet_libraries
 from quant.evaluation import text_protocol
 from quant.models import LoadedModel
 from quant.texts import Dataset, Text, text_of, tokenize
@@ -92,6 +94,15 @@ def test_strings_and_ids_from_python(tiny_directory: Path, tiny: LoadedModel, tm
     by_form = ((first, "strings"), (second, "token ids"))
     perplexities = [[row["perplexity"][name] for row in metrics["rows"]] for metrics, name in by_form]
     assert perplexities[0] == perplexities[1]
+
+
+def test_attempts_to_reach_the_hub_are_not_told() -> None:
+    """Of a hub out of reach there is one line, ours; the client's own, one for every attempt, come back afterwards."""
+    client = logging.getLogger("huggingface_hub.utils._http")
+    assert client.isEnabledFor(logging.WARNING)
+    with quiet_libraries():
+        assert not client.isEnabledFor(logging.WARNING)
+    assert client.isEnabledFor(logging.WARNING)
 
 
 @needs_datasets
