@@ -281,8 +281,8 @@ def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
     for row in rows:
         met = row["difference"]
         shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
-        kls = [f"{1e3 * row[name]:.2f}" for name in ("kl", "kl_without")]
-        lines.append([f"{row['format']}; {row['text']}", str(row["seed"]), *kls, shown])
+        both = [f"{1e3 * row[name]:.2f}" for name in ("kl", "kl_without")]
+        lines.append([f"{row['format']}; {row['text']}", str(row["seed"]), *both, shown])
     title = "AQAS with and without Q(X) in its loss: KL x 1000; difference ± standard error (positive: Q(X) helps)"
     console.print(_table(title, ["", "calibration seed", "with", "without", "difference"], lines))
     return rows
