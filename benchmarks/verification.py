@@ -2,7 +2,9 @@
 
 For every architecture of every format of the catalogue:
 
-- every product in every lane, in RTL (Icarus, Verilator), in Amaranth's simulator, and in netlists of every kit at hand;
+- every product in every lane, in RTL (Icarus, Verilator), in Amaranth's simulator, and in netlists of every kit at hand; of MAC
+  units, of those with registered select lines, and of elements of a systolic array; units for asymmetric weights have every
+  zero-point with every code and activation (formats of up to 4 bits), or random operands;
 - `first`, `valid` and `rst` in every order; at gate level from an unknown state;
 - both extremes of the accumulator, sums of 65,536 products;
 - default architectures with delays (SDF) at the shortest period that timing analysis reports, and at a quarter of it, where the
@@ -20,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,12 +32,14 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from golden import FORMATS, MacConfig
+from golden import FORMATS, AsymmetricConfig, MacConfig, PeConfig, UnitConfig
 from golden.artifacts import canonical_json, output_directory, write_file
-from golden.errors import DintError, ToolError
+from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
-from sim.in_amaranth import accumulators
+from sim import asymmetric_stimulus, column
+from sim.in_amaranth import respond
 from sim.processes import children_end_with_us
+from sim.replay import Replay
 from sim.runner import SimulationMismatch
 from sim.side_by_side import compare_units
 from sim.simulators import Simulator, find_simulator
@@ -49,12 +54,34 @@ from synth.pdk import Pdk, discover
 
 __all__ = ["Check", "checks", "every_architecture", "main"]
 
+Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
+
 _SEED = 1
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
-# (lanes, pipeline) of the RTL in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
-_RTL = {"icarus": ((1, 0), (4, 0)), "verilator": ((1, 0), (16, 0), (4, 1), (4, 2))}
-_NETLIST_LANES = 4  # of default architectures; the others are mapped with one
+_UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
+
+
+def _mac(lanes: int = 1, pipeline: int = 0, decoded: bool = False) -> Shape:
+    return lambda name, architecture: MacConfig(
+        FORMATS[name], lanes=lanes, pipeline=pipeline, architecture=architecture, decoded=decoded
+    )
+
+
+def _element(decoded: bool = False) -> Shape:
+    return lambda name, architecture: PeConfig(FORMATS[name], architecture=architecture, decoded=decoded)
+
+
+def _zero_points(name: str, architecture: str) -> UnitConfig:
+    return AsymmetricConfig(FORMATS[name], lanes=1, units=2, architecture=architecture)
+
+
+_ONE_LANE = _mac()
+# Shapes in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
+_IN_ICARUS = (_ONE_LANE, _mac(4), _element())
+_IN_VERILATOR = (_ONE_LANE, _mac(16), _mac(4, 1), _mac(4, 2), _mac(4, 1, True), _element(), _element(True), _zero_points)
+_RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
+_MAPPED = (_mac(4), _mac(4, 1), _element())  # default architectures only; one lane is mapped in all
 _AMARANTH_JOBS = 2
 
 
@@ -64,20 +91,26 @@ class Check:
 
     level: str  # "rtl", "amaranth", "netlist", "netlist with delays"
     tool: str  # simulator or kit
-    format: str
-    lanes: int
-    pipeline: int
-    units: int
+    unit: str  # in its default architecture
+    units: int  # architectures
     products: int  # different (unit, lane, code, activation)
     sums: int
     unknown_before_reset: int  # units whose accumulator was unknown before the reset
     seconds: float
 
 
-def every_architecture(name: str, lanes: int = 1, pipeline: int = 0) -> list[MacConfig]:
+def every_architecture(name: str, shape: Shape = _ONE_LANE) -> list[UnitConfig]:
     """The units of a format, one for each architecture that can do it."""
-    able = [architecture.name for architecture in ARCHITECTURES.values() if name in architecture.formats]
-    return [MacConfig(FORMATS[name], lanes=lanes, pipeline=pipeline, architecture=architecture) for architecture in able]
+    found = []
+    for architecture in ARCHITECTURES.values():
+        if name in architecture.formats and (architecture.decodes(FORMATS[name]) or not _default(name, shape).decoded):
+            with suppress(InputError):  # a format that takes no zero-point in hardware
+                found.append(shape(name, architecture.name))
+    return found
+
+
+def _default(name: str, shape: Shape) -> UnitConfig:
+    return shape(name, FORMATS[name].architecture)
 
 
 def checks(
@@ -87,27 +120,36 @@ def checks(
     found: list[Callable[[], Check]] = []
     for name in formats:
         for simulator in simulators:
-            for lanes, pipeline in _RTL[simulator.name]:
-                configs = every_architecture(name, lanes, pipeline)
-                found.append(partial(_rtl, configs, simulator))
+            units = [every_architecture(name, shape) for shape in _RTL[simulator.name]]
+            found += [partial(_rtl, configs, simulator) for configs in units if configs]
         found.append(partial(_in_amaranth, every_architecture(name)))
         for pdk in pdks:
             found.append(partial(_netlists, every_architecture(name), pdk, cache))
-            several = MacConfig(FORMATS[name], lanes=_NETLIST_LANES)
-            found.append(partial(_netlists, [several], pdk, cache))
-            found.append(partial(_with_delays, several, pdk, cache))
+            found += [partial(_netlists, [_default(name, shape)], pdk, cache) for shape in _MAPPED]
+            found.append(partial(_with_delays, MacConfig(FORMATS[name], lanes=4), pdk, cache))
     return found
 
 
-def _rtl(configs: Sequence[MacConfig], simulator: Simulator) -> Check:
+def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
     started, first = time.monotonic(), configs[0]
-    stimuli = [Stimulus.products(first, _SEED), Stimulus.orders(first, _ORDERS[simulator.name])]
-    if simulator.name == "verilator":
+    stimuli = _stimuli(first, _ORDERS[simulator.name])
+    if isinstance(first, MacConfig) and simulator.name == "verilator":
         stimuli.append(_full_depth(first))
     sources = {f"{config.name}.v": verilog_of(config) for config in configs}
     results = compare_units(configs, sources, stimuli, simulator)
     sums = sum(result.sums for result in results)
     return _check("rtl", simulator.name, configs, stimuli[0], sums, 0, started)
+
+
+def _stimuli(config: UnitConfig, orders: int) -> list[Replay]:
+    """Every product, and every order of control signals: MAC units all sequences of so many cycles."""
+    if isinstance(config, MacConfig):
+        return [Stimulus.products(config, _SEED), Stimulus.orders(config, orders)]
+    if isinstance(config, PeConfig):
+        return [column.products(config), column.corners(config), column.uniform(config, _UNIFORM, _SEED)]
+    assert isinstance(config, AsymmetricConfig)
+    random = asymmetric_stimulus.uniform(config, _UNIFORM, _SEED)
+    return [asymmetric_stimulus.products(config, _SEED), asymmetric_stimulus.corners(config), random]
 
 
 def _full_depth(config: MacConfig) -> Stimulus:
@@ -120,19 +162,20 @@ def _full_depth(config: MacConfig) -> Stimulus:
     return stimulus
 
 
-def _in_amaranth(configs: Sequence[MacConfig]) -> Check:
+def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
     started, first = time.monotonic(), configs[0]
-    stimulus = Stimulus.products(first, _SEED)
-    expected = stimulus.expected(first)
+    stimulus = _stimuli(first, 0)[0]
+    rows = stimulus.rows(first)
     # In processes of their own: Amaranth is not for threads, and would hold up the other checks.
-    shown = Parallel(_AMARANTH_JOBS)(delayed(accumulators)(config, stimulus) for config in configs)
-    for config, values in zip(configs, shown, strict=True):
-        if values.shape != expected.shape or len(wrong := np.flatnonzero(values != expected)):
-            raise SimulationMismatch(f"{config.name} in Amaranth: {len(wrong)} of {len(expected)} products are wrong")
-    return _check("amaranth", "amaranth", configs, stimulus, len(configs) * len(expected), 0, started)
+    shown = Parallel(_AMARANTH_JOBS)(delayed(respond)(config, rows.inputs) for config in configs)
+    for config, outputs in zip(configs, shown, strict=True):
+        for name, right in rows.outputs.items():
+            if outputs[name].shape != right.shape or len(wrong := np.flatnonzero(outputs[name] != right)):
+                raise SimulationMismatch(f"{config.name} in Amaranth: {name} is wrong {len(wrong)} times of {len(right)}")
+    return _check("amaranth", "amaranth", configs, stimulus, len(configs) * stimulus.cycles, 0, started)
 
 
-def _netlists(configs: Sequence[MacConfig], pdk: Pdk, cache: Path) -> Check:
+def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     """The first netlist that a synthesis of each unit tries, in Icarus, which knows unknown values."""
     started, first = time.monotonic(), configs[0]
     mapped = [map_design(config, pdk, area_recipes(config, pdk)[0], cache) for config in configs]
@@ -140,11 +183,11 @@ def _netlists(configs: Sequence[MacConfig], pdk: Pdk, cache: Path) -> Check:
     cells = {cell for one in mapped for cell in read_netlist(one.netlist, one.design).cells}
     sources["cells.v"] = cell_models(load(pdk.liberty), cells)
     icarus = find_simulator("icarus")
-    stimuli = [Stimulus.products(first, _SEED), Stimulus.orders(first, _ORDERS[icarus.name])]
+    stimuli = _stimuli(first, _ORDERS[icarus.name])
     results = compare_units(configs, sources, stimuli, icarus)
     unknown = min(result.unknown_before_reset for result in results)
     if unknown != len(configs):
-        raise ToolError(f"{pdk.name}: only {unknown} of {len(configs)} netlists of {first.weight_format.name} begin unknown")
+        raise ToolError(f"{pdk.name}: only {unknown} of {len(configs)} netlists of {first.name} begin unknown")
     return _check("netlist", pdk.name, configs, stimuli[0], sum(result.sums for result in results), unknown, started)
 
 
@@ -167,33 +210,43 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
 
 
 def _check(
-    level: str, tool: str, configs: Sequence[MacConfig], stimulus: Stimulus, sums: int, unknown: int, started: float
+    level: str, tool: str, configs: Sequence[UnitConfig], stimulus: Replay, sums: int, unknown: int, started: float
 ) -> Check:
     """The result of a check; the products are those that the stimulus really has."""
     config = configs[0]
-    pairs = stimulus.weights.astype(np.int64) * 256 + stimulus.activations + 128
-    different = sum(len(np.unique(pairs[:, lane])) for lane in range(config.lanes))
     return Check(
         level=level,
         tool=tool,
-        format=config.weight_format.name,
-        lanes=config.lanes,
-        pipeline=config.pipeline,
+        unit=config.varied(architecture="").name,
         units=len(configs),
-        products=len(configs) * different,
+        products=len(configs) * _different(config, stimulus),
         sums=sums,
         unknown_before_reset=unknown,
         seconds=time.monotonic() - started,
     )
 
 
-def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[MacConfig]:
+def _different(config: UnitConfig, stimulus: Replay) -> int:
+    """Different products in a stimulus: codes and activations, with zero-points if there are any, lane by lane."""
+    inputs = {name: column.astype(np.int64) for name, column in stimulus.inputs.items()}
+    if isinstance(config, PeConfig):
+        in_use = column.weights_in_use(stimulus)
+        return len(np.unique((in_use * 256 + inputs["activation"][:, 0])[in_use >= 0]))
+    codes, activations = inputs["weights"], inputs["activations"]
+    if isinstance(config, AsymmetricConfig):
+        # The unit that is read next; the zero-point that its sum is then corrected by.
+        read, corrected = (np.roll(inputs[name], -1)[:, 0] for name in ("read_unit", "read_zero_point"))
+        codes = codes.reshape(len(read), config.units, config.lanes)[np.arange(len(read)), read] + 256 * corrected[:, None]
+    pairs = codes * 256 + activations
+    return sum(len(np.unique(pairs[:, lane])) for lane in range(config.lanes))
+
+
+def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[UnitConfig]:
     """Every unit whose Verilog the checks need."""
-    shapes = {(1, 0), *(shape for simulator in simulators for shape in _RTL[simulator.name])}
-    units = [
-        unit for name in formats for lanes, pipeline in sorted(shapes) for unit in every_architecture(name, lanes, pipeline)
-    ]
-    return [*units, *(MacConfig(FORMATS[name], lanes=_NETLIST_LANES) for name in formats)]
+    shapes = {shape for simulator in simulators for shape in _RTL[simulator.name]}
+    units = [unit for name in formats for shape in shapes for unit in every_architecture(name, shape)]
+    units += [_default(name, shape) for name in formats for shape in _MAPPED]
+    return list(dict.fromkeys(units))
 
 
 def main() -> None:
@@ -212,14 +265,14 @@ def main() -> None:
     with output_directory(arguments.out) as scratch:
         units = _units(formats, simulators)
         generate_all(units, arguments.jobs)
-        console.print(f"{len(set(units))} units generated in {time.monotonic() - started:.0f} s")
+        console.print(f"{len(units)} units generated in {time.monotonic() - started:.0f} s")
         done: list[Check] = []
 
         def run(check: Callable[[], Check]) -> None:
             done.append(result := check())
             console.print(
-                f"{result.level:>19} {result.tool:9} {result.format:8} x{result.lanes:<2} p{result.pipeline}: {result.units:2} "
-                f"units, {result.products:11,} products, {result.sums:11,} sums, {result.seconds:4.0f} s",
+                f"{result.level:>19} {result.tool:9} {result.unit:21}: {result.units:2} units, {result.products:11,} products, "
+                f"{result.sums:11,} sums, {result.seconds:4.0f} s",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -231,7 +284,7 @@ def main() -> None:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        done.sort(key=lambda check: (check.level, check.tool, check.format, check.lanes, check.pipeline))
+        done.sort(key=lambda check: (check.level, check.tool, check.unit))
         rows = [{key: value for key, value in asdict(check).items() if key != "seconds"} for check in done]
         write_file(scratch / "verification.json", canonical_json(rows))
     console.print(_table(done))

@@ -13,7 +13,7 @@ is a part of its own, and so is what is shared, so that they can also be put tog
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, C, Cat, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +26,7 @@ from .booth import booth_carry
 from .compressor import Compressor
 from .final_adder import FinalAdder
 from .mac import Mac
-from .truth_table import one_of
+from .truth_table import lookup, one_of
 
 __all__ = ["Asymmetric", "Correction", "OffsetMac"]
 
@@ -83,7 +83,7 @@ class Asymmetric(Assembly):
                 inputs["zero_point"] = self.zero_points.word_select(u, config.zero_point_bits)
             sums += self.place(m, "unit", f"unit_{u}", self._unit, inputs)
         read = Signal.like(sums[0], name="read")
-        m.d.comb += read.eq(Array(sums)[self.read_unit] if len(sums) > 1 else sums[0])
+        m.d.comb += read.eq(lookup(self.read_unit, sums))
         inputs = {**shared, "accumulator": read, "zero_point": self.read_zero_point}
         (corrected,) = self.place(m, "correction", "correction", self._correction, inputs)
         m.d.comb += self.accumulator.eq(corrected)
@@ -138,12 +138,9 @@ class NearZero(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        last = self._config.weight_format.steps
-        with m.Switch(self.zero_point):
-            for zero_point in range(last + 1):
-                at, below = self._config.near_zero(zero_point)
-                with m.Case(zero_point) if zero_point < last else m.Default():
-                    m.d.comb += [self.at.eq(at), self.below.eq(below)]
+        codes = [self._config.near_zero(zero_point) for zero_point in range(self._config.weight_format.steps + 1)]
+        for port, column in zip((self.at, self.below), zip(*codes, strict=True), strict=True):
+            m.d.comb += port.eq(lookup(self.zero_point, column))
         return m
 
 

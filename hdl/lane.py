@@ -10,7 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from golden import MacConfig, NumberFormat
 
+from .baugh_wooley import twos_complement
 from .bit_heap import BitHeap
+from .truth_table import lookup
 
 __all__ = ["Decoder", "PartialProducts", "Product"]
 
@@ -100,9 +102,7 @@ class Product(wiring.Component):
         m = Module()
         magnitude = max(-self._format.minimum, self._format.maximum)
         value = Signal(signed(magnitude.bit_length() + 1))
-        with m.Switch(self.weight):
-            for code, decoded in enumerate(self._format.values):
-                with m.Case(code):
-                    m.d.comb += value.eq(decoded)
+        integer = twos_complement(self._format)  # whose code is its value
+        m.d.comb += value.eq(self.weight.as_signed() if integer else lookup(self.weight, self._format.values))
         m.d.comb += self.product.eq(value * self.activation.as_signed())
         return m

@@ -1,16 +1,20 @@
-"""A truth table as a sum of few products (Quine 1952, McCluskey 1956): gates that can be read, and their number."""
+"""A truth table as a sum of few products (Quine 1952, McCluskey 1956): gates that can be read, and their number.
+
+Or as a tree of multiplexers. What it is not is a case statement: an `always @*` runs first when its input changes, so that with
+an input that never does its output would stay unknown in a simulation.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache, reduce
 from itertools import combinations
 from operator import and_, or_
 
-from amaranth.hdl import Value
+from amaranth.hdl import Mux, Value, ValueLike
 
-__all__ = ["implicants", "literals", "one_of"]
+__all__ = ["implicants", "literals", "lookup", "one_of"]
 
 
 def one_of(code: Value, codes: Collection[int]) -> Value:
@@ -20,6 +24,17 @@ def one_of(code: Value, codes: Collection[int]) -> Value:
         literals = [code[i] if wanted == "1" else ~code[i] for i, wanted in enumerate(reversed(pattern)) if wanted != "-"]
         products.append(reduce(and_, literals))
     return reduce(or_, products)
+
+
+def lookup(select: Value, values: Sequence[ValueLike]) -> Value:
+    """The one of `values`, at least one, that has the number `select`; numbers beyond the last have it, too."""
+    if len(values) == 1:
+        return Value.cast(values[0])
+    bits = (len(values) - 1).bit_length()
+    half = 1 << bits - 1
+    lower, upper = (lookup(select[: bits - 1], part) for part in (values[:half], values[half:]))
+    chosen = Mux(select[bits - 1], upper, lower)
+    return Mux(select[bits:].any(), values[-1], chosen) if bits < len(select) else chosen
 
 
 def implicants(bits: int, codes: Collection[int]) -> list[str]:

@@ -85,7 +85,6 @@ def _convert(component: wiring.Component, name: str) -> str:
     text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)  # the converter's own header, with its version
     # Plain names for its temporaries, \$1 and so on, and {8{x}} for x, x, ... in a concatenation.
     text = re.sub(r"\\\$(\d+) ", r"_\1_", text)
-    text = re.sub(r"\\\$auto\$[\w.:$]+ ", "_never_ ", text)
     text = re.sub(r"\{ ([^{}]+) \}", _with_repetitions, text)
     return _without_unread_wires(text).strip() + "\n"
 

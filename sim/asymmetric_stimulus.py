@@ -13,7 +13,7 @@ from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConf
 from .replay import PortStimulus
 from .stimulus import Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
 
-__all__ = ["corners", "from_operands", "of_part", "uniform"]
+__all__ = ["corners", "from_operands", "of_part", "products", "uniform"]
 
 _EXTREME_PRODUCTS = 256
 
@@ -92,6 +92,40 @@ def of_part(config: OffsetConfig | CorrectionConfig, given: Stimulus, seed: int)
         shown = whole.unit.respond({**inputs, "weights": recoded})["accumulator"]
         columns["accumulator"] = np.pad(shown, ((1, 0), (0, 0)))[:-1]  # taken by the edge after
     return PortStimulus({port.name: columns[port.name] for port in config.inputs}, given.source)
+
+
+def products(config: AsymmetricConfig, seed: int) -> PortStimulus:
+    """Every code with every activation and every zero-point, as sums of one cycle, in units that are read by turns.
+
+    Of formats wider than 4 bits, which have too many, as many at random as one zero-point has.
+    """
+    random, number_format = np.random.default_rng([seed, 9]), config.weight_format
+    codes, zero_points = len(number_format.values), number_format.steps + 1
+    if number_format.bits <= 4:
+        # The units that are not read meanwhile have operands at random.
+        order = np.arange(config.units * codes * 256 * zero_points) // config.units
+    else:
+        order = random.integers(0, codes * 256 * zero_points, codes * 256)
+    weights = random.integers(0, codes, (len(order), config.units, config.lanes))
+    activations = random.integers(-128, 128, (len(order), config.lanes))
+    taken = random.integers(0, zero_points, (len(order), config.units))
+    read = np.arange(len(order)) % config.units
+    pairs, chosen = np.divmod(order, zero_points)
+    weights[np.arange(len(order)), read] = (pairs // 256)[:, None]
+    activations[:] = (pairs % 256 - 128)[:, None]
+    taken[np.arange(len(order)), read] = chosen
+    late = config.pipeline + 1
+    columns = {
+        "activations": activations,
+        "weights": weights,
+        "zero_points": taken,
+        "first": np.ones(len(order), bool),
+        "valid": np.ones(len(order), bool),
+        "rst": np.zeros(len(order), bool),
+        "read_unit": np.concatenate([[0] * late, read])[: len(order)],
+        "read_zero_point": np.concatenate([[0] * late, chosen])[: len(order)],
+    }
+    return _stimulus(config, columns, "products")
 
 
 def uniform(config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:

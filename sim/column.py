@@ -24,10 +24,21 @@ from numpy.typing import NDArray
 
 from golden import LayerOperands, Operands, PeConfig
 
-from .replay import PortStimulus
+from .replay import PortStimulus, Replay
 from .stimulus import check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
 
-__all__ = ["ROWS", "Tile", "column", "corners", "from_operands", "products", "tile_of_layer", "uniform", "uniform_tile"]
+__all__ = [
+    "ROWS",
+    "Tile",
+    "column",
+    "corners",
+    "from_operands",
+    "products",
+    "tile_of_layer",
+    "uniform",
+    "uniform_tile",
+    "weights_in_use",
+]
 
 ROWS = 16  # of the array: cycles that it takes to load weights
 _HELD = 24  # cycles of a tile in the bench, where many weights count more than many tokens
@@ -156,6 +167,15 @@ def products(config: PeConfig) -> PortStimulus:
     activations = np.where(place > 0, place - 129, 0)
     columns = {"weight": codes, "load": place == 0, "swap": place == 1, "activation": activations, "partial_sum": 0 * place}
     return PortStimulus(columns, "products")
+
+
+def weights_in_use(stimulus: Replay) -> NDArray[np.int64]:
+    """The code that each cycle's activation is multiplied by, (cycles,); -1 before the first that was swapped in."""
+    ports = {name: column[:, 0].astype(np.int64) for name, column in stimulus.inputs.items()}
+    cycle = np.arange(stimulus.cycles)
+    loaded, swapped = (np.maximum.accumulate(np.where(ports[name], cycle, -1)) for name in ("load", "swap"))
+    before = np.where(swapped > 0, loaded[swapped - 1], -1)  # a swap takes what was loaded by an earlier edge
+    return np.where(before >= 0, ports["weight"][before], -1)
 
 
 def corners(config: PeConfig) -> PortStimulus:

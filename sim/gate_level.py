@@ -14,16 +14,12 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from golden import InputError, ToolError, UnitConfig
 
-from golden import InputError, Port, ToolError, UnitConfig
-
-from .memory_files import words
+from .memory_files import first_difference, places, port_words
 from .processes import last_error, run
 from .replay import Replay, Rows
 
@@ -104,9 +100,9 @@ def run_gate_level(
     try:
         with tempfile.TemporaryDirectory(prefix="dint-gate-level-", dir=workdir) as scratch:
             folder = Path(scratch)
-            (folder / "stimulus.hex").write_bytes(_words(config.inputs, rows.inputs))
-            (folder / "expected.hex").write_bytes(_words(config.outputs, rows.outputs))
-            held = _words(config.inputs, stimulus.reset_row(config)).decode().strip()
+            (folder / "stimulus.hex").write_bytes(port_words(config.inputs, rows.inputs))
+            (folder / "expected.hex").write_bytes(port_words(config.outputs, rows.outputs))
+            held = port_words(config.inputs, stimulus.reset_row(config)).decode().strip()
             count = stimulus.cycles + config.latency_cycles - 1
             (folder / "bench.v").write_text(
                 _bench(config, top or config.name, count, held, half_period, (start, end) if record else None, sdf is not None)
@@ -139,12 +135,6 @@ def _check_whole(vcd: Path, end: int) -> None:
         )
 
 
-def _words(ports: Sequence[Port], values: Mapping[str, NDArray[np.int64]]) -> bytes:
-    """One hexadecimal word per row, the first port in the lowest bits."""
-    levels = np.concatenate([port.levels(values[port.name]) for port in ports], axis=1)
-    return words(np.packbits(levels, axis=1, bitorder="little"))
-
-
 def _bench(
     config: UnitConfig, top: str, rows: int, held: str, half_period: int, window: tuple[int, int] | None, delayed: bool
 ) -> str:
@@ -152,7 +142,7 @@ def _bench(
     connections = ", ".join(
         f".{port.name}({vector}[{place} +: {port.width}])"
         for vector, ports in (("given", config.inputs), ("shown", config.outputs))
-        for place, port in _places(ports)
+        for place, port in places(ports)
     )
     recording = ""
     if window is not None:
@@ -204,14 +194,6 @@ endmodule
 """
 
 
-def _places(ports: Sequence[Port]) -> Iterator[tuple[int, Port]]:
-    """Each port with its lowest bit in a word of all."""
-    place = 0
-    for port in ports:
-        yield place, port
-        place += port.width
-
-
 def _ns(ticks: int) -> str:
     return f"{ticks // TICKS_PER_NS}.{ticks % TICKS_PER_NS:04d}"
 
@@ -219,25 +201,17 @@ def _ns(ticks: int) -> str:
 def _judge(output: str, config: UnitConfig, stimulus: Replay, rows: Rows, period_ns: float, delayed: bool) -> None:
     """ToolError unless all outputs agree and nothing was complained about."""
     if mismatch := re.search(r"^MISMATCH (\d+) ([01xz]+)$", output, re.MULTILINE):
-        row, word = int(mismatch[1]), mismatch[2][::-1]
-        for place, port in _places(config.outputs):
-            got, expected = word[place : place + port.width][::-1], int(rows.outputs[port.name][row, 0])
-            shown = _number(got, port) if set(got) <= {"0", "1"} else f"unknown ({got})"
-            if shown != str(expected):
-                break
+        row = int(mismatch[1])
         cycle = row - (config.latency_cycles - 1)
         told = f"; {stimulus.describe(config, cycle)}" if cycle >= 0 else ""
         cause = f"; the period of {period_ns:g} ns may be shorter than the critical path" if delayed else ""
-        raise ToolError(f"gate level: {port.name} of {config.name} in cycle {cycle} is {shown}, not {expected}{told}{cause}")
+        port, got, wanted = first_difference(config.outputs, rows.outputs, row, mismatch[2])
+        raise ToolError(f"gate level: {port} of {config.name} in cycle {cycle} is {got}, not {wanted}{told}{cause}")
     if complaint := re.search(r"^.*SDF (?:WARNING|ERROR).*$", output, re.MULTILINE):
         raise ToolError(f"icarus: the delays were not applied as given: {complaint[0].strip()}")
     compared = re.search(r"^COMPARED (\d+)$", output, re.MULTILINE)
     if compared is None or int(compared[1]) != len(next(iter(rows.inputs.values()))):
         raise ToolError(f"icarus: the simulation ended early: {last_error(output)}")
-
-
-def _number(bits: str, port: Port) -> str:
-    return str(int(bits, 2) - (1 << len(bits) if port.signed and bits[0] == "1" else 0))
 
 
 def _run(command: list[str], folder: Path, time_limit_s: float) -> str:

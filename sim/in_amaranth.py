@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import MacConfig, Port
+from golden import UnitConfig
 
-from .stimulus import Stimulus
+from .memory_files import packed_ports
 
-__all__ = ["accumulators"]
+__all__ = ["respond"]
 
 _HALF_PERIOD_S = 1e-6
 
 
-def accumulators(config: MacConfig, stimulus: Stimulus) -> NDArray[np.int64]:
-    """The accumulator after each cycle of `stimulus`, (cycles,), as `stimulus.expected(config)` gives it.
+def respond(config: UnitConfig, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
+    """The output ports after each rising edge, each (cycles, fields), as `config.respond(inputs)` gives them.
 
-    Raises
-    ------
-    InputError
-        If the unit cannot take the stimulus, or cannot be built.
+    Raises InputError if the unit cannot be built.
     """
     from amaranth.sim import Simulator
 
-    from hdl import Mac
+    from hdl.verilog import unit_of
 
-    rows = stimulus.rows(config)
-    mac = Mac(config)
-    driven = [(getattr(mac, port.name), _numbers(port, rows.inputs[port.name])) for port in config.inputs]
-    shown: list[int] = []
+    unit = unit_of(config)
+    words = {port.name: packed_ports([port], inputs) for port in config.inputs}
+    driven = [(getattr(unit, name), [int.from_bytes(row.tobytes(), "little") for row in words[name]]) for name in words]
+    shown: dict[str, list[int]] = {port.name: [] for port in config.outputs}
 
     async def bench(ctx: Any) -> None:
-        for cycle in range(stimulus.cycles + config.pipeline):
-            for port, numbers in driven:
-                ctx.set(port, numbers[cycle])
+        for cycle in range(len(driven[0][1])):
+            for signal, numbers in driven:
+                ctx.set(signal, numbers[cycle])
             await ctx.delay(_HALF_PERIOD_S)
-            ctx.set(mac.clk, 1)
+            ctx.set(unit.clk, 1)
             await ctx.delay(_HALF_PERIOD_S)
-            shown.append(ctx.get(mac.accumulator))
-            ctx.set(mac.clk, 0)
+            for name, numbers in shown.items():
+                numbers.append(ctx.get(getattr(unit, name)))
+            ctx.set(unit.clk, 0)
 
-    simulator = Simulator(mac)
+    simulator = Simulator(unit)
     simulator.add_testbench(bench)
     simulator.run()
-    values, width = np.array(shown[config.pipeline :], np.int64), config.accumulator_bits
-    return values - (values >> width - 1 << width)
+    return {port.name: _fields(np.array(shown[port.name], np.int64), port.bits, port.signed) for port in config.outputs}
 
 
-def _numbers(port: Port, values: NDArray[np.int64]) -> list[int]:
-    packed = np.packbits(port.levels(values), axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+def _fields(values: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.int64]:
+    """Every output is one number: as (cycles, 1), two's complement if signed."""
+    return (values - (values >> bits - 1 << bits) * signed)[:, None]

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from golden import DintError, InputError, Port, ToolError, UnitConfig
+from golden import DintError, InputError, ToolError, UnitConfig
 from golden.artifacts import replacing
 
 from .cocotb_steps import bench_result, run_step
+from .memory_files import packed_ports
 from .replay import Replay
 from .simulators import VERILATOR_OPTIONS, Simulator
 
@@ -183,8 +183,8 @@ def _write_job(folder: Path, config: UnitConfig, stimulus: Replay) -> int:
     settled = config.respond(held)
     inputs = {name: np.concatenate([held[name], column]) for name, column in rows.inputs.items()}
     outputs = {name: np.concatenate([settled[name], column]) for name, column in rows.outputs.items()}
-    packed = {port.name: _packed(port, inputs[port.name]) for port in config.inputs}
-    packed |= {port.name: _packed(port, outputs[port.name]) for port in config.outputs}
+    packed = {port.name: packed_ports([port], inputs) for port in config.inputs}
+    packed |= {port.name: packed_ports([port], outputs) for port in config.outputs}
     np.savez(folder / "rows.npz", allow_pickle=False, **packed)
     sides = {
         "inputs": {port.name: port.width for port in config.inputs},
@@ -192,11 +192,6 @@ def _write_job(folder: Path, config: UnitConfig, stimulus: Replay) -> int:
     }
     (folder / "job.json").write_text(json.dumps(sides | {"lead": lead}))
     return len(next(iter(packed.values()))) - lead
-
-
-def _packed(port: Port, values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Rows of (rows, fields) as bytes, (rows, bytes), the least significant bit first."""
-    return np.packbits(port.levels(values), axis=1, bitorder="little")
 
 
 def _in_words(config: UnitConfig, stimulus: Replay, row: int, port: str, shown: str) -> str:

@@ -1,11 +1,11 @@
-"""Several units on the same operands at once, each one's sum compared in every cycle, inside the simulation.
+"""Several units on the same operands at once, each one's outputs compared in every cycle, inside the simulation.
 
-Units that differ only in how they are made, such as the architectures of a format, take the same inputs and owe the same sums,
-so that one simulation can check all of them. Icarus knows unknown values, so that it suits netlists, whose registers begin
-unknown; Verilator is faster.
+Units that differ only in how they are made, such as the architectures of a format, take the same inputs and owe the same
+outputs, so that one simulation can check all of them. Icarus knows unknown values, so that it suits netlists, whose registers
+begin unknown; Verilator is faster.
 
-Before the reset the units get valid operands that continue a sum, so that what is unknown stays; one cycle of reset must
-clear it.
+Before the reset the units get valid operands that continue a sum, so that what is unknown stays. One cycle of `rst` must clear
+it; units without that port get the levels that stand for a reset as long as it takes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from golden import InputError, ToolError, UnitConfig
 
-from golden import InputError, MacConfig, ToolError
-
-from .memory_files import packed, words
+from .memory_files import first_difference, places, port_words
 from .processes import last_error, run
+from .replay import Replay
 from .runner import SimulationMismatch
 from .simulators import VERILATOR_OPTIONS, VERILATOR_TIMING, Simulator
-from .stimulus import Stimulus
 
 __all__ = ["Comparison", "compare_units"]
 
@@ -38,14 +36,14 @@ class Comparison:
     """What was compared."""
 
     units: int
-    sums: int  # accumulator values, of all units
-    unknown_before_reset: int  # units whose accumulator held an unknown bit until the reset
+    sums: int  # values of the port with the sum, of all units
+    unknown_before_reset: int  # units of which an output held an unknown bit until the reset
 
 
 def compare_units(
-    configs: Sequence[MacConfig],
+    configs: Sequence[UnitConfig],
     sources: Mapping[str, str],
-    stimuli: Sequence[Stimulus],
+    stimuli: Sequence[Replay],
     simulator: Simulator,
     time_limit_s: float = 1800.0,
 ) -> list[Comparison]:
@@ -67,14 +65,17 @@ def compare_units(
     ToolError
         If the simulator fails, exceeds the time limit, or did not compare all there was.
     """
-    interfaces = {(c.weight_format.name, c.lanes, c.depth, c.pipeline) for c in configs}
-    if len(interfaces) != 1 or len({config.name for config in configs}) != len(configs):
+    first = configs[0]
+    alike = all(config.varied(architecture=first.architecture) == first for config in configs)
+    if not alike or len({config.name for config in configs}) != len(configs):
         raise InputError("units side by side must be equal but for their architectures, and each another one")
     for stimulus in stimuli:
-        stimulus.check(configs[0])
+        stimulus.check(first)
     with tempfile.TemporaryDirectory(prefix="dint-sim-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        (folder / "bench.v").write_text(_bench(configs, max(stimulus.cycles for stimulus in stimuli)))
+        (folder / "bench.v").write_text(
+            _bench(configs, max(stimulus.cycles for stimulus in stimuli) + first.latency_cycles - 1)
+        )
         for file, text in sources.items():
             (folder / file).write_text(text)
         files = ["bench.v", *sources]
@@ -89,91 +90,86 @@ def compare_units(
         for number, stimulus in enumerate(stimuli):
             place = folder / f"run-{number}"
             place.mkdir()
-            _write_memories(place, configs[0], stimulus)
-            output = _run([*command, f"+cycles={stimulus.cycles}"], place, simulator, time_limit_s)
+            rows = stimulus.rows(first)
+            (place / "inputs.hex").write_bytes(port_words(first.inputs, rows.inputs))
+            (place / "outputs.hex").write_bytes(port_words(first.outputs, rows.outputs))
+            count = stimulus.cycles + first.latency_cycles - 1
+            output = _run([*command, f"+rows={count}"], place, simulator, time_limit_s)
             results.append(_judge(output, configs, stimulus, simulator))
     return results
 
 
-def _write_memories(folder: Path, config: MacConfig, stimulus: Stimulus) -> None:
-    controls = np.stack([stimulus.first, stimulus.valid, stimulus.reset], axis=1).astype(np.uint8)
-    columns = {
-        "weights": packed(stimulus.weights, config.weight_format.bits),
-        "activations": packed(stimulus.activations.view(np.uint8), config.activation_bits),
-        "controls": packed(controls, 1),
-        "expected": stimulus.expected(config) & (1 << config.accumulator_bits) - 1,
-    }
-    for name, column in columns.items():
-        (folder / f"{name}.hex").write_bytes(words(column))
+def _levels(config: UnitConfig) -> tuple[str, str]:
+    """Levels of all inputs, the first port in the lowest bits: of valid operands that continue a sum, and of a reset."""
+    running = held = ""
+    for port in config.inputs:
+        going_on = "0" if port.name in ("rst", "first", "load", "swap") else "1" * port.width
+        level = config.reset.get(port.name)
+        held = (going_on if level is None else format(level & (1 << port.width) - 1, f"0{port.width}b")) + held
+        running = going_on + running
+    return running, held
 
 
-def _bench(configs: Sequence[MacConfig], most_cycles: int) -> str:
+def _bench(configs: Sequence[UnitConfig], most_rows: int) -> str:
     config = configs[0]
-    weights, activations = config.weight_format.bits * config.lanes, config.activation_bits * config.lanes
-    width, latency = config.accumulator_bits, config.latency_cycles
+    taken, shown = (sum(port.width for port in ports) for ports in (config.inputs, config.outputs))
+    running, held = _levels(config)
+    reset = 1 if "rst" in config.reset else config.latency_cycles + 1
+    idle = config.latency_cycles - 1  # rows that show what was before the stimulus
     instances, comparisons, unknown = [], [], []
     for index, one in enumerate(configs):
-        shown = f"sum_{index}"
-        instances.append(
-            f"  wire [{width - 1}:0] {shown};\n"
-            f"  {one.name} unit_{index}(.clk(clk), .rst(rst), .valid(valid), .first(first),\n"
-            f"    .activations(activations), .weights(weights), .accumulator({shown}));\n"
+        connections = ", ".join(
+            f".{port.name}({vector}[{place} +: {port.width}])"
+            for vector, ports in (("given", config.inputs), (f"shown_{index}", config.outputs))
+            for place, port in places(ports)
         )
+        instances.append(f"  wire [{shown - 1}:0] shown_{index};\n  {one.name} unit_{index}(.clk(clk), {connections});\n")
         comparisons.append(
-            f"      if ({shown} !== expected[due]) begin\n"
-            f'        $display("MISMATCH {index} %0d %b", due, {shown});\n'
+            f"      if (shown_{index} !== expected[due]) begin\n"
+            f'        $display("MISMATCH {index} %0d %b", due, shown_{index});\n'
             "        $finish;\n"
             "      end else compared = compared + 1;\n"
         )
-        unknown.append(f"      if (^{shown} === 1'bx) unknown = unknown + 1;\n")
+        unknown.append(f"      if (^shown_{index} === 1'bx) unknown = unknown + 1;\n")
     return f"""`timescale 1ns/1ps
 module bench;
-  reg clk = 0, rst = 0, valid = 1, first = 0;
-  reg [{weights - 1}:0] weights = {{{weights}{{1'b1}}}};
-  reg [{activations - 1}:0] activations = {{{activations}{{1'b1}}}};
-  reg [{weights - 1}:0] weight_memory [0:{most_cycles - 1}];
-  reg [{activations - 1}:0] activation_memory [0:{most_cycles - 1}];
-  reg [2:0] control_memory [0:{most_cycles - 1}];
-  reg [{width - 1}:0] expected [0:{most_cycles - 1}];
-  integer cycles, edges = 0, sent, due, unknown = 0;
+  reg clk = 0;
+  reg [{taken - 1}:0] given = {taken}'b{running};
+  reg [{taken - 1}:0] stimulus [0:{most_rows - 1}];
+  reg [{shown - 1}:0] expected [0:{most_rows - 1}];
+  integer rows, edges = 0, sent, due, unknown = 0;
   reg [63:0] compared = 0;
 {"".join(instances)}
   initial begin
-    if (!$value$plusargs("cycles=%d", cycles)) $finish;
-    $readmemh("weights.hex", weight_memory, 0, cycles - 1);
-    $readmemh("activations.hex", activation_memory, 0, cycles - 1);
-    $readmemh("controls.hex", control_memory, 0, cycles - 1);
-    $readmemh("expected.hex", expected, 0, cycles - 1);
+    if (!$value$plusargs("rows=%d", rows)) $finish;
+    $readmemh("inputs.hex", stimulus, 0, rows - 1);
+    $readmemh("outputs.hex", expected, 0, rows - 1);
     forever #5 clk = ~clk;
   end
   always @(posedge clk) begin
     if (edges == {_BEFORE_RESET}) begin
 {"".join(unknown)}    end
-    sent = edges - {_BEFORE_RESET + 1};
-    due = sent - {1 + latency};
-    if (due >= 0) begin
-{"".join(comparisons)}      if (due == cycles - 1) begin $display("COMPARED %0d %0d", compared, unknown); $finish; end
+    sent = edges - {_BEFORE_RESET + reset};
+    due = sent - 2;
+    if (due >= {idle}) begin
+{"".join(comparisons)}      if (due == rows - 1) begin $display("COMPARED %0d %0d", compared, unknown); $finish; end
     end
-    rst <= sent == -1;
-    if (sent >= 0 && sent < cycles) begin
-      weights <= weight_memory[sent];
-      activations <= activation_memory[sent];
-      {{rst, valid, first}} <= control_memory[sent];
-    end
+    if (sent >= 0 && sent < rows) given <= stimulus[sent];
+    else if (sent < 0 && sent >= -{reset}) given <= {taken}'b{held};
     edges = edges + 1;
   end
 endmodule
 """
 
 
-def _judge(output: str, configs: Sequence[MacConfig], stimulus: Stimulus, simulator: Simulator) -> Comparison:
+def _judge(output: str, configs: Sequence[UnitConfig], stimulus: Replay, simulator: Simulator) -> Comparison:
+    idle = configs[0].latency_cycles - 1
     if found := re.search(r"^MISMATCH (\d+) (\d+) ([01xz]+)$", output, re.MULTILINE):
-        config, cycle, bits = configs[int(found[1])], int(found[2]), found[3]
-        got = bits if set(bits) - {"0", "1"} else int(bits, 2) - (1 << len(bits) if bits[0] == "1" else 0)
+        config, row = configs[int(found[1])], int(found[2])
+        port, got, wanted = first_difference(config.outputs, stimulus.rows(config).outputs, row, found[3])
+        operands = stimulus.describe(config, row - idle)
         raise SimulationMismatch(
-            f"{config.name}, {stimulus.source} operands, cycle {cycle}: accumulator {got}, expected "
-            f"{stimulus.expected(config)[cycle]}, with weight codes {stimulus.weights[cycle].tolist()} and activations "
-            f"{stimulus.activations[cycle].tolist()}"
+            f"{config.name}, {stimulus.source} operands, cycle {row - idle}: {port} {got}, expected {wanted}{operands}"
         )
     found = re.search(r"^COMPARED (\d+) (\d+)$", output, re.MULTILINE)
     if found is None:

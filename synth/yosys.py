@@ -125,13 +125,10 @@ def equivalent(verilog: str, netlist: str, top: str, liberty: Sequence[Path], ti
     raise ToolError("Yosys: neither proof nor counterexample; the design may be too large for a proof")
 
 
-def gates(
-    verilog: str, top: str, liberty: Sequence[Path] = (), keep: Sequence[str] = (), undefined: int | None = None
-) -> dict[str, Network]:
+def gates(verilog: str, top: str, liberty: Sequence[Path] = (), keep: Sequence[str] = ()) -> dict[str, Network]:
     """The module `top` of Verilog, or of a netlist of the cells of `liberty`, as a network of gates.
 
-    Modules whose names end in one of `keep` stay modules of gates; additions around them stay words. What Verilog leaves
-    undefined, such as the value behind a full list of cases, is `undefined`, 0 or 1; by default it is an error.
+    Modules whose names end in one of `keep` stay modules of gates; additions around them stay words.
 
     Returns
     -------
@@ -156,7 +153,6 @@ def gates(
             "setattr -unset init w:*",
             *(f"setattr -mod -set keep_hierarchy 1 {pattern}" for pattern in patterns),
             "flatten",
-            *([] if undefined is None else [f"setundef -{'one' if undefined else 'zero'}"]),
             "opt_expr",
             "opt_clean",
             " ".join(["techmap", *patterns]),

@@ -14,7 +14,7 @@ from synth.pdk import find
 
 
 def test_rtl_of_every_architecture() -> None:
-    configs = verification.every_architecture("dint3", lanes=2)
+    configs = verification.every_architecture("dint3", verification._mac(lanes=2))
     assert len(configs) == 7
     check = verification._rtl(configs, find_simulator("icarus"))
     assert check.products == 7 * 2 * 8 * 256
@@ -32,9 +32,11 @@ def test_a_wrong_unit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "verilog_of", lambda _: broken)
     with pytest.raises(SimulationMismatch, match="mac_dint3_x1, products operands"):
         verification._rtl([config], find_simulator("icarus"))
-    monkeypatch.setattr(verification, "accumulators", lambda config, stimulus: stimulus.expected(config) + 1)
+    monkeypatch.setattr(
+        verification, "respond", lambda config, inputs: {name: column + 1 for name, column in config.respond(inputs).items()}
+    )
     monkeypatch.setattr(verification, "_AMARANTH_JOBS", 1)
-    with pytest.raises(SimulationMismatch, match="in Amaranth: 2048 of 2048 products are wrong"):
+    with pytest.raises(SimulationMismatch, match="in Amaranth: accumulator is wrong 2048 times of 2048"):
         verification._in_amaranth([config])
 
 
@@ -54,3 +56,18 @@ def test_delays_that_do_not_apply_are_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(verification.Unit, "measure", without)
     with pytest.raises(ToolError, match="is right at a quarter of its shortest period: delays do not apply"):
         verification._with_delays(MacConfig(DINT3), find("osu018"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "units", "different"),
+    [
+        (verification._element(), 7, 8 * 256),
+        (verification._element(decoded=True), 6, 8 * 256),
+        (verification._zero_points, 7, 8 * 256 * 6),
+    ],
+    ids=["element", "decoded", "zero-points"],
+)
+def test_every_product_of_other_shapes(shape: verification.Shape, units: int, different: int) -> None:
+    configs = verification.every_architecture("dint3", shape)
+    check = verification._rtl(configs, find_simulator("icarus"))
+    assert (check.units, check.products) == (units, units * different)

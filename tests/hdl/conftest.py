@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 from numpy.typing import ArrayLike, NDArray
 
 from golden import MacConfig, UnitConfig
-from hdl.verilog import generate, unit_of
+from hdl.verilog import generate
+from sim.in_amaranth import respond
+from sim.memory_files import places, port_words
 
 Inputs = Mapping[str, Any]  # by port, (cycles, ...)
 Outputs = dict[str, list[int]]  # by port, after each edge
@@ -53,14 +54,13 @@ def in_icarus(tmp_path: Path, verilog: Callable[[UnitConfig], str]) -> Run:
     """in_icarus(config, inputs): what the Verilog shows; a warning of the compiler fails."""
 
     def run(config: UnitConfig, inputs: Inputs) -> Outputs:
-        levels, connections, place = [], [], 0
-        for port in config.inputs:
-            levels.append(port.levels(fields(port.fields, inputs[port.name])))
+        given, connections = _columns(config, inputs), []
+        for place, port in places(config.inputs):
             connections.append(f".{port.name}(now[{place} +: {port.width}])")
-            place += port.width
-        packed = np.packbits(np.concatenate(levels, axis=1), axis=1, bitorder="little")
         memory, source, bench = tmp_path / "memory.hex", tmp_path / "unit.v", tmp_path / "bench.v"
-        memory.write_text("\n".join(f"{int.from_bytes(row.tobytes(), 'little'):x}" for row in packed))
+        words = port_words(config.inputs, given)
+        memory.write_bytes(words)
+        cycles = len(next(iter(given.values())))
         source.write_text(verilog(config))
         names = [port.name for port in config.outputs]
         wires = [f"wire{' signed' * port.signed} [{port.width - 1}:0] {port.name};" for port in config.outputs]
@@ -68,8 +68,8 @@ def in_icarus(tmp_path: Path, verilog: Callable[[UnitConfig], str]) -> Run:
             BENCH.format(
                 name=config.name,
                 memory=memory,
-                top=place - 1,
-                last=len(packed) - 1,
+                top=4 * words.index(b"\n") - 1,
+                last=cycles - 1,
                 wires="\n  ".join(wires),
                 ports=", ".join([*connections, *(f".{name}({name})" for name in names)]),
                 formats=" ".join(["%0d"] * len(names)),
@@ -82,7 +82,7 @@ def in_icarus(tmp_path: Path, verilog: Callable[[UnitConfig], str]) -> Run:
         command = ["vvp", "-n", tmp_path / "bench.vvp"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         rows = [[int(word) for word in line.split()] for line in result.stdout.splitlines()]
-        assert len(rows) == len(packed), result.stdout[-200:]
+        assert len(rows) == cycles, result.stdout[-200:]
         return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
     return run
@@ -90,35 +90,20 @@ def in_icarus(tmp_path: Path, verilog: Callable[[UnitConfig], str]) -> Run:
 
 def in_amaranth(config: UnitConfig, inputs: Inputs) -> Outputs:
     """What the component shows in Amaranth's simulator."""
-    unit, seen = unit_of(config), {port.name: [] for port in config.outputs}
-    words = {}
-    for port in config.inputs:
-        places = [1 << bit for bit in range(port.width)]
-        bits = port.levels(fields(port.fields, inputs[port.name])).astype(object)
-        words[port.name] = (bits * places).sum(axis=1).tolist()
-
-    async def bench(ctx: Any) -> None:
-        for row in zip(*words.values(), strict=True):
-            for name, word in zip(words, row, strict=True):
-                ctx.set(getattr(unit, name), int(word))
-            await ctx.delay(1e-6)
-            ctx.set(unit.clk, 1)
-            await ctx.delay(1e-6)
-            for port in config.outputs:
-                word = ctx.get(getattr(unit, port.name))
-                seen[port.name].append(word - (word >> port.width - 1 << port.width) * port.signed)
-            ctx.set(unit.clk, 0)
-
-    simulator = Simulator(unit)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return seen
+    return _shown(respond(config, _columns(config, inputs)))
 
 
 def expected(config: UnitConfig, inputs: Inputs) -> Outputs:
     """What the golden model says."""
-    columns = {port.name: fields(port.fields, inputs[port.name]) for port in config.inputs}
-    return {name: column[:, 0].tolist() for name, column in config.respond(columns).items()}
+    return _shown(config.respond(_columns(config, inputs)))
+
+
+def _columns(config: UnitConfig, inputs: Inputs) -> dict[str, NDArray[np.int64]]:
+    return {port.name: fields(port.fields, inputs[port.name]) for port in config.inputs}
+
+
+def _shown(outputs: Mapping[str, NDArray[np.int64]]) -> Outputs:
+    return {name: column[:, 0].tolist() for name, column in outputs.items()}
 
 
 def fields(count: int, column: ArrayLike) -> NDArray[np.int64]:

@@ -106,9 +106,9 @@ def test_a_wrong_table_is_refuted() -> None:
             prove(MacConfig(other), verilog(MacConfig(INT4)))
 
 
-def test_a_missing_code_is_refuted() -> None:
+def test_missing_codes_are_refuted() -> None:
     config = MacConfig(DINT4, architecture="multiply")
-    text = broken(verilog(config), r"4'h0:\s+value = \S+;", "")
+    text = broken(verilog(config), r"(value = weight\[3\] \? )(\w+) : \w+;", r"\1\2 : \2;")
     with pytest.raises(Refuted):
         products(config, text)
 

@@ -1,0 +1,40 @@
+"""The command that does everything, from the trained model to the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import Liberty, Out, Platforms, Seed, Text
+
+
+def report(
+    out: Out = Path("build/report"),
+    model: Annotated[str | None, typer.Option(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
+    lane: Annotated[list[int] | None, typer.Option(help="Lane count to compare; repeat for several; default 1 and 16.")] = None,
+    pdk: Annotated[
+        list[str] | None, typer.Option(help="PDK to compare on; repeat for several; default: osu018 and --platforms.")
+    ] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    text: Text = None,
+    seed: Seed = 0,
+) -> None:
+    """Do the main job: quantize, generate, simulate, synthesize, compare; write index.html and metrics.json.
+
+    Example: dint report --out build/report --lane 1 --lane 16
+    """
+    from pipeline.main_job import main_job as run
+
+    run(
+        out=out,
+        model=model,
+        lanes=tuple(lane or (1, 16)),
+        pdks=tuple(pdk or ()),
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
+        text=text,
+        seed=seed,
+    )

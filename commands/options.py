@@ -1,0 +1,33 @@
+"""Options that several commands have, each with one meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
+Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
+UnitLanes = Annotated[int | None, typer.Option("--lanes", help="Products per cycle of a MAC unit, 1 to 64; default 16.")]
+Shape = Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")]
+ZeroPoints = Annotated[
+    int | None, typer.Option(help="For asymmetric weights: so many MAC units that share a zero-point correction.")
+]
+Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
+Pipeline = Annotated[
+    int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
+]
+Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]
+Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
+Out = Annotated[Path, typer.Option(help="Directory to write.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
+Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
+Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of OpenROAD-flow-scripts' flow/platforms.")]
+Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
+Dataset = Annotated[str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")]
+Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")]
+CalibrationText = Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")]
+CalibrationDataset = Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")]

@@ -1,0 +1,151 @@
+"""Commands that write and verify units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from commands.options import (
+    Architecture,
+    Decoded,
+    Depth,
+    Format,
+    Liberty,
+    OperandFile,
+    Out,
+    Pipeline,
+    Platforms,
+    Quiet,
+    Seed,
+    Shape,
+    UnitLanes,
+    ZeroPoints,
+)
+from golden.errors import InputError
+
+
+def formats() -> None:
+    """List the number formats with the value of every code.
+
+    Example: dint formats
+    """
+    from golden.command import formats as run
+
+    print(run())
+
+
+def generate(
+    number_format: Format = "dint4",
+    lanes: UnitLanes = None,
+    out: Out = Path("build/rtl"),
+    depth: Depth = 65536,
+    pipeline: Pipeline = None,
+    architecture: Architecture = "",
+    period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
+    shape: Shape = "mac",
+    decoded: Decoded = False,
+    zero_points: ZeroPoints = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
+
+    Example: dint generate --format dint4 --lanes 16 --out build/rtl
+    """
+    from hdl.command import generate as run
+
+    run(
+        format=number_format,
+        lanes=lanes,
+        out=out,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        period_ns=period_ns,
+        shape=shape,
+        decoded=decoded,
+        zero_points=zero_points,
+        quiet=quiet,
+    )
+
+
+def simulate(
+    number_format: Format = "dint4",
+    lanes: UnitLanes = None,
+    simulator: Annotated[str, typer.Option(help="icarus, verilator or auto.")] = "auto",
+    operands: OperandFile = None,
+    cycles: Annotated[
+        int | None, typer.Option(help="Cycles of each random stimulus; default 4000; corner cases run whole.")
+    ] = None,
+    waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
+    depth: Depth = 65536,
+    pipeline: Pipeline = None,
+    decoded: Decoded = False,
+    shape: Shape = "mac",
+    zero_points: ZeroPoints = None,
+    architecture: Architecture = "",
+    seed: Seed = 0,
+    layer: Annotated[
+        int | None, typer.Option(help="Replay every product of this decoder layer of --model, or of --operands.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="With --layer: directory that 'dint quantize' wrote.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="With --model: number of tokens; default 32.")] = None,
+    pdk: Annotated[
+        str | None, typer.Option(help="With --layer: PDK of the gate-level sample, or none; default osu018.")
+    ] = None,
+    netlist: Annotated[Path | None, typer.Option(help="With --layer: netlist for that sample, instead of mapping one.")] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run the cocotb bench: every output in every cycle against the golden model. With --layer: all sums of a decoder layer.
+
+    Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
+
+    Example: dint simulate --layer 0 --model build/quantized --tokens 32
+    """
+    run: Callable[..., Any]
+    of_layers = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist, "--platforms": platforms}
+    of_layers["--liberty"] = liberty[0] if liberty else None
+    if layer is not None:
+        if waves is not None:
+            raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
+        if shape != "mac" or zero_points is not None:
+            given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
+            raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
+        from pipeline.whole_layer import simulate_layer
+
+        run = partial(
+            simulate_layer,
+            layer,
+            lanes=lanes or 16,
+            pipeline=pipeline or 0,
+            model=model,
+            tokens=tokens,
+            pdk=pdk or "",
+            netlist=netlist,
+            liberty=tuple(liberty or ()),
+            platforms=platforms,
+        )
+    elif given := [f"{name} {value}" for name, value in of_layers.items() if value is not None]:
+        raise InputError(f"{given[0]}: belongs to --layer, the number of a decoder layer; give it, too, or leave it out")
+    else:
+        from sim.command import simulate as without_layer
+
+        run = partial(without_layer, lanes=lanes, pipeline=pipeline, shape=shape, zero_points=zero_points, waves=waves)
+    run(
+        format=number_format,
+        simulator=simulator,
+        operands=operands,
+        cycles=cycles,
+        out=out,
+        depth=depth,
+        decoded=decoded,
+        architecture=architecture,
+        seed=seed,
+        quiet=quiet,
+    )
