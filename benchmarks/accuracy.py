@@ -115,6 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         protocols = [documentation_protocol(loaded, options.windows)]
         if options.text is not None:
             protocols.append(text_protocol(text_of(options.text, "--text"), loaded, options.windows))
+        for protocol in protocols:
+            if len(protocol.windows) < 2:
+                raise InputError(f"text {protocol.name}: one window has no standard error; give a longer text, more --windows")
         console.print(f"{loaded.name}: {loaded.parameters:,} parameters", highlight=False)
         results: dict[str, Any] = {
             "model": {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters},
@@ -126,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
             ]
             results["grid"], results["differences"] = grid(cells, options.variant or tuple(VARIANTS), console)
+            results["verdicts"] = verdicts(results["differences"])
+            print_grid(results["grid"], results["verdicts"], console)
         if options.only in (None, "loss"):
             if loaded.stream is not None:
                 limit = "is too large to be changed in memory"
@@ -196,7 +201,7 @@ class Cells:
 
 
 def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals; prints them."""
+    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
     wanted = [
         (variant, method, number_format)
         for variant in variants
@@ -227,41 +232,49 @@ def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[
         for rival, other in RIVALS
         if other == number_format and (variant, method, rival, text) in divergences
     ]
-    _print_grid(rows, differences, console)
     return rows, differences
 
 
 def difference(rival: Sequence[float], dint: Sequence[float]) -> dict[str, float]:
     """KL of the rival less that of dINT, window by window: mean, its standard error, and the ratio of the means."""
     differences = [one - other for one, other in zip(rival, dint, strict=True)]
-    error = stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
+    error = stdev(differences) / math.sqrt(len(differences))
     return {"kl": fmean(differences), "kl_standard_error": error, "ratio": fmean(rival) / fmean(dint)}
 
 
-def _print_grid(rows: list[dict[str, Any]], differences: list[dict[str, Any]], console: Console) -> None:
-    found = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
+def verdicts(differences: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By variant, text and pair of formats: by how many methods dINT is lower, equal and higher, and the ratios of the KL."""
+    pairs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in differences:
+        pairs.setdefault((one["variant"], one["text"], one["rival"], one["dint"]), []).append(one)
+    found = []
+    for (variant, text, rival, dint), met in pairs.items():
+        lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        ratios = [one["ratio"] for one in met]
+        mean = math.exp(fmean(math.log(ratio) for ratio in ratios))
+        counts = {"lower": lower, "equal": len(met) - lower - higher, "higher": higher}
+        ends = {"mean_ratio": mean, "least_ratio": min(ratios), "greatest_ratio": max(ratios)}
+        found.append({"variant": variant, "text": text, "rival": rival, "dint": dint, **counts, **ends})
+    return found
+
+
+def print_grid(rows: list[dict[str, Any]], found: list[dict[str, Any]], console: Console) -> None:
+    """A table for each variant and text, and one of the verdicts."""
+    by_cell = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
     for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
         lines = []
         for method in VARIANTS[variant][1]:
-            cells = [found.get((variant, text, method, one)) for one in FORMATS]
+            cells = [by_cell.get((variant, text, method, one)) for one in FORMATS]
             lines.append([method, *(shown for cell in cells for shown in (_kl(cell), _perplexity(cell)))])
         headings = ["", *(heading for one in FORMATS for heading in (f"{one}: KL", "perplexity"))]
         console.print(_table(f"{variant}; {text}: KL x 1000 ± standard error, and perplexity", headings, lines))
     lines = []
-    for variant, text, rival, dint in dict.fromkeys(
-        (one["variant"], one["text"], one["rival"], one["dint"]) for one in differences
-    ):
-        met = [
-            one
-            for one in differences
-            if (one["variant"], one["text"], one["rival"], one["dint"]) == (variant, text, rival, dint)
-        ]
-        lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
-        higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
-        mean = math.exp(fmean(math.log(one["ratio"]) for one in met))
-        counts = [str(count) for count in (lower, len(met) - lower - higher, higher)]
-        ends = f"{min(one['ratio'] for one in met):.2f} to {max(one['ratio'] for one in met):.2f}"
-        lines.append([f"{variant}; {text}", f"{dint}, {rival}", *counts, f"{mean:.3f}", ends])
+    for one in found:
+        counts = [str(one[name]) for name in ("lower", "equal", "higher")]
+        ends = f"{one['least_ratio']:.2f} to {one['greatest_ratio']:.2f}"
+        names = [f"{one['variant']}; {one['text']}", f"{one['dint']}, {one['rival']}"]
+        lines.append([*names, *counts, f"{one['mean_ratio']:.3f}", ends])
     headings = ["", "dINT and its rival", "lower", "equal", "higher", "KL rival / dINT", "of single methods"]
     title = f"dINT against the format of as many bits: methods by which its KL differs by more than {CLEAR:g} standard errors"
     console.print(_table(title, headings, lines))

@@ -15,6 +15,7 @@ from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
 from quant.scaling import fold, search_scales
+from report import schema
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert met["kl_standard_error"] == pytest.approx(differences.std(ddof=1) / 2, rel=1e-9)
     assert met["ratio"] == pytest.approx(by_window["int4"].mean() / by_window["dint4"].mean(), rel=1e-9)
     assert len(results["differences"]) == 2 * 2 + 1 + 2
+    verdict = next(one for one in results["verdicts"] if (one["variant"], one["rival"]) == ("values", "int4"))
+    clear = abs(met["kl"]) > 2 * met["kl_standard_error"]
+    counts = (clear and met["kl"] > 0, not clear, clear and met["kl"] < 0)
+    assert (verdict["lower"], verdict["equal"], verdict["higher"]) == counts
+    assert verdict["mean_ratio"] == pytest.approx(met["ratio"])
+    schema.check_grid(results, "accuracy.json")
     printed = capsys.readouterr().out
     assert f"{1e3 * found['symmetric', 'AQAS, OPTQ', 'dint4']['kl']:.2f} ± " in printed
     assert len(list((tmp_path / "cells").iterdir())) == len(found)
