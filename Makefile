@@ -1,6 +1,7 @@
 # make report   the main job: from the trained model to build/report/index.html
 # make test     all tests            make check    lint and types
-# make verify   proofs and exhaustive checks of every unit (docs/verification.md)      make mutation   do bench and tests notice faults?
+# make verify   proofs and exhaustive checks of every unit      make mutation   do bench and tests notice faults?
+# make fuzz     malformed input for every command and parser (all three: docs/verification.md)
 # make benchmark-silicon        the baseline against other people's, and the comparison with all effort (hours)
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, and SLAC at several lengths (an hour)
@@ -14,7 +15,7 @@ OUT ?= build/report
 PLATFORMS ?=
 JOBS ?= 2
 
-.PHONY: report test check setup format clean verify mutation benchmark-silicon benchmark-quantization benchmark-accuracy
+.PHONY: report test check setup format clean verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
@@ -39,8 +40,11 @@ benchmark-accuracy: setup
 	$(BIN)/python -m benchmarks.accuracy $(if $(TEXT),--text $(TEXT))
 
 verify: setup
-	$(BIN)/python -m synth.proof $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
+	$(BIN)/python -m benchmarks.proofs $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
 	$(BIN)/python -m benchmarks.verification $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
+
+fuzz: setup
+	$(BIN)/python -m benchmarks.fuzz --jobs $(JOBS)
 
 mutation: setup
 	$(BIN)/python -m benchmarks.mutation

@@ -24,9 +24,10 @@ import numpy as np
 from rich.console import Console
 
 from golden import DINT4, FORMATS, INT8, MacConfig
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
 from golden.errors import ToolError
 from hdl.verilog import generate
+from pipeline.checks import write_record
 from sim.command import simulate_verilog, stimuli_for
 from sim.replay import Replay
 from sim.runner import SimulationMismatch
@@ -34,7 +35,7 @@ from sim.simulators import find_simulator
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
 
-__all__ = ["Fault", "broken", "faults", "measure", "survivors"]
+__all__ = ["Fault", "broken", "faults", "measure", "settled", "survivors"]
 
 CYCLES, SEED = 4000, 0  # of `dint simulate`
 _SAMPLE = 10  # killed faults of each unit that go through the real bench
@@ -101,6 +102,19 @@ def broken(network: Network, fault: Fault) -> Network:
         else:
             gates.append(replace(gate, kind=fault.effect))
     return replace(network, gates=tuple(gates))
+
+
+def settled(network: Network) -> Network:
+    """The network after its first edges: a register that takes a constant holds it, and is none.
+
+    Pipeline registers have some, where a row of compressed products is the same for all operands; synthesis drops them.
+    """
+    while constant := {register: net for register, net in network.flip_flops.items() if net in (0, 1)}:
+        gates = [replace(gate, inputs=tuple(constant.get(net, net) for net in gate.inputs)) for gate in network.gates]
+        taken = {register: constant.get(net, net) for register, net in network.flip_flops.items() if register not in constant}
+        shown = {name: tuple(constant.get(net, net) for net in bits) for name, bits in network.outputs.items()}
+        network = replace(network, gates=tuple(gates), flip_flops=taken, outputs=shown)
+    return network
 
 
 # All faults at once
@@ -202,7 +216,7 @@ _PYTHON["mux"] = "{0} ^ ({0} ^ {1}) & {2}"
 def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[str, Any]:
     """The score of one unit: how many faults there are, are noticed, and are none; and the survivors, one by one."""
     started = time.monotonic()
-    network = yosys.gates(generate(config), config.name)[config.name]
+    network = settled(yosys.gates(generate(config), config.name)[config.name])
     stimuli = stimuli_for(config, None, CYCLES, SEED)
     suspects = faults(network)
     alive = survivors(network, config, stimuli[:1], suspects)
@@ -275,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     with output_directory(options.out) as scratch:
         results = [measure(config, console) for config in UNITS]
-        write_file(scratch / "mutation-hardware.json", canonical_json(results))
+        write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim"), results)
     return int(any(result["survivors"] for result in results))
 
 

@@ -33,8 +33,9 @@ import pytest
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
 from golden.errors import ToolError
+from pipeline.checks import write_record
 
 __all__ = ["TARGETS", "measure", "mutants"]
 
@@ -50,7 +51,14 @@ TARGETS = {
 }
 
 #: Survivors that are no gap: the mutated line, as it stands in the file, and why no test can or should tell.
-REASONS: dict[str, str] = {}
+REASONS = {
+    "return self.encode_one(self.maximum if x > 0 else self.minimum) -- Gt to GtE": "x is infinite here",
+    "return self.encode_one(self.maximum if x > 0 else self.minimum) -- 0 to 1": "x is infinite here",
+    "(1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size) -- Gt to GtE": "it is not 0",
+    "total = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "shown[cycle] = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "activation = 0 -- 0 to 1": "the weight that it is multiplied by is zero",
+}
 
 _SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.FloorDiv,), ast.Div: (ast.Mult,), ast.FloorDiv: (ast.Mult,),
@@ -83,10 +91,12 @@ def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
 
 
 def _places(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes whose change can matter: not annotations, messages of errors, documentation or imports."""
+    """Nodes whose change can matter: not annotations, messages of errors, assertions, documentation or imports."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(node, (ast.Raise, ast.JoinedStr)):
+            continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: an assertion
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, (ast.Import, ast.ImportFrom)):
@@ -244,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{file}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
             for one in result["survivors"]:
                 console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {one['reason']}", markup=False)
-        write_file(scratch / "mutation-python.json", canonical_json(results))
+        write_record(scratch / "mutation-python.json", ("golden", "quant"), results)
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
     console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
     return int(killed < 0.95 * count)

@@ -33,9 +33,10 @@ from rich.console import Console
 from rich.table import Table
 
 from golden import FORMATS, AsymmetricConfig, MacConfig, PeConfig, UnitConfig
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
+from pipeline.checks import write_record
 from sim import asymmetric_stimulus, column
 from sim.in_amaranth import respond
 from sim.processes import children_end_with_us
@@ -255,7 +256,7 @@ def main() -> None:
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
     parser.add_argument("--format", action="append", choices=FORMATS, help="only this format; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
-    parser.add_argument("--out", type=Path, default=Path("build/verification"), help="folder of verification.json")
+    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
     formats = arguments.format or list(FORMATS)
@@ -285,8 +286,8 @@ def main() -> None:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         done.sort(key=lambda check: (check.level, check.tool, check.unit))
-        rows = [{key: value for key, value in asdict(check).items() if key != "seconds"} for check in done]
-        write_file(scratch / "verification.json", canonical_json(rows))
+        rows = [asdict(check) for check in done]
+        write_record(scratch / "verification.json", ("golden", "hdl", "sim"), rows)
     console.print(_table(done))
     console.print(f"all right, in {time.monotonic() - started:.0f} s")
 

@@ -14,6 +14,7 @@ from golden import Operands
 from golden.artifacts import sha256_file
 from report.selection import winners
 
+from .checks import collect_checks
 from .stages import Stage, Stages, package_versions
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ def collect(
         key: [entry for comparison in comparisons for entry in comparison[key]]
         for key in ("designs", "energies", "comparisons", "clocks", "not_measured")
     }
+    checks, not_run = collect_checks()
     operands = {name: Operands.load(stage.path("operands.npz")) for name, stage in quantized.items()}
     return {
         **merged,
-        "not_measured": list(dict.fromkeys(merged["not_measured"])),
+        "not_measured": list(dict.fromkeys([*merged["not_measured"], *not_run])),
+        "checks": checks,
         "date": max(stage.date for stage in stages.done),
         "versions": _versions(),
         "accuracy": quantized["dint4"].json("metrics.json"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "NOT_MEASURED",
@@ -14,6 +16,7 @@ __all__ = [
     "period",
     "plural",
     "ratio",
+    "score",
     "significant",
 ]
 
@@ -48,6 +51,14 @@ def ratio(value: float | None, error: float | None = None) -> str:
         return f"{value:.2f}×"
     decimals = min(4, max(2, -math.floor(math.log10(error)))) if error > 0 else 2
     return f"{value:.{decimals}f} ± {error:.{decimals}f}×"
+
+
+def score(row: Mapping[str, Any]) -> str:
+    """Share of what was tried, and is not exempt, that held; never rounded up to all of it."""
+    counted = row["tried"] - row["exempt"]
+    if not counted:
+        return "–"
+    return "100%" if row["held"] == counted else f"{math.floor(1000 * row['held'] / counted) / 10:.1f}%"
 
 
 def count(value: int | None) -> str:

@@ -58,6 +58,7 @@ def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
             "simulations": simulations,
             "macs_compared": sum(run["macs_compared"] for run in simulations),
             "sums_compared": sum(run["sums_compared"] for run in simulations),
+            "checks": results.get("checks", []),
             "gate_level_sums_compared_for_energy": sum(energy["sums_compared"] for energy in results["energies"]),
         },
         "effort": results["effort"],

@@ -52,6 +52,7 @@ def render(results: Mapping[str, Any]) -> str:
         "fmt": display.format_name,
         "period": display.period,
         "ratio": display.ratio,
+        "score": display.score,
     }
     return environment.get_template("template.html").render(
         results=results,

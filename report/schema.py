@@ -269,6 +269,9 @@ RESULTS: dict[str, Any] = {
         ]
     ),
     "effort": Each({"syntheses": COUNT, "architectures": [TEXT], "kept_below": IfThere(FIGURE)}),
+    "checks": IfThere(
+        [{"check": TEXT, "of": TEXT, "tried": COUNT, "held": COUNT, "exempt": COUNT, "seconds": FIGURE}],
+    ),
     "not_measured": [TEXT],
     "stages": [{"name": TEXT, "seconds": FIGURE, "reused": TRUTH}],
     "provenance": [{"artefact": TEXT, "sha256": TEXT, "made_from": [TEXT]}],

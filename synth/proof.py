@@ -1,4 +1,4 @@
-"""`python -m synth.proof`: what is proved of MAC units, for every format and architecture, without running a single operand.
+"""What is proved of MAC units without running a single operand; `benchmarks.proofs` proves it of all of them.
 
 * *products*: for each lane, each code and each activation, with any operands in the other lanes and any sum before, a sum
   that starts with them is the sum of the values in the format's table times the activations. By exhaustion, on gates.
@@ -16,53 +16,26 @@ The specification (`synth.specification`) shares nothing with the generator but 
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from golden import FORMATS, MacConfig
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden import MacConfig
 from golden.errors import DintError
-from hdl.architectures import ARCHITECTURES
-from hdl.verilog import generate
 
-from . import abc, algebra, liberty_text, yosys
+from . import abc, algebra, yosys
 from .gates import Network
-from .pdk import Pdk, discover
-from .recipe import Recipe
 from .specification import as_polynomial, as_verilog
 
-__all__ = ["Proof", "Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products", "prove"]
+__all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
 
 _PARTS = ("_partial_products", "_decoder", "dint_full_adder")  # modules that are known by their truth tables
-_BEHAVIOURAL = "multiply"  # the Verilog with a table and `*`
 
 
 class Refuted(DintError):
     """A property does not hold; the message has a counterexample where there is one."""
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A property that was shown, of what, how, how much was compared, and in what time."""
-
-    design: str
-    property: str
-    by: str
-    compared: int
-    unit: str
-    seconds: float
 
 
 def products(config: MacConfig, verilog: str, seed: int = 0) -> int:
@@ -191,123 +164,3 @@ def netlist(config: MacConfig, verilog: str, mapped: str, liberty: Sequence[Path
     if not abc.equal(wanted, found):
         raise Refuted(f"{config.name}: the netlist takes another sum than its Verilog")
     return len(found.gates)
-
-
-# All that is proved
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A property to be shown of a unit, or of what it is mapped to."""
-
-    property: str
-    config: MacConfig
-    kit: Pdk | None = None
-
-
-_HOW = {
-    "products": ("exhaustion", "products"),
-    "every cycle": ("algebra", "terms"),
-    "from reset": ("SAT, induction", "unit"),
-    "no overflow": ("arithmetic", "products"),
-    "netlist": ("SAT, merging", "gates"),
-}
-
-
-def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2) -> Iterator[Proof]:
-    """Show all properties for every format and architecture; the proofs come as they are done, in a fixed order.
-
-    Units have every number of `lanes` (but all products are tried for the last of them in the default architecture only); with
-    pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made with each kit for
-    the default architecture and the first two numbers of lanes, and with the first kit for all architectures and one lane.
-
-    Raises
-    ------
-    Refuted
-        At the first property that does not hold.
-    ToolError
-        If a tool is missing or finds no answer.
-    """
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_show)(task) for task in _tasks(kits, lanes))
-
-
-def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
-    for number_format in FORMATS.values():
-        unit = partial(MacConfig, number_format)
-        yield _Task("no overflow", unit())
-        if number_format.bits <= 4:
-            yield from (_Task("from reset", unit(pipeline=pipeline)) for pipeline in (0, 1, 2))
-            yield _Task("from reset", unit(pipeline=2, architecture=_BEHAVIOURAL))
-        yield from (_Task("netlist", unit(lanes=count), kit) for kit in kits for count in lanes[:2])
-        yield _Task("every cycle", unit(lanes=64))
-        for name, architecture in ARCHITECTURES.items():
-            if not architecture.can_do(number_format):
-                continue
-            for count in lanes:
-                if count < lanes[-1] or name == number_format.architecture:
-                    yield _Task("products", unit(lanes=count, architecture=name))
-                yield _Task("every cycle", unit(lanes=count, architecture=name))
-            # A behavioural sum that is extended by its sign is no small polynomial.
-            for pipeline in (1, 2) if name != _BEHAVIOURAL else (1,):
-                yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=pipeline))
-            if architecture.decodes(number_format):
-                yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=1, decoded=True))
-            if name != number_format.architecture:
-                yield from (_Task("netlist", unit(architecture=name), kit) for kit in kits[:1])
-
-
-def _show(task: _Task) -> Proof:
-    config, design = task.config, task.config.name
-    verilog = "" if task.property == "no overflow" else _verilog(config)
-    started = time.monotonic()
-    if task.kit is not None:
-        design += f", {task.kit.name}"
-        recipe = Recipe("cells" if task.kit.full_adder else "logic")
-        with tempfile.TemporaryDirectory(prefix="dint-proof-") as folder:
-            liberty = liberty_text.unpacked(task.kit.liberty, Path(folder))
-            mapped = yosys.map_verilog(verilog, config.name, task.kit, liberty, recipe)
-            compared = netlist(config, verilog, mapped.verilog, liberty)
-    elif task.property == "no overflow":
-        compared = no_overflow(config)
-    else:
-        show = {"products": products, "every cycle": every_cycle, "from reset": from_reset}[task.property]
-        compared = show(config, verilog)
-    by, unit = _HOW[task.property]
-    return Proof(design, task.property, by, compared, unit, round(time.monotonic() - started, 3))
-
-
-_verilog = lru_cache(maxsize=8)(generate)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prove all, print a table, and write `proofs.json`. The exit code is 0 if all was proved."""
-    parser = argparse.ArgumentParser(prog="python -m synth.proof", description="Prove MAC units right, and their netlists.")
-    parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of proofs.json")
-    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    options = parser.parse_args(arguments)
-    console = Console()
-    started, proofs = time.monotonic(), []
-    try:
-        with output_directory(options.out) as scratch, console.status("proving") as status:
-            for proof in prove(discover(options.platforms), jobs=options.jobs):
-                proofs.append(proof)
-                status.update(f"{len(proofs)} proved, last {proof.property} of {proof.design}")
-            write_file(scratch / "proofs.json", canonical_json([asdict(proof) for proof in proofs]))
-    except DintError as error:
-        console.print(f"after {len(proofs)} proofs: {error}", markup=False)
-        return 1
-    table = Table("property", "by", "proofs", "compared", "slowest", title=f"proved in {time.monotonic() - started:.0f} s")
-    for name, (by, unit) in _HOW.items():
-        if not (these := [proof for proof in proofs if proof.property == name]):
-            continue
-        slowest = max(these, key=lambda proof: proof.seconds)
-        compared = f"{sum(proof.compared for proof in these)} {unit}"
-        table.add_row(name, by, str(len(these)), compared, f"{slowest.seconds:.1f} s, {slowest.design}")
-    console.print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    # Under its own name, so that other processes find what they are to run.
-    raise SystemExit(importlib.import_module("synth.proof").main())

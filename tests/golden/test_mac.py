@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import DINT3, DINT4, FORMATS, INT4, INT8, InputError, MacConfig
+from golden import DINT3, DINT4, FORMATS, INT4, INT8, InputError, MacConfig, Port
 
 EVERY = pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
 
@@ -111,6 +111,7 @@ def test_lengths():
     with pytest.raises(ValueError, match=r"shorter|longer"):
         config.dot_one([1, 2], [1, 2, 3])
     for dot in (config.dot, config.dot_one):
+        assert int(dot([1] * 3, [1] * 3)) == 3
         with pytest.raises(InputError, match="4 products exceed the depth 3"):
             dot([1] * 4, [1] * 4)
     with pytest.raises(InputError, match="cycles, lanes"):
@@ -128,6 +129,7 @@ def test_lengths():
         ({"lanes": 8, "depth": 7}, "depth is 7"),
         ({"pipeline": 3}, "pipeline is 3"),
         ({"activation_bits": 4}, "activation_bits is 4"),
+        ({"decoded": True}, "decoded: without operand registers"),
     ],
 )
 def test_configurations_that_are_refused(arguments, message):
@@ -147,3 +149,28 @@ def test_names_and_facts():
     assert (MacConfig(DINT4, pipeline=2).name, MacConfig(DINT4, pipeline=2).latency_cycles) == ("mac_dint4_x1_p2", 3)
     assert config == MacConfig(DINT4, lanes=4, pipeline=1)
     assert len({config, MacConfig(DINT4, lanes=4, pipeline=1)}) == 1
+    assert MacConfig(DINT4, pipeline=1, decoded=True).name == "mac_dint4_x1_p1_decoded"
+    assert [MacConfig(DINT4, pipeline=pipeline).registers_weights for pipeline in (0, 1, 2)] == [False, True, True]
+    assert config.shape == "mac"
+
+
+def test_ports_and_reset():
+    config = MacConfig(DINT3, lanes=4)
+    controls = (Port("rst"), Port("valid"), Port("first"))
+    operands = (Port("activations", 8, 4, signed=True), Port("weights", 3, 4))
+    assert config.ports == (*controls, *operands, Port("accumulator", config.accumulator_bits, signed=True, output=True))
+    assert config.reset == {"rst": 1, "valid": 1, "first": 0}
+
+
+@pytest.mark.parametrize("pipeline", [0, 1, 2])
+def test_a_sum_is_visible_latency_cycles_later(pipeline):
+    config = MacConfig(INT4, lanes=2, pipeline=pipeline)
+    columns = {
+        "weights": [[1, 2]] * 3,
+        "activations": [[3, 4], [5, 6], [7, 8]],
+        "first": [1, 0, 1],
+        "valid": [1] * 3,
+        "rst": [0] * 3,
+    }
+    inputs = {name: np.array(column).reshape(3, -1) for name, column in columns.items()}
+    assert config.respond(inputs)["accumulator"].tolist() == [[0]] * pipeline + [[11], [28], [23]][: 3 - pipeline]

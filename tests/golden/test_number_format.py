@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, InputError, NumberFormat, format_by_name
+from golden.number_format import signed_bits
 
 EVERY = pytest.mark.parametrize("number_format", (FORMATS | VARIANTS).values(), ids=FORMATS | VARIANTS)
 DINTS = pytest.mark.parametrize("number_format", [DINT3, DINT4], ids=["dint3", "dint4"])
@@ -206,25 +207,40 @@ def test_widths(number_format):
     assert number_format.largest_product(8) == max(map(abs, products)) == max(-least, greatest) * 128
 
 
+@pytest.mark.parametrize("values", [(0, 1, 2, 4), (0, -1, -2, -4), (1, 0, 3, -3)], ids=["unsigned", "negative", "even"])
+def test_widths_of_formats_that_lean_to_one_side(values):
+    number_format = NumberFormat("f", "F", 2, values, Fraction(1, 2), frozenset({3} if values[0] == 0 else {0}))
+    products = [v * a for v in values for a in range(-128, 128)]
+    assert number_format.product_bits(8) == max(map(signed_bits, products))
+    assert number_format.largest_product(8) == max(map(abs, products))
+
+
+def test_signed_bits():
+    for value in range(-300, 300):
+        bits = signed_bits(value)
+        assert -(1 << bits - 1) <= value < 1 << bits - 1
+        assert bits == 1 or not -(1 << bits - 2) <= value < 1 << bits - 2
+
+
 @EVERY
 def test_what_is_no_code_or_no_value_is_refused(number_format):
     beyond = len(number_format.values)
-    for codes in ([beyond], [-1], [[0, 0], [0, beyond]]):
-        with pytest.raises(InputError, match="is not one of"):
-            number_format.decode(codes)
     for code in (beyond, -1):
-        with pytest.raises(InputError, match="is not one of"):
+        for codes in ([code], [[0, 1], [1, code]], [code, 1, 0]):
+            with pytest.raises(InputError, match=f"^code {code} is not one of"):
+                number_format.decode(codes)
+        with pytest.raises(InputError, match=f"^code {code} is not one of"):
             number_format.decode_one(code)
     with pytest.raises(InputError, match="integers are needed"):
         number_format.decode([0.0])
     for value in (number_format.maximum + 1, 10**9):
         with pytest.raises(InputError, match="has no code"):
-            number_format.encode([value])
+            number_format.encode([0, value])
         with pytest.raises(InputError, match="has no code"):
             number_format.encode_one(value)
-    for operation in (number_format.round, number_format.round_one):
+    for operation, x in ((number_format.round, [0.0, float("nan")]), (number_format.round_one, float("nan"))):
         with pytest.raises(InputError, match="NaN"):
-            operation(float("nan"))
+            operation(x)
     assert number_format.decode([]).shape == (0,)
 
 
@@ -246,6 +262,7 @@ def test_zero_points_out_of_range_are_refused(number_format, beyond):
     ("arguments", "message"),
     [
         ({"bits": 1, "values": (0, 1)}, "bits of f is 1"),
+        ({"bits": 9, "values": tuple(range(512))}, "bits of f is 9"),
         ({"bits": 2, "values": (0, 1, 2)}, "has 3 entries"),
         ({"bits": 2, "values": (0, 1, 1, 2)}, "repeats a value"),
         ({"bits": 2, "values": (0, 0, 0, 1)}, "repeats a value"),
@@ -253,6 +270,7 @@ def test_zero_points_out_of_range_are_refused(number_format, beyond):
         ({"bits": 2, "values": (3, 1, -1, 2)}, "lacks an ordinary code for zero"),
         ({"bits": 2, "values": (0, 1, -1, 2), "special_codes": frozenset({0})}, "lacks an ordinary code for zero"),
         ({"bits": 2, "values": (0, 1, -1, 2), "special_codes": frozenset({4})}, "special_codes of f"),
+        ({"bits": 2, "values": (0, 1, -1, 2), "special_codes": frozenset({-1})}, "special_codes of f"),
     ],
 )
 def test_tables_that_are_no_format(arguments, message):

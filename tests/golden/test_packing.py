@@ -56,3 +56,11 @@ def test_codes_of_five_bits_are_one_a_byte():
     assert five.bits == 5
     assert np.array_equal(pack(five, codes), codes)
     assert np.array_equal(unpack(five, codes, 32), codes)
+
+
+def test_only_the_last_axis_is_packed():
+    codes = np.arange(2 * 3 * 5).reshape(2, 3, 5) % 16
+    packed = pack(DINT4, codes)
+    assert packed.shape == (2, 3, 3)
+    assert np.array_equal(unpack(DINT4, packed, 5), codes)
+    assert np.array_equal(unpack(DINT4, packed[1, 2], 5), codes[1, 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden import DINT4, FORMATS, INT4, INT8, InputError, MacConfig, PeConfig
+from golden import DINT4, FORMATS, INT4, INT8, InputError, MacConfig, PeConfig, Port
 
 
 def test_run_by_hand():
@@ -76,6 +76,52 @@ def test_names_widths_and_facts():
     facts = other.describe()
     assert set(facts) == {*keys.split(), "ports"}
     assert (facts["shape"], facts["latency_cycles"], facts["decoded"]) == ("pe", 2, True)
+    assert (config.lanes, config.pipeline, config.registers_weights) == (1, 0, True)
+
+
+def test_ports_and_reset():
+    config = PeConfig(DINT4)
+    code, operand, total = (4,), (8, 1), (config.accumulator_bits, 1)
+    assert config.ports == (
+        Port("weight", *code),
+        Port("load"),
+        Port("swap"),
+        Port("activation", *operand, signed=True),
+        Port("partial_sum", *total, signed=True),
+        Port("weight_out", *code, output=True, initial=DINT4.zero_code),
+        Port("swap_out", output=True),
+        Port("activation_out", *operand, signed=True, output=True),
+        Port("partial_sum_out", *total, signed=True, output=True),
+    )
+    assert config.reset == {"weight": DINT4.zero_code, "load": 1, "swap": 1, "activation": 0, "partial_sum": 0}
+
+
+def test_ports_show_what_run_says():
+    config = PeConfig(INT4)
+    columns = {
+        "weight": [3, 5, 0],
+        "load": [1, 0, 0],
+        "swap": [0, 1, 0],
+        "activation": [10, 20, 30],
+        "partial_sum": [7, 100, 200],
+    }
+    outputs = config.respond({name: np.array(column)[:, None] for name, column in columns.items()})
+    assert {name: column.tolist() for name, column in outputs.items()} == {
+        "partial_sum_out": [[7], [100], [260]],
+        "activation_out": [[10], [20], [30]],
+        "weight_out": [[3], [3], [3]],
+        "swap_out": [[0], [1], [0]],
+    }
+
+
+def test_partial_sums_of_the_whole_range():
+    config = PeConfig(INT4)
+    half = 1 << config.accumulator_bits - 1
+    idle = ([0] * 2, [0] * 2, [0] * 2, [0] * 2)
+    assert config.run(*idle, [-half, half - 1]).partial_sum.tolist() == [-half, half - 1]
+    for sums in ([-half - 1, 0], [0, half], [half, -half]):
+        with pytest.raises(InputError, match="partial_sums do not fit"):
+            config.run(*idle, sums)
 
 
 @pytest.mark.parametrize(

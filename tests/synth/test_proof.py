@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from functools import cache
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 
 from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig
-from golden.errors import DintError
 from hdl.verilog import generate
-from synth import liberty_text, proof, yosys
+from synth import liberty_text, yosys
 from synth.pdk import find
 from synth.proof import Refuted, every_cycle, from_reset, netlist, no_overflow, products
 from synth.recipe import Recipe
@@ -138,33 +136,3 @@ def test_a_netlist_is_its_verilog(config: MacConfig, tmp_path: Path) -> None:
     assert netlist(config, verilog(config), mapped, liberty) > 100
     with pytest.raises(Refuted, match="netlist"):
         netlist(config, verilog(config), broken(mapped, r"\bNAND2X1\b", "NOR2X1"), liberty)
-
-
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    tasks = [proof._Task("no overflow", MacConfig(DINT4)), proof._Task("netlist", MacConfig(DINT3), find("osu018"))]
-    tasks += [proof._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
-    monkeypatch.setattr(proof, "_tasks", lambda *_: iter(tasks))
-    assert proof.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
-    proofs = json.loads((tmp_path / "out" / "proofs.json").read_text())
-    assert [one["property"] for one in proofs] == [task.property for task in tasks]
-    assert "exhaustion" in capsys.readouterr().out
-
-    def refuted(task: object) -> None:
-        raise Refuted(f"wrong: {task}")
-
-    monkeypatch.setattr(proof, "_show", refuted)
-    assert proof.main(["--out", str(tmp_path / "none"), "--jobs", "1"]) == 1
-    assert not (tmp_path / "none").exists()
-    assert issubclass(Refuted, DintError)
-
-
-def test_what_is_proved_covers_the_catalogue() -> None:
-    """Every format and architecture with every property that applies; not by the list that the proofs are made from."""
-    from hdl.architectures import ARCHITECTURES
-
-    tasks = list(proof._tasks([find("osu018")], (1, 4, 16)))
-    pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
-    for shown in ("products", "every cycle", "netlist"):
-        assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
-    assert {task.config.weight_format.name for task in tasks if task.property == "from reset"} == set(FORMATS) - {"int8"}
-    assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)

@@ -1,0 +1,111 @@
+"""What the longer checks found (`make verify`, `make mutation`, `make fuzz`), on record for the report.
+
+A record names the sources that it is about. One that is about other sources than these is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from golden.artifacts import canonical_json, write_file
+from golden.errors import InputError
+
+from .stages import source_hash
+
+__all__ = ["DIRECTORY", "collect_checks", "write_record"]
+
+DIRECTORY = Path("build/verify")  # where the checks leave their records unless told otherwise
+
+_Row = dict[str, Any]
+
+
+def write_record(file: Path, folders: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
+    """Write `results`, a plain object each, with the hash of the sources in `folders` that they are about."""
+    write_file(file, canonical_json({"folders": folders, "sources_sha256": source_hash(folders), "results": results}))
+
+
+def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
+    """The rows of the report's table of checks, and a sentence for every check without a record of these sources.
+
+    A row has `check`, `of`, `tried` (how many), `held` (of those, as it should be), `exempt` (proved to make no difference) and
+    `seconds`.
+
+    Raises
+    ------
+    InputError
+        If a record cannot be read.
+    """
+    rows: list[_Row] = []
+    missing: list[str] = []
+    for name, (title, target, read) in _RECORDS.items():
+        file = directory / name
+        try:
+            record = json.loads(file.read_text())
+            if record["sources_sha256"] != source_hash(record["folders"]):
+                missing.append(f"{title}: the record is of other sources; run `make {target}`, then the report again.")
+                continue
+            rows += read(record["results"])
+        except FileNotFoundError:
+            missing.append(f"{title}: not run here; `make {target}` does it, then run the report again.")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"record {file}: cannot be read ({error}); remove it, or run `make {target}` again") from None
+    return rows, missing
+
+
+def _row(check: str, of: str, tried: int, held: int, seconds: float, exempt: int = 0) -> _Row:
+    return {"check": check, "of": of, "tried": tried, "held": held, "exempt": exempt, "seconds": seconds}
+
+
+def _grouped(results: Iterable[_Row], *keys: str) -> dict[tuple[str, ...], list[_Row]]:
+    groups: dict[tuple[str, ...], list[_Row]] = {}
+    for result in results:
+        groups.setdefault(tuple(result[key] for key in keys), []).append(result)
+    return groups
+
+
+def _proofs(results: list[_Row]) -> list[_Row]:
+    return [
+        _row(f"proof: {shown}", f"units, {by}", len(group), len(group), sum(one["seconds"] for one in group))
+        for (shown, by), group in _grouped(results, "property", "by").items()
+    ]
+
+
+def _products(results: list[_Row]) -> list[_Row]:
+    rows = []
+    for (level, tool), group in _grouped(results, "level", "tool").items():
+        seconds, units = (sum(one[key] for one in group) for key in ("seconds", "units"))
+        for what in ("products", "sums"):
+            if count := sum(one[what] for one in group):
+                title = "every product" if what == "products" else "sums, every order of control"
+                rows.append(_row(f"{title}: {level}", f"{what} of {units} units, {tool}", count, count, seconds))
+                seconds = 0.0  # of one run, counted once
+    return rows
+
+
+def _hardware(results: list[_Row]) -> list[_Row]:
+    return [
+        _row("bench: broken units", one["design"], one["mutants"], one["killed"], one["seconds"], one["equivalent"])
+        for one in results
+    ]
+
+
+def _python(results: list[_Row]) -> list[_Row]:
+    return [_row("unit tests: changed lines", one["file"], one["mutants"], one["killed"], one["seconds"]) for one in results]
+
+
+def _fuzz(results: list[_Row]) -> list[_Row]:
+    return [
+        _row("malformed input", one["target"], one["cases"], one["cases"] - one["findings"], one["seconds"]) for one in results
+    ]
+
+
+_RECORDS = {
+    "proofs.json": ("Proofs", "verify", _proofs),
+    "verification.json": ("Exhaustive simulation", "verify", _products),
+    "mutation-hardware.json": ("Mutation score of the bench", "mutation", _hardware),
+    "mutation-python.json": ("Mutation score of the unit tests", "mutation", _python),
+    "fuzz.json": ("Fuzzing", "fuzz", _fuzz),
+}

@@ -1,0 +1,44 @@
+"""All that is proved: the list of it, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import proofs
+from golden import DINT3, DINT4, FORMATS, MacConfig
+from golden.errors import DintError
+from synth.pdk import find
+from synth.proof import Refuted
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._Task("netlist", MacConfig(DINT3), find("osu018"))]
+    tasks += [proofs._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
+    monkeypatch.setattr(proofs, "_tasks", lambda *_: iter(tasks))
+    assert proofs.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    shown = json.loads((tmp_path / "out" / "proofs.json").read_text())["results"]
+    assert [one["property"] for one in shown] == [task.property for task in tasks]
+    assert "exhaustion" in capsys.readouterr().out
+
+    def refuted(task: object) -> None:
+        raise Refuted(f"wrong: {task}")
+
+    monkeypatch.setattr(proofs, "_show", refuted)
+    assert proofs.main(["--out", str(tmp_path / "none"), "--jobs", "1"]) == 1
+    assert not (tmp_path / "none").exists()
+    assert issubclass(Refuted, DintError)
+
+
+def test_what_is_proved_covers_the_catalogue() -> None:
+    """Every format and architecture with every property that applies; not by the list that the proofs are made from."""
+    from hdl.architectures import ARCHITECTURES
+
+    tasks = list(proofs._tasks([find("osu018")], (1, 4, 16)))
+    pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
+    for shown in ("products", "every cycle", "netlist"):
+        assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
+    assert {task.config.weight_format.name for task in tasks if task.property == "from reset"} == set(FORMATS) - {"int8"}
+    assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)
