@@ -20,6 +20,9 @@ def report(
     liberty: Liberty = None,
     platforms: Platforms = None,
     text: Text = None,
+    accuracy: Annotated[
+        list[Path] | None, typer.Option(help="accuracy.json of `make benchmark-accuracy`, for the page; repeat for several.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Do the main job: quantize, generate, simulate, synthesize, compare; write index.html and metrics.json.
@@ -36,5 +39,6 @@ def report(
         liberty=tuple(liberty or ()),
         platforms=platforms,
         text=text,
+        accuracy=tuple(accuracy or ()),
         seed=seed,
     )
