@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import wrapt
+from typer.exceptions import TyperException
 
 from commands.main_job import report
 from commands.models import evaluate, export, operands, quantize, table3
 from commands.silicon import codes, pdks, synthesize, zero_points
 from commands.units import formats, generate, simulate
-from golden.errors import DintError
+from golden.errors import DintError, one_line
 
 if TYPE_CHECKING:
     from golden import (
@@ -126,11 +127,15 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         sys.unraisablehook = _interrupt_again
-        app(prog_name="dint")
+        sys.exit(app(prog_name="dint", standalone_mode=False))
+    except TyperException as error:  # options that do not exist, lack a value, or have one of another type
+        if message := error.format_message():
+            print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
+        sys.exit(error.exit_code)
     except (DintError, OSError) as error:
         if _debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt

@@ -79,10 +79,9 @@ VARIANTS: dict[str, NumberFormat] = {
 
 def format_by_name(name: str) -> NumberFormat:
     """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
-    known = FORMATS | VARIANTS
-    try:
-        return known[name.lower()]
-    except KeyError:
-        near = get_close_matches(name.lower(), known, n=1)
+    known, given = FORMATS | VARIANTS, str(name).lower()
+    if given not in known:
+        near = get_close_matches(given[:100], known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(known)}") from None
+        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(known)}")
+    return known[given]

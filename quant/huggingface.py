@@ -21,7 +21,16 @@ from golden.errors import InputError
 
 from .adapter import adapter_of
 from .layers import use_execution
-from .models import LoadedModel, in_memory, load_model, load_tokenizer, local_directory, read_config, weights_sha256
+from .models import (
+    LoadedModel,
+    in_memory,
+    load_model,
+    load_tokenizer,
+    local_directory,
+    read_config,
+    refuse_unsound,
+    weights_sha256,
+)
 from .recipe import QuantizedModel
 from .streaming import INDEX, is_streamed, streamed_model, write_tensors
 
@@ -165,9 +174,10 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
 
     register()
     try:
+        parsed = AutoConfig.from_pretrained(path, local_files_only=True)
+        adapter, stream = adapter_of(parsed, name), None
         if is_streamed(path):
-            parsed = AutoConfig.from_pretrained(path, local_files_only=True)
-            model, _ = streamed_model(path, name, adapter_of(parsed, name), parsed, device)
+            model, stream = streamed_model(path, name, adapter, parsed, device)
         else:
             model = in_memory(path, name, device)
     except InputError:
@@ -175,6 +185,9 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"model {name}: cannot be loaded from {path} ({first_line})") from error
+    refuse_unsound(model, adapter, name)
+    if stream is not None:
+        stream.empty()
     use_execution(model, execution)
     return model, model.hf_quantizer.quantization_config
 
