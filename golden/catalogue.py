@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from fractions import Fraction
 
-from .errors import InputError
+from .errors import unknown
 from .number_format import NumberFormat
 
 __all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "VARIANTS", "format_by_name"]
@@ -83,6 +82,4 @@ def format_by_name(name: str) -> NumberFormat:
     try:
         return known[name.lower()]
     except KeyError:
-        near = get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(known)}") from None
+        raise unknown(f"unknown format {name!r}", name, known) from None
