@@ -38,6 +38,7 @@ def main_job(
     accuracy: tuple[Path, ...] = (),
     seed: int = 0,
     effort: Effort | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Quantize, generate, simulate, synthesize, compare and report; returns the path of `index.html`.
 
@@ -61,6 +62,8 @@ def main_job(
         Of everything random.
     effort
         How much the comparison tries; default `synth.search.Effort()`.
+    quiet
+        Print nothing.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def main_job(
     from report.summary import lines
     from synth.pdk import discover, find
 
-    console = Console()
+    console = Console(quiet=quiet)
     lanes, pdks = tuple(dict.fromkeys(lanes)), tuple(dict.fromkeys(pdks))
     if liberty:
         kits = [find(liberty=liberty)]
@@ -85,7 +88,7 @@ def main_job(
     _check(lanes, kits, model, text)
     grids = [read(file) for file in accuracy]
     stages = Stages(out / "stages", console)
-    quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
+    quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
     configs = [MacConfig(format_by_name(name), lanes=count) for name in FORMATS for count in lanes]
     simulated = [simulate_units(stages, "simulate", configs, quantized, seed)]
@@ -135,7 +138,7 @@ def _directory(model: str | None) -> Path:
     return Path(model) if model is not None else ROOT / "quant" / "checkpoint"
 
 
-def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int) -> Stage:
+def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int, quiet: bool) -> Stage:
     """The quantized model and its operands; with dINT4 comes the accuracy table of all methods."""
     from quant.command import quantize
 
@@ -159,6 +162,7 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
             text=text,
             table=number_format == "dint4",
             seed=seed,
+            quiet=quiet,
         )
 
     return stages.run(f"quantize {number_format}", inputs, work)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.artifacts import canonical_json, write_file
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -76,7 +76,7 @@ def evaluate(
     yield_when_idle()
     for protocol in protocols:
         if protocol not in PROTOCOLS:
-            raise InputError(f"--protocol {protocol}: known are {', '.join(PROTOCOLS)}")
+            raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
         from .harness import require_harness, run_tasks

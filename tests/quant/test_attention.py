@@ -148,7 +148,7 @@ def test_names_say_it() -> None:
     ("choices", "message"),
     [
         ({"attention": "int8"}, "attention is 'int8': it multiplies values in integers; give them a value_format"),
-        ({"attention": "int4"}, "attention is 'int4': known are fp32, int8"),
+        ({"attention": "int4"}, r"attention is 'int4': did you mean int8\? known are fp32, int8"),
         ({"value_format": "dint5"}, "unknown format 'dint5': did you mean dint4"),
         ({"value_format": "dint4", "activations": "fp32"}, "with activations in fp32 only weights are quantized"),
         ({"value_format": FP4_E2M1.name, "form": "asymmetric"}, "FP4 E2M1 takes no zero-point"),

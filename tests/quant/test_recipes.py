@@ -93,10 +93,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_unknown_names() -> None:
     with pytest.raises(
-        InputError, match=r"--recipe w4a8v4-dint4-aqas: did you mean w4a8v4-.*\? there are default, w4a8v4-int4-rtn"
+        InputError, match=r"--recipe w4a8v4-dint4-aqas: did you mean w4a8v4-.*\? known are default, w4a8v4-int4-rtn"
     ):
         read_recipe("w4a8v4-dint4-aqas", {})
-    with pytest.raises(InputError, match=r"--recipe zzz: there are default, .*ending in \.toml"):
+    with pytest.raises(InputError, match=r"--recipe zzz: known are default, .*ending in \.toml"):
         read_recipe("zzz", {})
 
 
