@@ -68,6 +68,16 @@ class Page(HTMLParser):
                 self.rows[-1][-1] += data
 
 
+no_charts = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is not about charts, which take most of the time of a page."""
+    monkeypatch.setattr(charts, "charts", lambda _: {})
+    monkeypatch.setattr(layer_charts, "layer_charts", lambda _: {})
+
+
 def test_is_well_formed_and_self_contained(results: dict[str, Any]) -> None:
     html = page.render(results)
     read = Page(html)
@@ -224,6 +234,7 @@ def test_earlier_results_are_shown_without_what_they_lack(
     assert "short runs of products" not in read.text
 
 
+@no_charts
 def test_a_clock_set_by_the_candidate_is_marked(results: dict[str, Any]) -> None:
     read = Page(page.render(results))
     assert "Clock set by dINT4 on osu018, 1 lane" in read.text
@@ -259,6 +270,7 @@ def test_quantized_values_are_paired_with_quantized_values(results: dict[str, An
     assert not paired()
 
 
+@no_charts
 def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     (text, _), rows = results["accuracy"]["protocols"], {row["name"]: row for row in results["accuracy"]["rows"]}
     for name, kl, error in (("W4A8 INT4, AQAS", 0.0440, 0.0007), ("W4A8 dINT4, AQAS", 0.0446, 0.0007)):
@@ -280,6 +292,7 @@ def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     assert changed["kl"].split(":")[0] in page_text
 
 
+@no_charts
 def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(results: dict[str, Any]) -> None:
     assert verification.verification(results)["incomplete"] == []
     assert "Every design that stands for a side of a comparison was simulated at both levels" in page.render(results)
@@ -293,6 +306,7 @@ def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(resul
     assert (entry["rtl"], entry["gate"], entry["winner"]) == (None, sums, True)
 
 
+@no_charts
 def test_two_designs_of_one_architecture_are_told_apart(results: dict[str, Any]) -> None:
     """A simulation of one says nothing about the other."""
     for entry in (*results["designs"], *results["energies"]):
@@ -325,6 +339,7 @@ def test_unusable_results_leave_nothing_behind(content: str | None, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@no_charts
 def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = page.write(results, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
@@ -344,11 +359,13 @@ def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: 
     assert index.read_text().count("2026-01-02") >= 2
 
 
+@no_charts
 def test_results_are_kept_canonical(results: dict[str, Any], tmp_path: Path) -> None:
     page.write(results, tmp_path)
     assert (tmp_path / "results.json").read_text() == canonical_json(results)
 
 
+@no_charts
 @pytest.mark.parametrize(
     ("condition", "shown", "explained"),
     [
@@ -447,6 +464,7 @@ def made_grid() -> dict[str, Any]:
     }  # fmt: skip
 
 
+@no_charts
 def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "accuracy.json"
     file.write_text(json.dumps(made_grid()))
