@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from rich.table import Table
 from golden.artifacts import canonical_json, output_directory, write_file
 
 from .fuzzing import circuits, command_line, models, records
-from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, attempt, run
+from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
 
 __all__ = ["TARGETS", "fuzz", "main"]
 
@@ -86,11 +85,7 @@ def main() -> int:
     console = Console()
     if arguments.replay:
         name, seed, index = arguments.replay.split(":")
-        with tempfile.TemporaryDirectory() as folder:
-            (material := Path(folder) / "material").mkdir()
-            target = TARGETS[name]
-            outcome = attempt(target, target.prepare(material), int(seed), int(index), Path(folder) / "case")
-            os.chdir("/")
+        outcome = replay(TARGETS[name], int(seed), int(index))
         console.print(f"{outcome.kind}: {outcome.detail}", markup=False)
         return int(outcome.is_finding)
     targets = [TARGETS[name] for name in arguments.target or TARGETS]

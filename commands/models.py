@@ -62,7 +62,13 @@ def quantize(
     table: Annotated[bool, typer.Option(help="Measure, beside the other methods; --no-table only writes.")] = True,
     full_table: Annotated[bool, typer.Option("--full-table", help="Compare all methods on all formats.")] = False,
     outliers: Annotated[
-        int | None, typer.Option(metavar="SEED", help="For study: make outlier channels first; the function stays the same.")
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            min=0,
+            max=(1 << 32) - 1,
+            help="For study: make outlier channels first; the function stays the same.",
+        ),
     ] = None,
     seed: Seed = 0,
     execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",

@@ -34,7 +34,7 @@ Kits = Annotated[
     typer.Option("--pdk", help="Name of a PDK; repeat for several; default osu018.", autocompletion=pdk_names),
 ]
 Out = Annotated[Path, typer.Option(help="Directory to write.", rich_help_panel=OUTPUT_PANEL)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=(1 << 32) - 1)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=OUTPUT_PANEL)]
 OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
 Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]

@@ -60,7 +60,7 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
     yield_when_idle()
     from rich.console import Console
 
-    if out.resolve() == directory.resolve():
+    if out.is_dir() and directory.is_dir() and out.samefile(directory):
         raise InputError(f"--out {out}: is the directory of the model itself; name another")
     with quiet_libraries(), written(out) as scratch:
         from .huggingface import load_quantized, save_configuration

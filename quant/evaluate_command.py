@@ -77,6 +77,8 @@ def evaluate(
     for protocol in protocols:
         if protocol not in PROTOCOLS:
             raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
+    if limit is not None and not tasks:
+        raise InputError(f"--limit {limit}: it is a number of documents of --tasks; name some, or leave it out")
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
         from .harness import require_harness, run_tasks

@@ -114,7 +114,7 @@ def check_device(device: str) -> None:
 
 
 def in_memory(directory: Path, name: str, device: str) -> Any:
-    """The model in `directory`, quantized or not, in evaluation mode, float32."""
+    """The model in `directory`, quantized or not, in evaluation mode, float32; it ran once, on one token."""
     from transformers import AutoModelForCausalLM
 
     loaded, loading = AutoModelForCausalLM.from_pretrained(
@@ -122,7 +122,9 @@ def in_memory(directory: Path, name: str, device: str) -> Any:
     )
     if loading["missing_keys"]:
         raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
-    return loaded.to(device).eval().requires_grad_(False)
+    loaded = loaded.to(device).eval().requires_grad_(False)
+    loaded(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=device))  # a configuration may fail only now
+    return loaded
 
 
 def load_tokenizer(directory: Path, name: str) -> Any:

@@ -198,14 +198,23 @@ def discover(platforms: Path | None = None, environ: Mapping[str, str] | None = 
     """Every kit of `TECHNOLOGIES` that is on this machine, in the catalogue's order.
 
     A folder of platforms given explicitly wins over `$FLOW_HOME/platforms`, that over `$PDK_ROOT`, that over `qflow`.
+
+    Raises
+    ------
+    InputError
+        If the folder given explicitly is not there, or holds no kit of the catalogue.
     """
     environ = os.environ if environ is None else environ
     if platforms is not None and not platforms.is_dir():
         raise InputError(
             f"--platforms {platforms}: no such folder; it holds one folder per platform, as asap7/lib/NLDM/*.lib.gz"
         )
-    found = (_locate(technology, platforms, environ, qflow) for technology in TECHNOLOGIES)
-    return [pdk for pdk in found if pdk is not None]
+    located = (_locate(technology, platforms, environ, qflow) for technology in TECHNOLOGIES)
+    found = [pdk for pdk in located if pdk is not None]
+    if platforms is not None and not any(pdk.origin == "--platforms" for pdk in found):
+        known = ", ".join(technology.name for technology in TECHNOLOGIES if technology.platforms)
+        raise InputError(f"--platforms {platforms}: holds none of {known}; each has a folder, as asap7/lib/NLDM/*.lib.gz")
+    return found
 
 
 def find(

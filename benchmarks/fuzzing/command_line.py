@@ -29,8 +29,8 @@ __all__ = ["TARGETS"]
 _WRONG: dict[str, tuple[str, ...]] = {
     "int": ("-1", "", "abc", "1.5", "1e3", "nan", "0x10", "--", "-99999999999999999999", "-" + "9" * 5000, "1 2"),
     "float": ("-1", "0", "", "abc", "nan", "inf", "-inf", "1e999", "1,5"),
-    "str": tuple(word for word in mutations.WORDS if word not in ("", " ", "none", ".", "/", "~", "-h")),
-    "Path": ("", "missing", "missing/x", "folder", "garbage", "empty", "loop", "é/é", "x" * 300, "x" * 5000, "/proc/self/mem"),
+    "str": tuple(word for word in mutations.WORDS if word not in ("", " ", "none", ".", "/", "~", "-h", "--")),
+    "Path": ("missing", "missing/x", "folder", "garbage", "empty", "loop", "é/é", "x" * 300, "x" * 5000, "/proc/self/mem"),
 }
 _ODD: dict[str, tuple[str, ...]] = {
     "int": (
@@ -67,7 +67,7 @@ _ODD: dict[str, tuple[str, ...]] = {
         "fp32",
         "",
     ),
-    "Path": ("tiny.lib", "operands.npz", "model", "quantized", "mine.toml", "text.txt", "."),
+    "Path": ("tiny.lib", "operands.npz", "model", "quantized", "mine.toml", "text.txt", ".", ""),
 }
 
 
@@ -149,7 +149,7 @@ def _arguments(line: _CommandLine, rng: Random) -> list[str]:
             "y",
         ]
     if not any(option.names for option in options):
-        return [*arguments, rng.choice(mutations.WORDS[3:])]
+        return [*arguments, rng.choice(_WRONG["str"])]
     chosen = [option for option in options if option.names and not option.is_output]
     certain = rng.random() < 0.6
     if certain or not any(option.is_output for option in options):

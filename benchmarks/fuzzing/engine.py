@@ -26,7 +26,7 @@ from typing import Any
 
 from golden.errors import DintError
 
-__all__ = ["FINDINGS", "REFUSED", "SOUND", "Case", "Garbage", "Outcome", "Target", "attempt", "run"]
+__all__ = ["FINDINGS", "REFUSED", "SOUND", "Case", "Garbage", "Outcome", "Target", "attempt", "replay", "run"]
 
 REFUSED, SOUND = "refused", "sound"
 TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH = (
@@ -41,6 +41,7 @@ FINDINGS = (TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH)
 
 _LONGEST_MESSAGE = 20_000  # characters; odd values of 5,000 are repeated in it
 _MOST_MEMORY = 3 << 30
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}  # nothing is fetched
 
 
 class Garbage(Exception):
@@ -118,6 +119,22 @@ def attempt(target: Target, material: Any, seed: int, index: int, folder: Path) 
     except BaseException as error:
         return outcome(GARBAGE, f"it cannot be used: {''.join(traceback.format_exception(error)[-6:])[-4000:]}", _place(error))
     return outcome(SOUND)
+
+
+def replay(target: Target, seed: int, index: int) -> Outcome:
+    """One case in this process, for a debugger."""
+    before, temporary, environment = Path.cwd(), tempfile.tempdir, dict(os.environ)
+    os.environ |= _ENVIRONMENT
+    try:
+        with tempfile.TemporaryDirectory(prefix="dint-fuzz-") as folder:
+            (material := Path(folder) / "material").mkdir()
+            outcome = attempt(target, target.prepare(material), seed, index, Path(folder) / str(index))
+            os.chdir(before)
+        return outcome
+    finally:
+        tempfile.tempdir = temporary
+        os.environ.clear()
+        os.environ |= environment
 
 
 def _unclear(message: str) -> str:
@@ -211,7 +228,7 @@ def _in_one_process(target: Target, seed: int, indices: Sequence[int], wall_s: f
 
 def _work(target: Target, seed: int, indices: Sequence[int], root: Path, sender: Connection) -> None:
     os.setsid()
-    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= _ENVIRONMENT
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
