@@ -8,7 +8,8 @@ model. Two formats meet on the same windows, so that the standard error of their
 a format is called better where it is lower by more than two of them. AQAS is measured with and without quantized activations
 in its loss, which is what it adds to AWQ by the reference paper (arXiv 2311.05161, section 3.2). The paper's claim on SLAC
 (section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
-draws of the calibration windows, beside how far the activations reach at each length.
+draws of the calibration windows, beside how far the activations reach at each length. As many tokens in shorter windows come
+from more places of the text; what that brings by itself shows beside the windows of full length, cut to each length.
 
 An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells.
 """
@@ -92,6 +93,8 @@ STUDIED = ("int4", "dint4")
 #: The paper's rows of SLAC, calibrated at each of these lengths and the model's own.
 SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
 LENGTHS = (16, 64, 128)
+#: Of these, the ones that are calibrated on windows of full length cut to each length, too.
+CUT_METHODS = ("OPTQ",)
 #: Length at which the short tasks are used, in tokens.
 SHORT = 64
 
@@ -159,17 +162,21 @@ class Cells:
         folder.mkdir(parents=True, exist_ok=True)
 
     def measure(
-        self, recipe: Recipe, length: int | None = None, seed: int = 0, loss: str | None = None
+        self, recipe: Recipe, length: int | None = None, seed: int = 0, *, cut: bool = False, loss: str | None = None
     ) -> list[dict[str, Any]]:
         """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens.
 
-        The scales are searched with the activations in `loss`, int8 or fp32, by default as the recipe has them.
+        The calibration windows are drawn at that length, or at full length and then `cut` to it. The scales are searched with
+        the activations in `loss`, int8 or fp32, by default as the recipe has them.
         """
-        described = {"recipe": recipe.describe(), "length": length, "seed": seed} | ({"loss": loss} if loss else {})
+        described: dict[str, Any] = {"recipe": recipe.describe(), "length": length, "seed": seed}
+        described |= ({"loss": loss} if loss else {}) | ({"cut": True} if cut else {})
         file = self._folder / f"{sha256_of({**self._about, **described})}.json"
         if not file.is_file():
             loaded = self._loaded
-            windows = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed).windows
+            windows = calibration_windows(loaded.tokenizer, loaded.positions, None if cut else length, seed=seed).windows
+            if cut:
+                windows = windows.reshape(-1, length or -1)
             if recipe.scaling == "none" or loaded.stream is not None:
                 model = quantize_model(loaded, recipe, windows).model
             else:
@@ -318,27 +325,26 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
     """KL divergence by calibration length and length of use, for every seed; prints mean and standard deviation over seeds."""
     short = replace(protocol, windows=protocol.windows.reshape(-1, SHORT))
     cells, uses = Cells(loaded, (short, protocol), folder), (SHORT, protocol.windows.shape[1])
-    wanted = list(product(SLAC_METHODS, STUDIED, _lengths(loaded), SEEDS))
+    lengths = _lengths(loaded)
+    wanted = [(*one, False) for one in product(SLAC_METHODS, STUDIED, lengths, SEEDS)]
+    wanted += [(*one, True) for one in product(CUT_METHODS, STUDIED, lengths[:-1], SEEDS)]
     rows: list[dict[str, Any]] = []
-    for method, number_format, length, seed in track(wanted, "calibrations", console=console, transient=True):
+    for method, number_format, length, seed, cut in track(wanted, "calibrations", console=console, transient=True):
         recipe = Recipe(number_format, **METHODS[method])  # type: ignore[arg-type]
-        for use, measured in zip(uses, cells.measure(recipe, length, seed), strict=True):
+        for use, measured in zip(uses, cells.measure(recipe, length, seed, cut=cut), strict=True):
             del measured["divergences"]
-            calibrated = {"calibration_length": length, "seed": seed, "length": use}
+            calibrated = {"calibration_length": length, "cut": cut, "seed": seed, "length": use}
             rows.append({"format": number_format, "method": method, **calibrated, **measured})
+    kls: dict[tuple[Any, ...], list[float]] = {}
+    for row in rows:
+        key = row["method"], row["format"], row["cut"], row["length"], row["calibration_length"]
+        kls.setdefault(key, []).append(1e3 * row["kl"])
     lines = []
-    for method, number_format, use in product(SLAC_METHODS, STUDIED, uses):
-        shown = []
-        for length in _lengths(loaded):
-            wanted_row = (method, number_format, use, length)
-            kls = [
-                1e3 * row["kl"]
-                for row in rows
-                if (row["method"], row["format"], row["length"], row["calibration_length"]) == wanted_row
-            ]
-            shown.append(f"{fmean(kls):.2f} ± {stdev(kls):.2f}" if len(kls) > 1 else f"{kls[0]:.2f}")
-        lines.append([f"{number_format}, {method}", str(use), *shown])
-    headings = ["", "used at", *(f"calibrated at {length}" for length in _lengths(loaded))]
+    for method, number_format, cut, use in dict.fromkeys(key[:4] for key in kls):
+        found = [kls.get((method, number_format, cut, use, length), []) for length in lengths]
+        shown = [f"{fmean(one):.2f} ± {stdev(one):.2f}" if one else "" for one in found]
+        lines.append([f"{number_format}, {method}{', cut' if cut else ''}", str(use), *shown])
+    headings = ["", "used at", *(f"calibrated at {length}" for length in lengths)]
     console.print(_table(f"{protocol.name}: KL x 1000, mean ± standard deviation over {len(SEEDS)} draws", headings, lines))
     return rows
 

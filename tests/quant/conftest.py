@@ -14,8 +14,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, PreTrainedModel
 
 import dint
+from quant.block import GroupScale
 from quant.corpus import training_topics
+from quant.huggingface import save_quantized
 from quant.models import LoadedModel, load_model
+from quant.recipe import QuantizedModel
 from quant.training import VOCABULARY, train_tokenizer
 
 POSITIONS = 64
@@ -124,6 +127,25 @@ def windows(tiny: LoadedModel) -> torch.Tensor:
     from quant.calibration import calibration_windows
 
     return calibration_windows(tiny.tokenizer, tiny.positions, 64).windows[:8]
+
+
+def random_scales(loaded: LoadedModel) -> list[GroupScale]:
+    """A random scale, from 1/20 to 20, for every group, equal where one channel of the producer is read more than once."""
+    generator = torch.Generator().manual_seed(8)
+    scales = []
+    for name, layer in loaded.adapter.decoder_layers(loaded.model):
+        for group in loaded.adapter.groups:
+            sources = group.sources(layer)
+            scale = torch.exp(3 * (2 * torch.rand(int(sources.max()) + 1, generator=generator) - 1))
+            scales.append(GroupScale(name, group, scale[sources], 0, 0))
+    return scales
+
+
+def save(quantized: QuantizedModel, loaded: LoadedModel, directory: Path) -> Path:
+    """The directory, new, of a quantized model."""
+    directory.mkdir()
+    save_quantized(quantized, loaded.tokenizer, directory, {"name": loaded.name, "sha256": loaded.sha256}, {"seed": 0})
+    return directory
 
 
 @pytest.fixture

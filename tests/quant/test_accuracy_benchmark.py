@@ -102,10 +102,16 @@ def test_slac(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[s
     accuracy.main([str(tiny.directory), "--windows", "4", "--only", "slac", "--out", str(tmp_path)])
     results = json.loads((tmp_path / "accuracy.json").read_text())
     assert [row["length"] for row in results["ranges"]] == [16, 64]
-    found = {(row["format"], row["calibration_length"], row["seed"], row["length"]): row["kl"] for row in results["slac"]}
-    assert len(found) == len(results["slac"]) == 2 * 2 * 2 * 2
+    found = {
+        (row["format"], row["calibration_length"], row["cut"], row["seed"], row["length"]): row["kl"] for row in results["slac"]
+    }
+    assert len(found) == len(results["slac"]) == 2 * (2 + 1) * 2 * 2
     assert len(set(found.values())) == len(found)
-    mean = 1e3 * (found["int4", 16, 0, 32] + found["int4", 16, 1, 32]) / 2
+    windows = calibration_windows(tiny.tokenizer, tiny.positions, seed=1).windows.reshape(-1, 16)
+    model = quantize_model(tiny, Recipe("int4", rounding="optq"), windows).model
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
+    assert found["int4", 16, True, 1, 64] == evaluator.score(model).kl
+    mean = 1e3 * (found["int4", 16, False, 0, 32] + found["int4", 16, False, 1, 32]) / 2
     assert f"{mean:.2f} ± " in capsys.readouterr().out
 
 
