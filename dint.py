@@ -98,8 +98,7 @@ dint makes the hardware of the dINT4 number format: quantized model, MAC unit, i
 def _options(
     context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False
 ) -> None:
-    if debug:
-        running.show_tracebacks()
+    running.show_tracebacks(debug)
     if context.invoked_subcommand is None:
         print(_WELCOME, end="")
 
