@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import wrapt
+from typer.exceptions import TyperException
 
 from commands import running
 from commands.main_job import report
@@ -120,13 +121,17 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         sys.unraisablehook = _interrupt_again
-        app(prog_name="dint")
+        sys.exit(app(prog_name="dint", standalone_mode=False))
     except Exception as error:
-        from golden.errors import DintError  # not before: it comes with numpy
+        from golden.errors import DintError, one_line  # not before: they come with numpy
 
+        if isinstance(error, TyperException):  # options that do not exist, lack a value, or have one of another type
+            if message := error.format_message():
+                print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
+            sys.exit(error.exit_code)
         if running.tracebacks_shown() or not isinstance(error, DintError | OSError):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt

@@ -35,7 +35,7 @@ from sim.simulators import find_simulator
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
 
-__all__ = ["Fault", "broken", "faults", "measure", "survivors"]
+__all__ = ["Fault", "broken", "faults", "measure", "settled", "survivors"]
 
 CYCLES, SEED = 4000, 0  # of `dint simulate`
 _SAMPLE = 10  # killed faults of each unit that go through the real bench
@@ -102,6 +102,19 @@ def broken(network: Network, fault: Fault) -> Network:
         else:
             gates.append(replace(gate, kind=fault.effect))
     return replace(network, gates=tuple(gates))
+
+
+def settled(network: Network) -> Network:
+    """The network after its first edges: a register that takes a constant holds it, and is none.
+
+    Pipeline registers have some, where a row of compressed products is the same for all operands; synthesis drops them.
+    """
+    while constant := {register: net for register, net in network.flip_flops.items() if net in (0, 1)}:
+        gates = [replace(gate, inputs=tuple(constant.get(net, net) for net in gate.inputs)) for gate in network.gates]
+        taken = {register: constant.get(net, net) for register, net in network.flip_flops.items() if register not in constant}
+        shown = {name: tuple(constant.get(net, net) for net in bits) for name, bits in network.outputs.items()}
+        network = replace(network, gates=tuple(gates), flip_flops=taken, outputs=shown)
+    return network
 
 
 # All faults at once
@@ -203,7 +216,7 @@ _PYTHON["mux"] = "{0} ^ ({0} ^ {1}) & {2}"
 def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[str, Any]:
     """The score of one unit: how many faults there are, are noticed, and are none; and the survivors, one by one."""
     started = time.monotonic()
-    network = yosys.gates(generate(config), config.name)[config.name]
+    network = settled(yosys.gates(generate(config), config.name)[config.name])
     stimuli = stimuli_for(config, None, CYCLES, SEED)
     suspects = faults(network)
     alive = survivors(network, config, stimuli[:1], suspects)

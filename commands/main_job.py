@@ -23,6 +23,9 @@ def report(
     liberty: Liberty = None,
     platforms: Platforms = None,
     text: Text = None,
+    accuracy: Annotated[
+        list[Path] | None, typer.Option(help="accuracy.json of `make benchmark-accuracy`, for the page; repeat for several.")
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> Any:
@@ -40,6 +43,7 @@ def report(
         liberty=tuple(liberty or ()),
         platforms=platforms,
         text=text,
+        accuracy=tuple(accuracy or ()),
         seed=seed,
         quiet=quiet,
     )

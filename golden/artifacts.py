@@ -15,7 +15,19 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["canonical_json", "disk_failures", "output_directory", "replacing", "sha256_file", "sha256_of", "write_file"]
+__all__ = [
+    "canonical_json",
+    "disk_failures",
+    "most_unpacked",
+    "output_directory",
+    "read_json",
+    "read_record",
+    "replacing",
+    "sha256_file",
+    "sha256_of",
+    "write_file",
+    "write_record",
+]
 
 # What writing ends with on a disk that is full, over its quota or its largest file, failing, or mounted read-only.
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -87,6 +99,34 @@ def write_file(path: Path, content: str | bytes) -> None:
 def canonical_json(data: Any) -> str:
     """JSON with sorted keys: equal data, equal bytes."""
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def most_unpacked(packed: int) -> int:
+    """Bytes that a compressed file of `packed` bytes may unpack to: what is far beyond is an accident or an attack."""
+    return max(1 << 26, 100 * packed)
+
+
+def read_json(path: Path) -> Any:
+    """The data of a JSON file. OSError if it cannot be read, ValueError if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+
+
+def write_record(path: Path, facts: dict[str, Any]) -> None:
+    """Keep `facts` for `read_record`, with their SHA-256."""
+    write_file(path, canonical_json({"facts": facts, "sha256": sha256_of(facts)}))
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What `write_record` kept; None if there is nothing, or not what was kept."""
+    try:
+        record = read_json(path)
+        facts: dict[str, Any] = record["facts"]
+        return facts if record["sha256"] == sha256_of(facts) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def sha256_file(path: Path) -> str:

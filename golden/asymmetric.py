@@ -66,6 +66,7 @@ class AsymmetricConfig(UnitConfig):
     architecture: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "architecture", self.mac.architecture)
         if not 1 <= self.units <= _MOST_UNITS:
             raise InputError(f"units is {self.units}: 1 to {_MOST_UNITS} share a sum of activations")

@@ -25,6 +25,7 @@ class _Part(UnitConfig):
     architecture: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "architecture", self.whole.architecture)
 
     @property

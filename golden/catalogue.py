@@ -78,8 +78,7 @@ VARIANTS: dict[str, NumberFormat] = {
 
 def format_by_name(name: str) -> NumberFormat:
     """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
-    known = FORMATS | VARIANTS
-    try:
-        return known[name.lower()]
-    except KeyError:
-        raise unknown(f"unknown format {name!r}", name, known) from None
+    known, given = FORMATS | VARIANTS, str(name).lower()
+    if given not in known:
+        raise unknown(f"unknown format {name!r}", given[:100], known)
+    return known[given]

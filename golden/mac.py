@@ -58,6 +58,7 @@ class MacConfig(UnitConfig):
     decoded: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.activation_bits != 8:
             raise InputError(f"activation_bits is {self.activation_bits}: only 8 is supported")
         if not 1 <= self.lanes <= 64:

@@ -8,6 +8,7 @@ half a step.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -18,11 +19,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .parameters import check_types, integer
 
 __all__ = ["NumberFormat"]
 
 #: Sizes of a special value, in steps, that need only a shift, and what they are called in a format's name.
 _SPECIAL_SIZES = {Fraction(1, 2): "half", Fraction(1, 4): "quarter", Fraction(1, 8): "eighth"}
+
+
+#: Sizes of a unit, in steps, and the largest magnitude of a value, in units: sums of 2^24 products stay exact in 64 bits.
+_UNITS = (Fraction(1), *_SPECIAL_SIZES)
+_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class NumberFormat:
         `values[code]` is the value of `code` in units of `unit` steps; zero is among them, and only zero may have two codes
         (0 and -0 of floating-point formats): the first is what zero is encoded as.
     unit
-        Size of one unit in steps: 1 for integers, 1/2 for dINT.
+        Size of one unit in steps: 1 for integers, 1/2 for dINT; 1/4 and 1/8 are possible, too.
     special_codes
         Codes whose value is not part of the uniform grid (dINT's denormals, +1/2 and -1/2 of a step).
     architecture
@@ -62,10 +69,21 @@ class NumberFormat:
     architecture: str = "booth"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise InputError(f"name of a format is {self.name!r}: a lower-case identifier is needed")
+        check_types(self, self.name)
+        for field, kind in (("values", tuple), ("special_codes", frozenset)):
+            if not isinstance(given := getattr(self, field), kind):
+                raise InputError(f"{field} of {self.name} is {given!r}: a {kind.__name__} of integers is needed")
+            object.__setattr__(self, field, kind(integer(f"one of {field} of {self.name}", one) for one in given))
+        if not isinstance(self.unit, Fraction) or self.unit not in _UNITS:
+            raise InputError(f"unit of {self.name} is {self.unit!r}: it is one of {', '.join(map(str, _UNITS))}")
         if not 2 <= self.bits <= 8:
             raise InputError(f"bits of {self.name} is {self.bits}: a code has 2 to 8 bits")
         if len(self.values) != 1 << self.bits:
             raise InputError(f"values of {self.name} has {len(self.values)} entries: {self.bits} bits need {1 << self.bits}")
+        if max(map(abs, self.values)) > _LARGEST:
+            raise InputError(f"values of {self.name} has {max(self.values, key=abs)}: magnitudes are at most {_LARGEST}")
         if len(self.values) - len(set(self.values)) > max(self.values.count(0) - 1, 0) or self.values.count(0) > 2:
             raise InputError(f"values of {self.name} repeats a value: every code needs its own, but for a second zero")
         if 0 not in self.values or self.values.index(0) in self.special_codes:

@@ -62,6 +62,7 @@ class PeConfig(UnitConfig):
     decoded: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "architecture", self.mac.architecture)
 
     @property

@@ -46,7 +46,7 @@ def unit_of_options(
             weight_format,
             lanes=default_lanes if lanes is None else lanes,
             depth=depth,
-            pipeline=pipeline or 0,
+            pipeline=0 if pipeline is None else pipeline,
             architecture=architecture,
             decoded=decoded,
         )

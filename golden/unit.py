@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .number_format import NumberFormat
+from .parameters import check_types
 
 __all__ = ["Port", "UnitConfig"]
 
@@ -53,6 +54,12 @@ class UnitConfig(ABC):
 
     weight_format: NumberFormat
     activation_bits: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse parameters of a wrong type; shapes check the rest."""
+        if not isinstance(self.weight_format, NumberFormat):
+            raise InputError(f"weight_format is {self.weight_format!r}: a NumberFormat is needed, as format_by_name gives it")
+        check_types(self)
 
     # Parameters that every shape has, as a field or as a fact.
 

@@ -35,6 +35,7 @@ def main_job(
     liberty: tuple[Path, ...] = (),
     platforms: Path | None = None,
     text: Path | None = None,
+    accuracy: tuple[Path, ...] = (),
     seed: int = 0,
     effort: Effort | None = None,
     quiet: bool = False,
@@ -55,6 +56,8 @@ def main_job(
         Where PDKs are, besides the usual places (see `synth.pdk`).
     text
         A further text to measure accuracy on.
+    accuracy
+        Files of `make benchmark-accuracy` that the page shows, too.
     seed
         Of everything random.
     effort
@@ -68,6 +71,7 @@ def main_job(
         Before anything is written, if an option, a file or a tool cannot be used; later from the stage that could not do
         its work: earlier stages stay and are reused.
     """
+    from report.grid import read
     from report.page import write
     from report.summary import lines
     from synth.pdk import discover, find
@@ -82,6 +86,7 @@ def main_job(
         # Of the packaged libraries the default alone; the others are a matter of --pdk.
         kits = [find(), *(kit for kit in discover(platforms) if kit.origin != "qflow")]
     _check(lanes, kits, model, text)
+    grids = [read(file) for file in accuracy]
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
@@ -91,7 +96,7 @@ def main_job(
     if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
         simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
-    index = write(results, out)
+    index = write(results | ({"grids": grids} if grids else {}), out)
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index

@@ -25,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from golden.artifacts import canonical_json, disk_failures, sha256_file, sha256_of, write_file
+from golden.artifacts import disk_failures, read_record, sha256_file, sha256_of, write_record
 from golden.errors import InputError, ToolError
 
 __all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
@@ -81,7 +81,7 @@ class Stages:
                     "seconds": round(time.monotonic() - started, 1),
                     "files": file_hashes(directory),
                 }
-                write_file(directory / "stage.json", canonical_json(record))
+                write_record(directory / "stage.json", record)
         stage = Stage(name, directory, key, record["date"], record["seconds"], reused)
         self.console.print(f"[green]{name}[/]: " + ("unchanged" if reused else f"{stage.seconds:.1f} s"))
         self.done.append(stage)
@@ -162,11 +162,11 @@ def file_hashes(directory: Path) -> dict[str, str]:
 
 
 def _valid_record(directory: Path, key: str) -> dict[str, Any] | None:
+    record = read_record(directory / "stage.json")
+    if record is None or record["key"] != key:
+        return None
     try:
-        record: dict[str, Any] = json.loads((directory / "stage.json").read_text())
-        intact = record["key"] == key and all(
-            sha256_file(directory / name) == digest for name, digest in record["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        intact = all(sha256_file(directory / name) == digest for name, digest in record["files"].items())
+    except OSError:
         return None
     return record if intact else None

@@ -14,7 +14,7 @@ from rich.table import Table
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError, unknown
 
-from .console import progress_bar, quiet_transformers, written, yield_when_idle
+from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from .models import LoadedModel
@@ -78,7 +78,7 @@ def evaluate(
         if protocol not in PROTOCOLS:
             raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
     console = Console(quiet=quiet)
-    with quiet_transformers(), written(out) as scratch:
+    with quiet_libraries(), written(out) as scratch:
         from .harness import require_harness, run_tasks
         from .huggingface import load_any
 

@@ -21,7 +21,16 @@ from golden.errors import InputError
 
 from .adapter import adapter_of
 from .layers import use_execution
-from .models import LoadedModel, in_memory, load_model, load_tokenizer, local_directory, read_config, weights_sha256
+from .models import (
+    LoadedModel,
+    in_memory,
+    load_model,
+    load_tokenizer,
+    local_directory,
+    read_config,
+    refuse_unsound,
+    weights_sha256,
+)
 from .recipe import QuantizedModel
 from .streaming import INDEX, is_streamed, streamed_model, write_tensors
 
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHOD",
+    "VERSION",
     "check_output",
     "load_any",
     "load_quantized",
@@ -43,6 +53,8 @@ __all__ = [
 
 #: `quant_method` of the directories.
 METHOD = "dint"
+#: Version of the layout of `quantization_config` and of the tensors. A directory that says none has the first.
+VERSION = 1
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -95,6 +107,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
+        "version": VERSION,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,
@@ -161,9 +174,10 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
 
     register()
     try:
+        parsed = AutoConfig.from_pretrained(path, local_files_only=True)
+        adapter, stream = adapter_of(parsed, name), None
         if is_streamed(path):
-            parsed = AutoConfig.from_pretrained(path, local_files_only=True)
-            model, _ = streamed_model(path, name, adapter_of(parsed, name), parsed, device)
+            model, stream = streamed_model(path, name, adapter, parsed, device)
         else:
             model = in_memory(path, name, device)
     except InputError:
@@ -171,6 +185,9 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"model {name}: cannot be loaded from {path} ({first_line})") from error
+    refuse_unsound(model, adapter, name)
+    if stream is not None:
+        stream.empty()
     use_execution(model, execution)
     return model, model.hf_quantizer.quantization_config
 

@@ -131,6 +131,17 @@ class QuantLinear(nn.Module):
         """Weight codes (out, in), uint8."""
         return torch_unpack(self.codes, self.number_format, self.in_features)
 
+    def fault(self) -> str:
+        """What is in the state that no quantization puts there: codes or zero-points out of range; empty if nothing is."""
+        if self.number_format.bits < 4 and int(self.unpacked_codes().max()) >= 1 << self.number_format.bits:
+            return f"codes that {self.number_format.title} does not have"
+        if (
+            self.zero_points is not None
+            and not 0 <= self.zero_points.min() <= self.zero_points.max() <= self.number_format.steps
+        ):
+            return f"zero-points out of 0 to {self.number_format.steps}"
+        return ""
+
     def integer_weight(self) -> Tensor:
         """Weight values (out, in), in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
         if self.zero_points is None and self.number_format.bits <= 4:

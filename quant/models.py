@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from golden.artifacts import sha256_file, sha256_of
+from golden.artifacts import read_json, sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
+from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "in_memory",
     "load_model",
     "local_directory",
+    "refuse_unsound",
     "weights_sha256",
 ]
 
@@ -98,11 +99,9 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedMo
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
         raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
-    for layer_name, layer in adapter.decoder_layers(loaded):
-        _refuse_non_finite(present(layer), f"{layer_name}.", name)
+    refuse_unsound(loaded, adapter, name)
     if stream is not None:
         stream.empty()
-    _refuse_non_finite(loaded, "", name)
     return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory), stream)
 
 
@@ -131,7 +130,9 @@ def load_tokenizer(directory: Path, name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer("a", add_special_tokens=False)  # some of what is wrong with one shows only then
+        return tokenizer
     except Exception as error:
         raise InputError(f"model {name}: no usable tokenizer in {directory} ({_first_line(error)})") from error
 
@@ -165,7 +166,7 @@ def local_directory(model: str | Path | None) -> tuple[Path, str]:
 def read_config(directory: Path, name: str) -> dict[str, Any]:
     """config.json of `directory` as plain data."""
     try:
-        config = json.loads((directory / "config.json").read_text())
+        config = read_json(directory / "config.json")
     except FileNotFoundError:
         raise InputError(f"model {name}: no config.json in {directory}; it is not a Hugging Face model directory") from None
     except (OSError, ValueError) as error:
@@ -203,12 +204,25 @@ def _fetch(name: str) -> Path:
     return directory
 
 
-def _refuse_non_finite(module: nn.Module, prefix: str, name: str) -> None:
+def refuse_unsound(model: nn.Module, adapter: Adapter, name: str) -> None:
+    """Refuse a model with weights or scales that are not finite, or codes that are none.
+
+    Decoder layers of a streamed model are read for it, one after the other.
+    """
+    for prefix, module in ((f"{one}.", present(layer)) for one, layer in adapter.decoder_layers(model)):
+        _refuse(module, prefix, name)
+    _refuse(model, "", name)
+
+
+def _refuse(module: nn.Module, prefix: str, name: str) -> None:
+    for layer_name, layer in module.named_modules():
+        if isinstance(layer, QuantLinear) and not layer.codes.is_meta and (fault := layer.fault()):
+            raise InputError(f"model {name}: {prefix}{layer_name} has {fault}; quantize the model again")
     for tensor_name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinite values"
             raise InputError(
-                f"model {name}: {prefix}{tensor_name} contains {kind}; it cannot be quantized, use a sound checkpoint"
+                f"model {name}: {prefix}{tensor_name} contains {kind}; nothing can be computed with it, use a sound checkpoint"
             )
 
 

@@ -61,7 +61,10 @@ def read_recipe(source: str, options: Mapping[str, Any]) -> tuple[Recipe, int | 
     table = _parsed(Path(source)) if Path(source).suffix == ".toml" else _named(source)
     _recipe(table, f"recipe {source}: ")
     merged = {**table, **{key: value for key, value in options.items() if value is not None}}
-    return _recipe(merged), merged.get("calibration-length")
+    length = merged.get("calibration-length")
+    if length is not None and length < 1:
+        raise InputError(f"--calibration-length {length}: it is a number of tokens, 2 or more")
+    return _recipe(merged), length
 
 
 def named_recipes() -> dict[str, Recipe]:
@@ -87,7 +90,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InputError(f"--recipe {path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"--recipe {path}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own errors, numbers of thousands of digits, endless nesting
         raise InputError(f"--recipe {path}: is not TOML ({error})") from None
 
 

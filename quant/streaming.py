@@ -8,7 +8,6 @@ safetensors files, and the layer before is emptied. Embeddings, last normalizati
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.artifacts import replacing
+from golden.artifacts import read_json, replacing
 from golden.errors import InputError
 
 from .adapter import Adapter
@@ -63,8 +62,8 @@ class TensorFiles:
         self._file_of: dict[str, Path] = {}
         index = directory / INDEX
         try:
-            names = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else ()
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            names = set(read_json(index)["weight_map"].values()) if index.is_file() else ()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"model {name}: {index} cannot be read ({error!r})") from None
         for file in [directory / one for one in sorted(names)] or sorted(directory.glob("*.safetensors")):
             with self._opened(file) as tensors:

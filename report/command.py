@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from golden.artifacts import read_json
 from golden.errors import InputError
 
 from . import page, summary
@@ -15,7 +15,7 @@ __all__ = ["render"]
 def render(results_file: Path, out: Path, quiet: bool = False) -> Path:
     """Write the report into `out` from an earlier run's `results.json`; returns the path of the page."""
     try:
-        results = json.loads(results_file.read_text(encoding="utf-8"))
+        results = read_json(results_file)
     except OSError as error:
         raise InputError(f"results {results_file}: cannot be read ({error.strerror}); make it with `dint report`") from None
     except ValueError as error:

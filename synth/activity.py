@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,9 @@ def read_activity(
     ToolError
         If the file cannot be read or has no variables in the scope.
     """
+    names = _names(netlist, library, instances or {})
     try:
+        _check_widths(vcd)
         waveform = pywellen.Waveform(str(vcd))
         factor = waveform.timescale.factor * 10.0 ** waveform.timescale.unit.to_exponent() / TICK_S
         variables = {
@@ -99,14 +103,15 @@ def read_activity(
             for variable in waveform.all_vars()
             if variable.full_name.startswith(f"{scope}.")
         }
-    except Exception as error:  # pywellen raises whatever its Rust code does
+        records = {net: _records(variables, names.get(net), round(factor)) for net in sorted(netlist.nets)}
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # pywellen raises whatever its Rust code does; a panic there is no Exception
         raise ToolError(f"waveforms {vcd}: cannot be read ({error})") from None
     if not variables:
         raise ToolError(f"waveforms {vcd}: no variables in {scope}; was the netlist simulated there?")
     if factor < 1 or abs(factor - round(factor)) > 1e-6:
         raise ToolError(f"waveforms {vcd}: the time unit is no multiple of 100 fs")
-    names = _names(netlist, library, instances or {})
-    records = {net: _records(variables, names.get(net), round(factor)) for net in sorted(netlist.nets)}
     times = [int(record[0][edge]) for record in records.values() if record is not None and len(record[0]) for edge in (0, -1)]
     start, end = span or (min(times, default=0), max(times, default=0))
     waves = dict(_CONSTANTS)
@@ -114,6 +119,14 @@ def read_activity(
         if record is not None and (wave := _wave(*record, start, end)) is not None:
             waves[net] = wave
     return Activity(waves, start, end, (len(waves) - len(_CONSTANTS)) / max(1, len(netlist.nets)))
+
+
+def _check_widths(vcd: Path) -> None:
+    """Refuse variables of endless width, for which the reader would ask for so much memory that it ends the process."""
+    with vcd.open(encoding="latin-1") as file:
+        header = "".join(takewhile(lambda line: "$enddefinitions" not in line, file))
+    if wide := next((width for width in re.findall(r"\$var\s+\S+\s+(\d+)", header) if len(width) > 5), None):
+        raise ValueError(f"a variable of {wide} bits")
 
 
 def _names(netlist: Netlist, library: Library, instances: Mapping[str, str]) -> dict[str, tuple[str, int]]:

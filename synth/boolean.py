@@ -20,6 +20,7 @@ from golden.errors import InputError
 __all__ = ["Expression", "parse"]
 
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_][\w.\[\]]*|[01])|([!'^*&+|()]))")
+_DEEPEST = 100  # parentheses within parentheses; libraries have a few
 _VERILOG = {"xor": " ^ ", "and": " & ", "or": " | "}
 
 
@@ -92,7 +93,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens: list[str] = []
-        self.position = 0
+        self.position = self.depth = 0
         place, stripped = 0, text.rstrip()
         while place < len(stripped):
             match = _TOKEN.match(stripped, place)
@@ -137,11 +138,15 @@ class _Parser:
         return _node("xor", operands)
 
     def inversion(self) -> Expression:
-        token = self.take()
-        if token == "!":
-            return Expression("not", (self.inversion(),))
+        inverted = False
+        while (token := self.take()) == "!":
+            inverted = not inverted
         if token == "(":
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.fail()
             result = self.disjunction()
+            self.depth -= 1
             if self.take() != ")":
                 self.fail()
         elif token in ("0", "1"):
@@ -152,8 +157,8 @@ class _Parser:
             self.fail()
         while self.peek() == "'":
             self.take()
-            result = Expression("not", (result,))
-        return result
+            inverted = not inverted
+        return Expression("not", (result,)) if inverted else result
 
 
 def _node(operator: str, operands: list[Expression]) -> Expression:

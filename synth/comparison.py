@@ -227,7 +227,10 @@ def _not_compared(case: _Case, effort: Effort) -> list[str]:
     """What a reader should know of the clocks of one case."""
     place = f"{case.workshop.pdk.name}, {lanes_in_words(case.lanes)}"
     tightest = case.found.tightest_ns
-    found = []
+    found = [
+        f"{case.workshop.pdk.name}, {task.config.name} mapped by {task.recipe.in_words()}: failed ({why})."
+        for task, why in case.workshop.failed.items()
+    ]
     if tightest[CANDIDATE] > tightest[BASELINE]:
         found.append(
             f"{place}: INT8 closes at {tightest[BASELINE]:.3f} ns, dINT4 only at {tightest[CANDIDATE]:.3f} ns; the clocks are "

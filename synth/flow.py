@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golden import UnitConfig
-from golden.errors import InputError
+from golden.errors import InputError, ToolError
 from sim.processes import children_end_with_us
 
 from . import liberty_text
@@ -115,10 +115,17 @@ def mixed_recipes(config: UnitConfig, pdk: Pdk, fast: Recipe) -> list[Recipe]:
 class Workshop:
     """Runs syntheses for one kit, `jobs` at a time, and counts them.
 
+    One that fails is marked as failed, and the others go on; only when none succeeds is that an error.
+
     Parameters
     ----------
     advance
         Called after each synthesis, with what was done.
+
+    Attributes
+    ----------
+    failed
+        What a tool said of each synthesis that failed.
     """
 
     def __init__(
@@ -129,28 +136,47 @@ class Workshop:
         self._jobs = jobs
         self._advance = advance
         self._done: dict[Task, Mapped] = {}
+        self.failed: dict[Task, str] = {}
 
-    def run(self, tasks: Sequence[Task]) -> list[Mapped]:
-        """The results of `tasks`, in order; none is done twice."""
+    def run(self, tasks: Sequence[Task]) -> list[Mapped | None]:
+        """The results of `tasks`, in order, None for what failed; none is done twice.
+
+        Raises
+        ------
+        ToolError
+            If all have failed, of these tasks and of those before.
+        """
         from joblib import Parallel, delayed
 
-        new = [task for task in dict.fromkeys(tasks) if task not in self._done]
+        new = [task for task in dict.fromkeys(tasks) if task not in self._done and task not in self.failed]
         generate_all([task.config for task in new], self._jobs)
         if new:
             # Here, since a thread that still writes when another one has failed leaves half a file.
             liberty_text.unpacked(self.pdk.liberty, self.cache)
         with children_end_with_us():
-            calls = (delayed(map_design)(task.config, self.pdk, task.recipe, self.cache) for task in new)
+            calls = (delayed(self._mapped)(task) for task in new)
             # Threads are enough, since each only waits for Yosys.
             for task, mapped in zip(new, Parallel(self._jobs, prefer="threads", return_as="generator")(calls), strict=True):
-                self._done[task] = mapped
+                if isinstance(mapped, ToolError):
+                    self.failed[task] = str(mapped)
+                    if not self._done and len(self.failed) == len(new):
+                        raise mapped
+                else:
+                    self._done[task] = mapped
                 if self._advance is not None:
                     self._advance(f"{self.pdk.name} {task.config.name}")
-        return [self._done[task] for task in tasks]
+        return [self._done.get(task) for task in tasks]
+
+    def _mapped(self, task: Task) -> Mapped | ToolError:
+        try:
+            return map_design(task.config, self.pdk, task.recipe, self.cache)
+        except ToolError as error:
+            return error
 
     def run_recipes(self, pairs: Iterable[tuple[UnitConfig, Sequence[Recipe]]]) -> list[Mapped]:
-        """All recipes of all configurations, as one batch."""
-        return self.run([Task(config, recipe) for config, recipes in pairs for recipe in recipes])
+        """All recipes of all configurations, as one batch; what did not fail."""
+        tasks = [Task(config, recipe) for config, recipes in pairs for recipe in recipes]
+        return [mapped for mapped in self.run(tasks) if mapped is not None]
 
     def size(self, fast: Iterable[tuple[Mapped, float]]) -> None:
         """Map netlists again with gates sized for a period in ns; for less of it where the result does not close."""
@@ -158,7 +184,7 @@ class Workshop:
         for share in RECOVERY:
             tasks = [Task(one.config, replace(one.recipe, delay_ps=round(1000 * period * share))) for one, period in pending]
             again = zip(self.run(tasks), (period for _, period in pending), strict=True)
-            pending = [(mapped, period) for mapped, period in again if not mapped.closes(period)]
+            pending = [(mapped, period) for mapped, period in again if mapped is not None and not mapped.closes(period)]
 
     def areas_by_part(self, designs: Sequence[Mapped]) -> list[tuple[dict[str, float], float]]:
         """`synth.mapping.area_by_part` of each."""
@@ -171,6 +197,13 @@ class Workshop:
     def results(self, config: UnitConfig) -> list[Mapped]:
         """Everything mapped so far for a configuration."""
         return [mapped for task, mapped in self._done.items() if task.config == config]
+
+    def smallest_of_each(self, configs: Iterable[UnitConfig]) -> list[Mapped]:
+        """The smallest result of each configuration that has one; ToolError if none has."""
+        best = [mapped for mapped in (smallest(self.results(config)) for config in configs) if mapped is not None]
+        if not best:
+            raise ToolError(f"{self.pdk.name}: every synthesis failed, the first with: {next(iter(self.failed.values()))}")
+        return best
 
     def architectures(self, format_name: str) -> list[str]:
         """Architectures of a format that were mapped."""
@@ -189,9 +222,9 @@ def smallest(results: Iterable[Mapped], period_ns: float | None = None) -> Mappe
 
 
 def smallest_of(results: Iterable[Mapped]) -> Mapped:
-    """The smallest of results that there are, whatever their delay; the faster of equals."""
-    best = smallest(results)
-    assert best is not None
+    """The smallest of results, whatever their delay; the faster of equals. ToolError if there is none."""
+    if (best := smallest(results)) is None:
+        raise ToolError("every synthesis of a unit failed: Yosys or OpenSTA may be damaged; install them again")
     return best
 
 
@@ -213,7 +246,8 @@ def bisect(shop: Workshop, ladders: Mapping[UnitConfig, Sequence[Recipe]], perio
             tasks = [Task(config, ladders[config][middle]) for config, middle in unknown.items()]
             for (config, middle), mapped in zip(unknown.items(), shop.run(tasks), strict=True):
                 low, high = spans[config]
-                spans[config] = (low, middle) if mapped.closes(period_ns) else (middle + 1, high)
+                closes = mapped is not None and mapped.closes(period_ns)
+                spans[config] = (low, middle) if closes else (middle + 1, high)
         first = {config: low for config, (low, _) in spans.items()}
 
 
@@ -243,7 +277,8 @@ def synthesize(
         assert best is not None
         return best
     fast = workshop.run_recipes([(config, fast_recipes(config, (FIRST_ADDER, *MORE_ADDERS)))])
-    bisect(workshop, {config: mixed_recipes(config, pdk, fastest(fast).recipe)}, [target_period_ns])
-    workshop.size((mapped, target_period_ns) for mapped in to_size(fast, target_period_ns, 2))
+    if fast:
+        bisect(workshop, {config: mixed_recipes(config, pdk, fastest(fast).recipe)}, [target_period_ns])
+        workshop.size((mapped, target_period_ns) for mapped in to_size(fast, target_period_ns, 2))
     everything = workshop.results(config)
     return smallest(everything, target_period_ns) or fastest(everything)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from golden import UnitConfig
+from golden import ToolError, UnitConfig
 
 from .flow import FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, area_recipes, fast_recipes, fastest, mixed_recipes
 from .mapping import DEFAULT_CACHE, Mapped
@@ -61,7 +61,10 @@ def front(
     configs = list(dict.fromkeys((config, quick)))
     shop.run_recipes((one, area_recipes(one, pdk)) for one in configs)
     shop.run_recipes((one, fast_recipes(one, (FIRST_ADDER, *MORE_ADDERS))) for one in configs)
-    best = fastest(one for one in shop.results(quick) if one.recipe.full_adders == "logic").recipe
+    gates = [one for one in shop.results(quick) if one.recipe.full_adders == "logic"]
+    if not gates:
+        raise ToolError(f"{quick.name}: every synthesis for speed failed, the first with: {next(iter(shop.failed.values()))}")
+    best = fastest(gates).recipe
     for one in configs:
         if ladder := mixed_recipes(one, pdk, best):
             family = [

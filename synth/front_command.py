@@ -13,6 +13,7 @@ from golden import unit_of_options
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 
 from .pdk import DEFAULT_PDK, find
+from .recipe import Recipe
 from .request import check_measurement, check_tools, femto, measured_tasks, operands_of, progress
 
 if TYPE_CHECKING:
@@ -108,14 +109,12 @@ def front(
     table = Table("period", "area", "step", "energy", "recipe", box=None, pad_edge=False)
     differences = [0.0, *steps(netlists)]
     for point, step in zip(points, differences, strict=True):
-        options = point["options"]
-        share = f" {options['allowance']:g}" if options["full_adders"] == "cells" else ""
         table.add_row(
             f"{point['clock__period']:.4g} ns",
             f"{point['design__instance__area']:.6g} um2",
             f"[yellow]{step:.1%}[/]" if step >= STEP else f"{step:.1%}",
             femto(point["energy__per_mac"]),
-            f"{point['architecture']}, {options['full_adders']}{share}, {options['script']}, {options['adder']}",
+            f"{point['architecture']}, {Recipe(**point['options']).in_words()}",
         )
     console.print(table)
     wide = sum(step >= STEP for step in differences)

@@ -6,10 +6,10 @@ a power estimate need is kept. Every number stays in the library's own unit; `Un
 
 from __future__ import annotations
 
-import gzip
+import math
 import re
+import sys
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import libparse
+import numpy as np
 
 from golden.errors import InputError
 
+from .liberty_text import read_text
 from .library import Cell, FlipFlop, InternalPower, Latch, Leakage, Library, Pin, TimingArc, Units
 from .lookup_table import LookupTable, numbers, table
 
 __all__ = ["Cell", "FlipFlop", "InternalPower", "Latch", "Leakage", "Library", "Pin", "TimingArc", "Units", "load"]
 
+_LARGEST_UNIT = 1e6  # before its prefix
+_DEEPEST = 100  # groups within groups; the format has half a dozen
 PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18}
 
 
@@ -79,6 +83,15 @@ def _load(stamps: tuple[tuple[Path, int], ...]) -> Library:
 
 def _load_one(path: Path) -> Library:
     tree, parser = _parse(path)
+    try:
+        return _library(path, tree, parser)
+    except KeyError as error:
+        raise InputError(f"Liberty file {path}: a group lacks {error.args[0]}") from None
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"Liberty file {path}: {error}") from None
+
+
+def _library(path: Path, tree: Any, parser: Any) -> Library:
     attributes = {node.id: node.value.strip('"') for node in tree.children if node.value}
     templates: dict[str, tuple[list[str], list[list[float]]]] = {}
     cells: dict[str, Any] = {}
@@ -89,25 +102,24 @@ def _load_one(path: Path) -> Library:
             cells[_argument(node)] = node
     if not cells:
         raise InputError(f"Liberty file {path}: it has no cells")
-    try:
-        flip_flops, has_power, has_leakage = _survey(cells)
-        thresholds = tuple(
-            float(attributes.get(f"slew_{end}_threshold_pct_rise", d)) / 100 for end, d in (("lower", 20), ("upper", 80))
-        )
-        return Library(
-            name=_argument(tree),
-            paths=(path,),
-            units=_units(path, tree, attributes),
-            voltage=_voltage(path, tree, attributes),
-            # The parser owns the tree, so that it has to live as long as the unread cells.
-            cells=_Cells({name: _reader(path, node, templates, parser) for name, node in cells.items()}),
-            flip_flops=flip_flops,
-            slew_thresholds=(thresholds[0], thresholds[1]),
-            has_power_tables=has_power,
-            leakage_in_library=has_leakage,
-        )
-    except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"Liberty file {path}: {error}") from None
+    flip_flops, has_power, has_leakage = _survey(cells)
+    low, high = (
+        _number(attributes, f"slew_{end}_threshold_pct_rise", d) / 100 for end, d in (("lower", 20.0), ("upper", 80.0))
+    )
+    if not low < high <= 1:
+        raise InputError(f"Liberty file {path}: its slew thresholds {low} and {high} are no ascending fractions of the supply")
+    return Library(
+        name=_argument(tree),
+        paths=(path,),
+        units=_units(path, tree, attributes),
+        voltage=_voltage(path, tree, attributes),
+        # The parser owns the tree, so that it has to live as long as the unread cells.
+        cells=_Cells({name: _reader(path, node, templates, parser) for name, node in cells.items()}),
+        flip_flops=flip_flops,
+        slew_thresholds=(low, high),
+        has_power_tables=has_power,
+        leakage_in_library=has_leakage,
+    )
 
 
 def _survey(cells: Mapping[str, Any]) -> tuple[tuple[str, ...], bool, bool]:
@@ -122,7 +134,7 @@ def _survey(cells: Mapping[str, Any]) -> tuple[tuple[str, ...], bool, bool]:
             elif child.id == "cell_leakage_power":
                 has_leakage = has_leakage or float(child.value.strip('"')) > 0
             elif child.id == "leakage_power" and not has_leakage:
-                has_leakage = float(_values(child).get("value", "0")) > 0
+                has_leakage = _number(_values(child), "value", least=-math.inf) > 0
     return tuple(flip_flops), has_power, has_leakage
 
 
@@ -149,18 +161,14 @@ class _Cells(Mapping[str, Cell]):
 
 
 def _parse(path: Path) -> tuple[Any, Any]:
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz" or data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "unexpected end"
-        raise InputError(f"Liberty file {path}: cannot be read ({reason})") from None
-    # The parser ends the process on a file without entries and never returns from an open string: refuse both before.
-    if not re.search(rb"\blibrary\s*\(", data):
-        raise InputError(f"Liberty file {path}: it has no library group; is it a Liberty file?")
+    data = read_text(path).encode("ascii", errors="replace")  # the parser gives back bytes one by one
+    # The parser never returns from an open string, and ends the process where its stack does: refuse both before.
     if not _ends_whole(data):
         raise InputError(f"Liberty file {path}: it ends before its library group does; it seems truncated")
+    marks = np.frombuffer(data, np.uint8)
+    for opening, closing in (b"{}", b"()"):
+        if int(np.cumsum((marks == opening).astype(np.int64) - (marks == closing)).max()) > _DEEPEST:
+            raise InputError(f"Liberty file {path}: it nests more than {_DEEPEST} groups; is it a Liberty file?")
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -211,33 +219,33 @@ def _cell(node: Any, templates: Mapping[str, Any]) -> Cell:
             latches.append(_latch(child))
         elif child.id == "leakage_power":
             group = _values(child)
-            leakage.append(Leakage(float(group.get("value", "0")), group.get("when"), group.get("related_pg_pin")))
+            leakage.append(Leakage(_number(group, "value", least=-math.inf), group.get("when"), group.get("related_pg_pin")))
     return Cell(
         name=_argument(node),
-        area=float(values.get("area", "0")),
+        area=_number(values, "area"),
         pins=pins,
         flip_flops=tuple(flip_flops),
         latches=tuple(latches),
         has_state_table=any(child.id in ("statetable", "ff_bank", "latch_bank") for child in node.children),
         dont_use=values.get("dont_use", "").lower() == "true",
         leakage=tuple(leakage),
-        cell_leakage=float(values["cell_leakage_power"]) if "cell_leakage_power" in values else None,
+        cell_leakage=_number(values, "cell_leakage_power", least=-math.inf) if "cell_leakage_power" in values else None,
     )
 
 
 def _pin(name: str, node: Any, templates: Mapping[str, Any]) -> Pin:
     values = _values(node)
-    capacitance = float(values.get("capacitance", "0"))
+    capacitance = _number(values, "capacitance")
     return Pin(
         name=name,
         direction=values.get("direction", ""),
         capacitance=capacitance,
-        rise_capacitance=float(values.get("rise_capacitance", capacitance)),
-        fall_capacitance=float(values.get("fall_capacitance", capacitance)),
+        rise_capacitance=_number(values, "rise_capacitance", capacitance),
+        fall_capacitance=_number(values, "fall_capacitance", capacitance),
         is_clock=values.get("clock", "").lower() == "true",
         function=values.get("function"),
         three_state=values.get("three_state"),
-        max_capacitance=float(values["max_capacitance"]) if "max_capacitance" in values else None,
+        max_capacitance=_number(values, "max_capacitance") if "max_capacitance" in values else None,
         timing=tuple(_timing(child, templates) for child in node.children if child.id == "timing"),
         internal_power=tuple(_internal_power(child, templates) for child in node.children if child.id == "internal_power"),
     )
@@ -316,11 +324,11 @@ def _template(node: Any) -> tuple[list[str], list[list[float]]]:
 
 def _units(path: Path, tree: Any, attributes: Mapping[str, str]) -> Units:
     load_unit = next((child.args for child in tree.children if child.id == "capacitive_load_unit"), None)
-    if load_unit is None or "time_unit" not in attributes:
+    if load_unit is None or len(load_unit) < 2 or "time_unit" not in attributes:
         raise InputError(f"Liberty file {path}: it has no time_unit or no capacitive_load_unit")
     return Units(
         time_s=_quantity(attributes["time_unit"], "s"),
-        capacitance_f=float(load_unit[0].strip('"')) * _quantity("1" + load_unit[1].strip('"'), "f"),
+        capacitance_f=_quantity(load_unit[0].strip('"') + load_unit[1].strip('"'), "f"),
         voltage_v=_quantity(attributes.get("voltage_unit", "1V"), "v"),
         leakage_w=_quantity(attributes.get("leakage_power_unit", "1nW"), "w"),
     )
@@ -328,20 +336,34 @@ def _units(path: Path, tree: Any, attributes: Mapping[str, str]) -> Units:
 
 def _voltage(path: Path, tree: Any, attributes: Mapping[str, str]) -> float:
     """Nominal voltage; without it, that of the default operating conditions."""
-    if "nom_voltage" in attributes:
-        return float(attributes["nom_voltage"])
-    for child in tree.children:
+    for child in tree.children if "nom_voltage" not in attributes else ():
         if child.id == "operating_conditions" and _argument(child) == attributes.get("default_operating_conditions"):
-            return float(_values(child)["voltage"])
-    raise InputError(f"Liberty file {path}: it has neither nom_voltage nor default operating conditions")
+            attributes = {"nom_voltage": _values(child).get("voltage", "none")}
+            break
+    if "nom_voltage" not in attributes:
+        raise InputError(f"Liberty file {path}: it has neither nom_voltage nor default operating conditions")
+    return _number(attributes, "nom_voltage", least=sys.float_info.min)
 
 
 def _quantity(text: str, unit: str) -> float:
     """`1ns`, `10ps`, `1V`, `1fF` in SI units."""
     match = re.fullmatch(rf"\s*([0-9.eE+-]+)\s*([a-z]?){unit}\s*", text.lower())
-    if match is None or match[2] not in PREFIXES:
+    if match is None or match[2] not in PREFIXES or not 0 < float(match[1]) < _LARGEST_UNIT:
         raise ValueError(f"unit {text!r} is not a number with a prefix and {unit.upper()}")
     return float(match[1]) * PREFIXES[match[2]]
+
+
+def _number(values: Mapping[str, str], name: str, default: float = 0.0, least: float = 0.0) -> float:
+    """An attribute that is a number: finite, and not below `least`."""
+    if name not in values:
+        return default
+    try:
+        number = float(values[name])
+    except ValueError:
+        number = math.nan
+    if not least <= number < math.inf:
+        raise ValueError(f"{name} is {values[name]!r}: a number" + (" is needed" if least < 0 else " from 0 up is needed"))
+    return number
 
 
 def _values(node: Any) -> dict[str, str]:

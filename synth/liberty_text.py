@@ -7,6 +7,7 @@ ABC don't: every delay of this project is without wires.
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import threading
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from golden.artifacts import sha256_file, write_file
+from golden.artifacts import most_unpacked, sha256_file, write_file
 from golden.errors import InputError
 
 __all__ = ["cell_names", "library_name", "read_text", "unpacked"]
@@ -35,7 +36,7 @@ def read_text(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8", errors="replace")
+        text = (_decompressed(path, data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8", errors="replace")
     except FileNotFoundError:
         raise InputError(f"{path}: no such Liberty file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -46,6 +47,16 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: no 'library' group: this is not a Liberty file")
     if text.count("{") != text.count("}"):
         raise InputError(f"{path}: ends in the middle of a group: truncated; get it again")
+    return text
+
+
+def _decompressed(path: Path, data: bytes) -> bytes:
+    """What a .gz file unpacks to, if that is a size that a library can have."""
+    most = most_unpacked(len(data))
+    with gzip.open(io.BytesIO(data)) as file:
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise InputError(f"{path}: would unpack to far more than a library has; it is no Liberty file")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,8 +126,11 @@ def table(axes: Sequence[str], indices: Sequence[Sequence[float]], values: Seque
     Raises
     ------
     InputError
-        If the number of values is not the product of the index lengths, or an index does not ascend.
+        If the number of values is not the product of the index lengths, a number is not finite, or an index does not ascend.
     """
+    for number in (*values, *(point for index in indices for point in index)):
+        if not math.isfinite(number):
+            raise InputError(f"a look-up table has the number {number}: they are all finite")
     points = tuple(np.array(index, dtype=np.float64) for index in indices)
     shape = tuple(len(index) for index in points)
     if len(values) != int(np.prod(shape, dtype=np.int64)):

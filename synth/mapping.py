@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import UnitConfig
-from golden.artifacts import canonical_json, disk_failures, sha256_file, sha256_of, write_file
+from golden.artifacts import disk_failures, read_record, sha256_file, sha256_of, write_file, write_record
 from golden.errors import InputError
 
 from . import liberty, liberty_text, sta, yosys
@@ -133,7 +132,7 @@ def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAU
                 "cell_counts": dict(counts),
                 "netlist_sha256": sha256_file(folder / "netlist.v"),
             }
-            (folder / "facts.json").write_text(canonical_json(facts))
+            write_record(folder / "facts.json", facts)
     return Mapped(
         design=config.name,
         pdk=pdk.name,
@@ -183,12 +182,8 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     names = (*dict.fromkeys(PARTS.values()), REGISTERS[mapped.config.shape])
     key = _key(pdk, mapped.recipe, verilog, top)
     path = cache / "netlists" / key[:2] / key / "parts.json"
-    if path.exists():
-        try:
-            kept = json.loads(path.read_text())
-            return {part: kept[part] for part in names}
-        except (ValueError, KeyError):
-            path.unlink(missing_ok=True)
+    if (kept := read_record(path)) is not None:
+        return {part: kept[part] for part in names}
     netlist = yosys.map_verilog(verilog, top, pdk, plain, mapped.recipe, flatten=False)
     modules = netlist.cells
     parts: dict[str, float] = {}
@@ -204,7 +199,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
 
     add(top, names[-1])
     parts = {part: round(parts.get(part, 0.0), 6) for part in names}
-    write_file(path, canonical_json(parts))
+    write_record(path, parts)
     return parts
 
 
@@ -248,12 +243,10 @@ def _sources_sha256() -> dict[str, str]:
 
 def _read(entry: Path) -> dict[str, Any] | None:
     """Facts of a cache entry, or None if there is none or its netlist is not the one that was written."""
-    try:
-        facts: dict[str, Any] = json.loads((entry / "facts.json").read_text())
-        if sha256_file(entry / "netlist.v") == facts["netlist_sha256"]:
+    with suppress(OSError):
+        facts = read_record(entry / "facts.json")
+        if facts is not None and sha256_file(entry / "netlist.v") == facts["netlist_sha256"]:
             return facts
-    except (OSError, ValueError, KeyError):
-        pass
     shutil.rmtree(entry, ignore_errors=True)
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from golden import Operands
-from golden.artifacts import canonical_json, sha256_file, sha256_of, write_file
+from golden.artifacts import read_record, sha256_file, sha256_of, write_record
 from sim.replay import Replay
 from sim.workload import UNIFORM, workload
 
@@ -223,14 +222,14 @@ def _measure(
         found = []
         for stimulus in stimuli:
             path = _entry(task, stimulus, pdk, cache, engine)
-            facts = _read(path)
+            facts = read_record(path)
             if facts is None:
                 if unit is None:
                     sdf = delays(mapped, pdk) if any(other.activity == SDF for other, _ in tasks) else None
                     unit = Unit(mapped.netlist, mapped.design, mapped.config, liberty.load(pdk.liberty), pdk, sdf)
                 facts = _facts(task, unit, stimulus, engine)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_file(path, canonical_json(facts))
+                write_record(path, facts)
             found.append(facts)
         results.append(found)
     return results
@@ -251,13 +250,6 @@ def _entry(task: Task, stimulus: Replay | None, pdk: Pdk, cache: Path, engine: s
         }
     )
     return cache / "energies" / key[:2] / f"{key}.json"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
-        return None
 
 
 def _facts(task: Task, unit: Unit, stimulus: Replay | None, engine: str) -> dict[str, Any]:

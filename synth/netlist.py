@@ -25,7 +25,11 @@ _TOKEN = re.compile(
     |(?P<mark>[()\[\]{},;:.=\#])""",
     re.VERBOSE | re.DOTALL,
 )
+_PLAIN = re.compile(r"[A-Za-z_][\w$]*", re.ASCII)
 _BASES = {"b": 2, "o": 8, "d": 10, "h": 16}
+
+# Bits of a vector or a constant: beyond it, it is a mistake.
+_WIDEST = 1 << 16
 
 # The two constant nets.
 ZERO, ONE = "1'b0", "1'b1"
@@ -72,7 +76,18 @@ class Netlist:
 
         Simulators, delay files and waveform readers disagree about escaped names and single bits of vectors; without any,
         they have nothing to disagree about. Plain names stay as they are.
+
+        Raises
+        ------
+        InputError
+            If a port, a cell or a pin has an escaped name: it is what other files call it, so that it cannot be changed.
         """
+        of_cells = {pin for instance in self.instances for pin in instance.pins}
+        for name in (self.name, *self.ports, *self.cells, *sorted(of_cells)):
+            if not _PLAIN.fullmatch(name):
+                raise InputError(
+                    f"netlist of {self.name}: {name!r} is the name of a port, cell or pin, but no plain identifier"
+                )
         taken = {self.name, *self.ports}
         nets = {net: net for net in (ZERO, ONE)}
         scalars = {port.bits[0] for port in self.ports.values() if len(port.bits) == 1 and port.bits[0] == port.name}
@@ -127,9 +142,11 @@ def read_netlist(path: Path, top: str) -> Netlist:
         If the file cannot be read, has no such module, or holds something that a flat netlist of cells does not.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"netlist {path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"netlist {path}: is not UTF-8 text; is it Verilog?") from None
     try:
         return _Reader(_tokens(text), top).module()
     except _SyntaxError as error:
@@ -198,10 +215,11 @@ class _Reader:
         span = None
         if self.peek() == "[":
             self.take()
-            high = int(self.take())
+            high = self.number()
             self.expect(":")
-            span = (high, int(self.take()))
+            span = (high, self.number())
             self.expect("]")
+            self.check_width(*span)
         while True:
             name = _plain(self.take())
             self.widths[name] = span
@@ -262,11 +280,14 @@ class _Reader:
         if self.peek() != "[" or self.widths.get(name) is None:
             return self.bits(name)
         self.take()
-        high = low = int(self.take())
+        high = low = self.number()
         if self.peek() == ":":
             self.take()
-            low = int(self.take())
+            low = self.number()
         self.expect("]")
+        span = self.widths[name]
+        if span is None or not span[0] >= high >= low >= span[1]:
+            raise _SyntaxError(f"{name}[{high}:{low}] is not in the vector {name}")
         return [f"{name}[{i}]" for i in range(high, low - 1, -1)]
 
     def bits(self, name: str) -> list[str]:
@@ -280,6 +301,15 @@ class _Reader:
         while net in self.aliases:
             net = self.aliases[net]
         return net
+
+    def number(self) -> int:
+        if not (token := self.take()).isdecimal() or len(token) > 9:
+            raise _SyntaxError(f"{token!r} stands where a number belongs")
+        return int(token)
+
+    def check_width(self, high: int, low: int) -> None:
+        if not low <= high < low + _WIDEST:
+            raise _SyntaxError(f"the vector [{high}:{low}] descends, with at most {_WIDEST} bits, in a netlist of cells")
 
     def peek(self) -> str:
         return self.tokens[self.position] if self.position < len(self.tokens) else ""
@@ -316,5 +346,10 @@ def _constant(token: str) -> list[str]:
     digits = digits.lower().replace("s", "").replace("_", "")
     if set(digits[1:]) & set("xz"):
         raise _SyntaxError(f"the constant {token} is undefined: run 'setundef -zero' before writing the netlist")
-    value = int(digits[1:], _BASES[digits[0]])
+    if not width.isdecimal() or len(width) > 9 or not 1 <= int(width) <= _WIDEST:
+        raise _SyntaxError(f"the constant {token} has 1 to {_WIDEST} bits")
+    try:
+        value = int(digits[1:], _BASES[digits[0]])
+    except ValueError:
+        raise _SyntaxError(f"the constant {token} has digits that are none of its base") from None
     return [ONE if value >> i & 1 else ZERO for i in reversed(range(int(width)))]

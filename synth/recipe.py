@@ -92,6 +92,11 @@ class Recipe:
         """Plain data."""
         return asdict(self)
 
+    def in_words(self) -> str:
+        """The recipe in a few words."""
+        share = f" {self.allowance:g}" if self.full_adders == "cells" else ""
+        return f"{self.full_adders}{share}, {self.script}, {self.adder}"
+
 
 def before_full_adders(recipe: Recipe, top: str, verilog: Path, maps: Path, flatten: bool) -> list[str]:
     """Commands from Verilog to a netlist of coarse cells and full adders."""

@@ -8,6 +8,7 @@ of all that it says about them, and written again: no conditions, no edges, all 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = ["TICK_S", "Arc", "Delays", "for_icarus", "read_delays"]
 
 TICK_S = 1e-13  # resolution of delays and simulations: 100 fs
 _TICKS_PER_NS = 10_000
+_LONGEST_TICKS = 1e13
+_DEEPEST = 100  # parentheses within parentheses; the format has a dozen
 
 _TOKEN = re.compile(r'\(|\)|"[^"]*"|(?:\\.|[^\s()"\\])+')
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "fs": 1e-15}
@@ -61,11 +64,17 @@ def read_delays(path: Path, netlist: Netlist, library: Library) -> Delays:
         If the file is not SDF, lacks an arc of a connected cell, has one that the cell models lack, or has wire delays.
     """
     try:
-        tree = _parse(path.read_text())
+        found = _read(path)
     except OSError as error:
         raise ToolError(f"SDF file {path}: cannot be read ({error.strerror})") from None
     except (ValueError, IndexError) as error:
         raise ToolError(f"SDF file {path}: {error}") from None
+    return Delays(_checked(path, found, netlist, library))
+
+
+def _read(path: Path) -> dict[Arc, tuple[int, int]]:
+    """Everything that the file says, whatever netlist it is for."""
+    tree = _parse(path.read_text(encoding="utf-8"))
     scale = _time_scale(tree, path) / TICK_S
     found: dict[Arc, tuple[int, int]] = {}
     for cell in _groups(tree, "CELL"):
@@ -75,7 +84,7 @@ def read_delays(path: Path, netlist: Netlist, library: Library) -> Delays:
                 raise ToolError(f"SDF file {path}: INCREMENT delays are not supported, write absolute ones")
             for absolute in _groups(delay, "ABSOLUTE"):
                 _read_arcs(path, instance, absolute, scale, found)
-    return Delays(_checked(path, found, netlist, library))
+    return found
 
 
 def for_icarus(delays: Delays, plain: PlainNetlist, netlist: Netlist) -> str:
@@ -123,7 +132,9 @@ def _read_arcs(path: Path, instance: str, group: list[Any], scale: float, found:
         if not isinstance(item, list) or not item:
             continue
         if item[0] == "IOPATH":
-            source, target = (word[-1] if isinstance(word, list) else word for word in item[1:3])
+            source, target = (word[-1] if isinstance(word, list) and word else word for word in item[1:3])
+            if not isinstance(source, str) or not isinstance(target, str):
+                raise ValueError(f"an IOPATH of {instance} does not go from a pin to a pin")
             values = [_ticks(value, scale) for value in item[3:] if isinstance(value, list)]
             if not values:
                 raise ToolError(f"SDF file {path}: {instance} from {source} to {target} has no value")
@@ -141,11 +152,14 @@ def _read_arcs(path: Path, instance: str, group: list[Any], scale: float, found:
 def _ticks(value: list[Any], scale: float) -> int:
     """The largest of the numbers of `(min:typ:max)`, some of which may be missing; not below zero."""
     numbers = [float(number) for number in str(value[0]).split(":") if number] if value else []
-    return max(0, round(max(numbers, default=0.0) * scale))
+    largest = max(numbers, default=0.0) * scale
+    if not all(map(math.isfinite, numbers)) or largest > _LONGEST_TICKS:
+        raise ValueError(f"a delay is {value[0]}: it is a number, below a second")
+    return max(0, round(largest))
 
 
 def _time_scale(tree: list[Any], path: Path) -> float:
-    text = "".join(_first(tree, "TIMESCALE")).lower() or "1ns"
+    text = "".join(map(str, _first(tree, "TIMESCALE"))).lower() or "1ns"
     match = re.fullmatch(r"(\d+(?:\.\d*)?)([munpf]?s)", text)
     if match is None:
         raise ToolError(f"SDF file {path}: its TIMESCALE {text!r} is no time")
@@ -158,6 +172,8 @@ def _parse(text: str) -> list[Any]:
     for token in _TOKEN.findall(text):
         if token == "(":
             stack.append([])
+            if len(stack) > _DEEPEST:
+                raise ValueError(f"it nests more than {_DEEPEST} parentheses; it is no SDF")
         elif token == ")":
             if len(stack) < 2:
                 raise ValueError("it closes more parentheses than it opens")

@@ -140,7 +140,7 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
     first, *others = SMALL_ADDERS
     shop.run_recipes((config, area_recipes(config, shop.pdk, (first,))) for group in small.values() for config in group)
     for name, group in small.items():
-        best = [smallest_of(shop.results(config)) for config in group]
+        best = shop.smallest_of_each(group)
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
     kept = [mapped for best in found.minimum.values() for mapped in best]
@@ -152,7 +152,7 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
             known = [mapped.config for mapped in best]
             fast = [config for config in dict.fromkeys(map(_fast_of, known)) if config not in known]
             shop.run_recipes((config, area_recipes(config, shop.pdk, others)) for config in fast)
-            found.minimum[name] += [smallest_of(shop.results(config)) for config in fast]
+            found.minimum[name] += [mapped for config in fast if (mapped := smallest(shop.results(config)))]
     _search_at_the_clock(shop, found, effort, lanes)
     return found
 
@@ -197,12 +197,17 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
     }
     fast = {name: list(dict.fromkeys(map(_fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
+    fast = {name: [mapped.config for mapped in shop.smallest_of_each(configs)] for name, configs in fast.items()}
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
     found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
     between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
     # The small structure is mapped by the recipes of its fast one.
-    mixed = {config: mixed_recipes(config, shop.pdk, fastest(shop.results(_fast_of(config))).recipe) for config in between}
+    mixed = {
+        config: mixed_recipes(config, shop.pdk, fastest(shop.results(_fast_of(config))).recipe)
+        for config in between
+        if _fast_of(config) in _all(fast)
+    }
     slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
     periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
     bisect(shop, mixed, periods_ns)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, PreTrainedModel
 
+import dint
 from quant.corpus import training_topics
 from quant.models import LoadedModel, load_model
 from quant.training import VOCABULARY, train_tokenizer
@@ -120,3 +124,23 @@ def windows(tiny: LoadedModel) -> torch.Tensor:
     from quant.calibration import calibration_windows
 
     return calibration_windows(tiny.tokenizer, tiny.positions, 64).windows[:8]
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs `dint` with arguments as the shell gives them, in this process; returns exit code and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        handler, hook, code = signal.getsignal(signal.SIGTERM), sys.unraisablehook, 0
+        monkeypatch.setattr(sys, "argv", ["dint", *arguments])
+        try:
+            dint.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            sys.unraisablehook = hook
+        return code, capsys.readouterr().err
+
+    return run

@@ -71,20 +71,23 @@ with torch.no_grad():
 
 
 @pytest.mark.parametrize(
-    ("imports", "arguments"),
+    ("family", "imports", "arguments"),
     [
-        ("import dint\nassert 'torch' not in sys.modules", ""),
-        ("import transformers.quantizers.auto\nimport dint", ""),
-        ("import dint\nimport quant.huggingface", ""),
-        ("import dint\nimport quant.plugin", ""),
-        ("import quant.huggingface\nquant.huggingface.register()\nquant.huggingface.register()", ""),
-        ("import transformers\nimport dint", ", dtype=torch.float16"),
+        ("tiny", "import dint\nassert 'torch' not in sys.modules", ""),
+        ("llama", "import transformers.quantizers.auto\nimport dint", ""),
+        ("tiny", "import dint\nimport quant.huggingface", ""),
+        ("tiny", "import dint\nimport quant.plugin", ""),
+        ("tiny", "import quant.huggingface\nquant.huggingface.register()\nquant.huggingface.register()", ""),
+        ("tiny", "import transformers\nimport dint", ", dtype=torch.float16"),
     ],
 )
-def test_fresh_process(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path, imports: str, arguments: str) -> None:
+def test_fresh_process(
+    request: pytest.FixtureRequest, windows: torch.Tensor, tmp_path: Path, family: str, imports: str, arguments: str
+) -> None:
     """Whatever was imported first, and however the model is asked for."""
-    quantized = quantize_model(tiny, Recipe("dint4"), windows)
-    directory = save(tiny, quantized, tmp_path / "out")
+    loaded: LoadedModel = request.getfixturevalue(family)
+    quantized = quantize_model(loaded, Recipe("dint4"), windows)
+    directory = save(loaded, quantized, tmp_path / "out")
     np.save(tmp_path / "tokens.npy", windows.numpy())
     code = FRESH.format(imports=imports, arguments=arguments)
     command = [sys.executable, "-c", code, str(directory), str(tmp_path / "tokens.npy"), str(tmp_path / "logits.npy")]

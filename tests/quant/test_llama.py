@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +23,6 @@ from quant.scaling import METHODS, fold, search_scales
 from quant.scheme import Scheme
 
 from .conftest import tiny_llama
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def random_scales(loaded: LoadedModel) -> list[GroupScale]:
@@ -145,7 +141,7 @@ def test_operands_are_the_layers_products(llama: LoadedModel, windows: torch.Ten
         np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-def test_command_and_reload_in_a_fresh_process(llama_directory: Path, windows: torch.Tensor, tmp_path: Path) -> None:
+def test_command(llama_directory: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     metrics = quantize(str(llama_directory), out=out, windows=3, calibration_length=32, quiet=True)
     assert metrics["model"]["name"] == "llama"
@@ -154,18 +150,6 @@ def test_command_and_reload_in_a_fresh_process(llama_directory: Path, windows: t
     assert {layer.name.split(".")[2] for layer in exported.layers} == {"0", "1"}
     again = operands(out, out=tmp_path / "operands", quiet=True)
     assert again["layers"] == [layer.name for layer in exported.layers]
-    np.save(tmp_path / "tokens.npy", windows.numpy())
-    code = (
-        "import sys, dint, numpy as np, torch\nfrom transformers import AutoModelForCausalLM\n"
-        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
-        "with torch.no_grad():\n"
-        "    np.save(sys.argv[3], model(input_ids=torch.from_numpy(np.load(sys.argv[2]))).logits.numpy())\n"
-    )
-    command = [sys.executable, "-c", code, str(out), str(tmp_path / "tokens.npy"), str(tmp_path / "logits.npy")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=300, capture_output=True)
-    model, _ = load_quantized(out)
-    with torch.no_grad():
-        assert np.array_equal(np.load(tmp_path / "logits.npy"), model(input_ids=windows).logits.numpy())
 
 
 def test_relatives_are_refused_by_name(llama_directory: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from golden import DINT4, INT8, MacConfig
-from golden.errors import InputError
+from golden.errors import InputError, ToolError
 from hdl.architectures import ARCHITECTURES
-from synth import comparison, search
+from synth import comparison, flow, search
 from synth.comparison import EQUAL_CLOCK, MINIMUM_AREA, compare
 from synth.flow import FIRST_ADDER, RECOVERY, Task, Workshop, to_size
-from synth.mapping import Mapped
+from synth.mapping import Mapped, map_design
 from synth.pdk import Pdk, find
 from synth.recipe import Recipe
 from synth.search import Effort, small_architectures
@@ -32,6 +32,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     patch.setattr(search, "area_recipes", _one_area_recipe)
     patch.setattr(search, "fast_recipes", _one_fast_recipe)
     patch.setattr(search, "small_architectures", lambda *of: [one for one in small_architectures(*of) if one in few])
+    patch.setattr(flow, "map_design", _crashes_once)
     done: list[str] = []
     try:
         found = compare([find("osu018")], (1,), effort=EFFORT, cache=tmp_path_factory.mktemp("cache"), advance=done.append)
@@ -39,6 +40,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.undo()
     assert done
     return found
+
+
+CRASHING = MacConfig(DINT4, architecture="direct-grid-fast")
+
+
+def _crashes_once(config: MacConfig, pdk: Pdk, recipe: Recipe, cache: Path) -> Mapped:
+    if config == CRASHING and recipe.full_adders == "logic":
+        raise ToolError("Yosys crashed")
+    return map_design(config, pdk, recipe, cache)
 
 
 def _one_area_recipe(config: MacConfig, *_: object) -> list[Recipe]:
@@ -61,6 +71,13 @@ def test_plain_json_with_the_reports_keys(results: dict[str, Any]) -> None:
     json.dumps(results, allow_nan=False)
     for key in ("designs", "energies", "comparisons", "effort", "not_measured"):
         schema._check(results[key], schema.RESULTS[key], key, "comparison")
+
+
+@pytest.mark.slow
+def test_a_synthesis_that_fails_is_named_and_the_others_go_on(results: dict[str, Any]) -> None:
+    named = [sentence for sentence in results["not_measured"] if "failed" in sentence]
+    assert named == ["osu018, mac_dint4_x1_direct_grid_fast mapped by logic, speed, sklansky: failed (Yosys crashed)."]
+    assert "direct-grid-fast" in results["effort"]["dint4"]["architectures"]  # by its other recipes
 
 
 @pytest.mark.slow

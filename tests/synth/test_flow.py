@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from golden import DINT4, INT4, INT8, MacConfig
+from golden import DINT4, INT4, INT8, MacConfig, UnitConfig
 from golden.artifacts import sha256_file
 from golden.errors import InputError, ToolError
-from synth import command, mapping, yosys
+from synth import command, flow, mapping, yosys
 from synth.flow import Task, Workshop, area_recipes, fast_recipes, smallest, synthesize
-from synth.mapping import area_by_part, delays, map_design
+from synth.mapping import Mapped, area_by_part, delays, map_design
 from synth.pdk import Pdk, find
 from synth.recipe import Recipe
 
@@ -168,6 +168,28 @@ def test_a_workshop_does_nothing_twice(kit: Pdk, cache: Path) -> None:
     shop.run(tasks)
     assert len(done) == 2
     assert (shop.count("dint4", 1), shop.count("dint4", 2), shop.count("int8", 1)) == (2, 0, 0)
+
+
+def test_one_that_fails_is_marked_and_the_others_go_on(kit: Pdk, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = Recipe(complement=True)
+
+    def crash(config: UnitConfig, pdk: Pdk, recipe: Recipe, folder: Path) -> Mapped:
+        if recipe == crashing:
+            raise ToolError("Yosys crashed")
+        return map_design(config, pdk, recipe, folder)
+
+    monkeypatch.setattr(flow, "map_design", crash)
+    shop = Workshop(kit, cache)
+    tasks = [Task(CONFIG, crashing), Task(CONFIG, Recipe())]
+    for _ in range(2):
+        failed, mapped = shop.run(tasks)
+        assert failed is None
+        assert mapped is not None
+    assert shop.failed == {tasks[0]: "Yosys crashed"}
+    assert shop.run_recipes([(CONFIG, [crashing, Recipe()])]) == shop.smallest_of_each([CONFIG]) == [mapped]
+    shop.size([(mapped, 1e9)])  # closes at once
+    with pytest.raises(ToolError, match="every synthesis failed, the first with: Yosys crashed"):
+        shop.smallest_of_each([MacConfig(INT8)])
 
 
 def test_a_failing_task_is_raised(kit: Pdk, cache: Path) -> None:
