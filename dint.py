@@ -129,9 +129,10 @@ def main() -> None:
             if message := error.format_message():
                 print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
             sys.exit(error.exit_code)
-        if running.tracebacks_shown() or not isinstance(error, DintError | OSError):
+        if running.tracebacks_shown() or not isinstance(error, DintError | OSError | ModuleNotFoundError):
             raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        way_out = "; 'dint doctor' says how to install it" if isinstance(error, ModuleNotFoundError) else ""
+        print(f"error: {one_line(str(error))}{way_out}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt

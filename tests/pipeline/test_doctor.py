@@ -77,6 +77,16 @@ def test_what_needs_no_extra_runs_without(arguments: list[str], bare: dict[str, 
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("command", "module"), [("generate", "amaranth"), ("quantize", "safetensors"), ("report", None)])
+def test_what_needs_an_extra_says_who_helps(command: str, module: str | None, bare: dict[str, str], tmp_path: Path) -> None:
+    result = run_bare(bare, command, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert len(result.stderr.splitlines()) == 1
+    if module is not None:
+        assert result.stderr == f"error: No module named '{module}'; 'dint doctor' says how to install it\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_all_is_there_the_main_job_can_run() -> None:
     for program in ("iverilog", "vvp", "sta"):
         if shutil.which(program) is None:
