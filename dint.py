@@ -99,8 +99,7 @@ dint makes the hardware of the dINT4 number format: quantized model, MAC unit, i
 def _options(
     context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False
 ) -> None:
-    if debug:
-        running.show_tracebacks()
+    running.show_tracebacks(debug)
     if context.invoked_subcommand is None:
         print(_WELCOME, end="")
 
@@ -130,9 +129,10 @@ def main() -> None:
             if message := error.format_message():
                 print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
             sys.exit(error.exit_code)
-        if running.tracebacks_shown() or not isinstance(error, DintError | OSError):
+        if running.tracebacks_shown() or not isinstance(error, DintError | OSError | ModuleNotFoundError):
             raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        way_out = "; 'dint doctor' says how to install it" if isinstance(error, ModuleNotFoundError) else ""
+        print(f"error: {one_line(str(error))}{way_out}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt

@@ -23,10 +23,10 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors
 _tracebacks = False
 
 
-def show_tracebacks() -> None:
-    """From now on errors are shown with their traceback."""
+def show_tracebacks(shown: bool = True) -> None:
+    """From now on errors are shown with their traceback, or without."""
     global _tracebacks
-    _tracebacks = True
+    _tracebacks = shown
 
 
 def tracebacks_shown() -> bool:
