@@ -118,6 +118,8 @@ def codes(
 
     of_mapping = {"--pdk": pdk and pdk[0], "--liberty": liberty and liberty[0], "--platforms": platforms}
     if not count and (given := [f"{name} {value}" for name, value in of_mapping.items() if value is not None]):
+        from golden.errors import InputError
+
         raise InputError(f"{given[0]}: is for the tables that --map maps; give their number, or leave it out")
     return run(
         format=number_format,
