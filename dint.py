@@ -17,11 +17,12 @@ import typer
 import wrapt
 from typer.exceptions import TyperException
 
+from commands import running
 from commands.main_job import report
 from commands.models import evaluate, export, operands, quantize, table3
 from commands.silicon import codes, pdks, synthesize, zero_points
+from commands.this_machine import doctor
 from commands.units import formats, generate, simulate
-from golden.errors import DintError, one_line
 
 if TYPE_CHECKING:
     from golden import (
@@ -75,39 +76,32 @@ def _register_quantizer(_: Any) -> None:
 
 app = typer.Typer(
     name="dint",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Hardware generator for the dINT MAC unit: quantize, generate, simulate, synthesize, report.",
 )
+running.add(app, "Begin here", doctor, report, formats, pdks)
+running.add(app, "Models", quantize, evaluate, operands, export, table3)
+running.add(app, "Hardware", generate, simulate, synthesize, zero_points, codes)
+
+_WELCOME = """\
+dint makes the hardware of the dINT4 number format: quantized model, MAC unit, its verification, its price in silicon.
+
+  dint doctor                    what is missing here, and the one command that installs it
+  dint generate --out build/rtl  Verilog of a MAC unit, 16 lanes of dINT4 x INT8, with constraints; in a second
+  dint report                    the main job, from a language model to the page build/report/index.html; in minutes
+
+`dint --help` lists all commands, `dint COMMAND --help` has an example of each; `dint --install-completion` completes names.
+"""
 
 
-@app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
-    global _debug
-    _debug = debug
-
-
-_debug = False
-
-
-for _command in (
-    quantize,
-    generate,
-    simulate,
-    synthesize,
-    report,
-    evaluate,
-    operands,
-    export,
-    table3,
-    formats,
-    pdks,
-    codes,
-    zero_points,
-):
-    app.command()(_command)
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False
+) -> None:
+    running.show_tracebacks(debug)
+    if context.invoked_subcommand is None:
+        print(_WELCOME, end="")
 
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -128,14 +122,17 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         sys.unraisablehook = _interrupt_again
         sys.exit(app(prog_name="dint", standalone_mode=False))
-    except TyperException as error:  # options that do not exist, lack a value, or have one of another type
-        if message := error.format_message():
-            print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except (DintError, OSError) as error:
-        if _debug:
+    except Exception as error:
+        from golden.errors import DintError, one_line  # not before: they come with numpy
+
+        if isinstance(error, TyperException):  # options that do not exist, lack a value, or have one of another type
+            if message := error.format_message():
+                print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
+            sys.exit(error.exit_code)
+        if running.tracebacks_shown() or not isinstance(error, DintError | OSError | ModuleNotFoundError):
             raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        way_out = "; 'dint doctor' says how to install it" if isinstance(error, ModuleNotFoundError) else ""
+        print(f"error: {one_line(str(error))}{way_out}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt

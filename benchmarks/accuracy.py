@@ -1,13 +1,15 @@
 """`make benchmark-accuracy`: every method on every format of 3 or 4 bits alike, and what calibration's length changes (SLAC).
 
     python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--outliers SEED]
-        [--only grid|slac] [--out DIR]
+        [--only grid|loss|slac] [--out DIR]
 
 MODEL is a directory or hub name, by default the shipped checkpoint. The grid is measured in KL divergence to the unquantized
 model. Two formats meet on the same windows, so that the standard error of their difference is that of the windows' differences:
-a format is called better where it is lower by more than two of them. The reference paper's claim on SLAC (arXiv 2311.05161,
-section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
-draws of the calibration windows, beside how far the activations reach at each length.
+a format is called better where it is lower by more than two of them. AQAS is measured with and without quantized activations
+in its loss, which is what it adds to AWQ by the reference paper (arXiv 2311.05161, section 3.2). The paper's claim on SLAC
+(section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
+draws of the calibration windows, beside how far the activations reach at each length. As many tokens in shorter windows come
+from more places of the text; what that brings by itself shows beside the windows of full length, cut to each length.
 
 An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells.
 """
@@ -15,6 +17,7 @@ An interrupted run goes on where it was: each quantization's measurements are a 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -32,9 +35,11 @@ from rich.table import Table
 
 from golden import format_by_name
 from golden.artifacts import canonical_json, sha256_of, write_file
-from golden.errors import DintError
+from golden.errors import DintError, InputError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
+
+from torch import Tensor
 
 from pipeline.stages import source_hash
 from quant.calibration import CALIBRATION_TOKENS, calibration_windows
@@ -45,9 +50,11 @@ from quant.models import LoadedModel, load_model
 from quant.outliers import with_outliers
 from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
+from quant.scaling import fold, search_scales
 from quant.texts import text_of
 from report.accuracy import RIVALS
 
+PARTS = ("grid", "loss", "slac")
 FORMATS = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
 #: By name, what a method adds to rounding to nearest; the paper's AWQ and AQAS include the clipping.
 METHODS: dict[str, dict[str, str]] = {
@@ -64,22 +71,30 @@ METHODS: dict[str, dict[str, str]] = {
     "AQAS, OPTQ": {"scaling": "aqas", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
+#: Methods of variants that are not tried with all of them.
+FEW = ("RTN", "OPTQ", "AQAS, clipping, OPTQ")
 #: By name, what the layers are, and the methods tried on them. With INT8 attention the values are in the weights' format.
 VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "symmetric": ({}, tuple(METHODS)),
     "asymmetric": ({"form": "asymmetric"}, tuple(METHODS)),
-    "symmetric, groups of 128": ({"group_size": 128}, tuple(METHODS)),
-    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, tuple(METHODS)),
-    "weights only": ({"activations": "fp32"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
-    "values and INT8 attention": ({"attention": "int8"}, ("RTN", "OPTQ", "AQAS, clipping, OPTQ")),
+    "symmetric, groups of 128": ({"group_size": 128}, FEW),
+    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, FEW),
+    "weights only": ({"activations": "fp32"}, FEW),
+    "values and INT8 attention": ({"attention": "int8"}, FEW),
 }
 #: Lower by so many standard errors of the difference is better.
 CLEAR = 2.0
-#: The paper's rows of SLAC, calibrated at each of these lengths (and the model's own), with each of these seeds.
-SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
-SLAC_FORMATS = ("int4", "dint4")
-LENGTHS = (16, 64, 128)
+#: So many scaled models are kept: those of one variant and format.
+KEPT_MODELS = 3
+#: Calibrations are drawn with each of these seeds, where another draw could change what is found.
 SEEDS = (0, 1, 2)
+#: Formats whose AQAS is measured with another loss, and calibrated at other lengths.
+STUDIED = ("int4", "dint4")
+#: The paper's rows of SLAC, calibrated at each of these lengths and the model's own.
+SLAC_METHODS = ("OPTQ", "AQAS, clipping, OPTQ")
+LENGTHS = (16, 64, 128)
+#: Of these, the ones that are calibrated on windows of full length cut to each length, too.
+CUT_METHODS = ("OPTQ",)
 #: Length at which the short tasks are used, in tokens.
 SHORT = 64
 
@@ -92,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, help="at most so many windows of each text")
     parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="of the grid; several times for several")
     parser.add_argument("--outliers", type=int, metavar="SEED", help="make outlier channels first")
-    parser.add_argument("--only", choices=("grid", "slac"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-accuracy"))
     options = parser.parse_args(arguments)
     console = Console(width=150)
@@ -103,18 +118,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         protocols = [documentation_protocol(loaded, options.windows)]
         if options.text is not None:
             protocols.append(text_protocol(text_of(options.text, "--text"), loaded, options.windows))
+        for protocol in protocols:
+            if len(protocol.windows) < 2:
+                raise InputError(f"text {protocol.name}: one window has no standard error; give a longer text, more --windows")
         console.print(f"{loaded.name}: {loaded.parameters:,} parameters", highlight=False)
         results: dict[str, Any] = {
             "model": {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters},
             "protocols": {protocol.name: protocol.describe() for protocol in protocols},
         }
         cells = Cells(loaded, protocols, options.out / "cells")
-        if options.only != "slac":
+        if options.only in (None, "grid"):
             results["unquantized"] = [
                 {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
             ]
             results["grid"], results["differences"] = grid(cells, options.variant or tuple(VARIANTS), console)
-        if options.only != "grid":
+            results["verdicts"] = verdicts(results["differences"])
+            print_grid(results["grid"], results["verdicts"], console)
+        if options.only in (None, "loss"):
+            if loaded.stream is not None:
+                limit = "is too large to be changed in memory"
+                raise InputError(f"--only loss: {loaded.name} {limit}; give a smaller model, or grid or slac")
+            results["loss"] = loss_of_aqas(cells, console)
+        if options.only in (None, "slac"):
             results["ranges"] = activation_ranges(loaded, protocols[-1], console)
             results["slac"] = slac(loaded, protocols[-1], options.out / "cells", console)
         write_file(options.out / "accuracy.json", canonical_json(results))
@@ -133,16 +158,30 @@ class Cells:
             "protocols": [sha256_of([one.name, one.windows.tolist()]) for one in protocols],
             "sources": source_hash(["golden", "quant"]),
         }
+        self._scaled: dict[str, LoadedModel] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def measure(self, recipe: Recipe, length: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
-        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens."""
-        key = sha256_of({**self._about, "recipe": recipe.describe(), "length": length, "seed": seed})
-        file = self._folder / f"{key}.json"
+    def measure(
+        self, recipe: Recipe, length: int | None = None, seed: int = 0, *, cut: bool = False, loss: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens.
+
+        The calibration windows are drawn at that length, or at full length and then `cut` to it. The scales are searched with
+        the activations in `loss`, int8 or fp32, by default as the recipe has them.
+        """
+        described: dict[str, Any] = {"recipe": recipe.describe(), "length": length, "seed": seed}
+        described |= ({"loss": loss} if loss else {}) | ({"cut": True} if cut else {})
+        file = self._folder / f"{sha256_of({**self._about, **described})}.json"
         if not file.is_file():
             loaded = self._loaded
-            windows = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed).windows
-            model = quantize_model(loaded, recipe, windows).model
+            windows = calibration_windows(loaded.tokenizer, loaded.positions, None if cut else length, seed=seed).windows
+            if cut:
+                windows = windows.reshape(-1, length or -1)
+            if recipe.scaling == "none" or loaded.stream is not None:
+                model = quantize_model(loaded, recipe, windows).model
+            else:
+                scaled = self._with_scales(recipe, windows, loss or recipe.activations)
+                model = quantize_model(scaled, replace(recipe, scaling="none"), windows).model
             if recipe.activations == "int8":
                 use_execution(model, fastest_execution(loaded.model.device.type))
             found = []
@@ -155,13 +194,25 @@ class Cells:
         measured: list[dict[str, Any]] = json.loads(file.read_text())
         return measured
 
+    def _with_scales(self, recipe: Recipe, windows: Tensor, loss: str) -> LoadedModel:
+        """The unquantized model with the recipe's scales folded in, searched once for all that is done to it afterwards."""
+        scheme = replace(recipe.scheme, activations=loss)
+        key = sha256_of([recipe.scaling, scheme.number_format.name, scheme.form, scheme.group_size, loss, windows.tolist()])
+        if key not in self._scaled:
+            while len(self._scaled) >= KEPT_MODELS:
+                del self._scaled[next(iter(self._scaled))]
+            model = copy.deepcopy(self._loaded.model)
+            fold(model, search_scales(self._loaded.model, self._loaded.adapter, windows, recipe.scaling, scheme))
+            self._scaled[key] = replace(self._loaded, model=model)
+        return self._scaled[key]
+
 
 def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals; prints them."""
+    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
     wanted = [
         (variant, method, number_format)
         for variant in variants
-        for method, number_format in product(VARIANTS[variant][1], FORMATS)
+        for number_format, method in product(FORMATS, VARIANTS[variant][1])
         if "form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points
     ]
     measured = {}
@@ -188,44 +239,73 @@ def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[
         for rival, other in RIVALS
         if other == number_format and (variant, method, rival, text) in divergences
     ]
-    _print_grid(rows, differences, console)
     return rows, differences
 
 
 def difference(rival: Sequence[float], dint: Sequence[float]) -> dict[str, float]:
     """KL of the rival less that of dINT, window by window: mean, its standard error, and the ratio of the means."""
     differences = [one - other for one, other in zip(rival, dint, strict=True)]
-    error = stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
+    error = stdev(differences) / math.sqrt(len(differences))
     return {"kl": fmean(differences), "kl_standard_error": error, "ratio": fmean(rival) / fmean(dint)}
 
 
-def _print_grid(rows: list[dict[str, Any]], differences: list[dict[str, Any]], console: Console) -> None:
-    found = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
+def verdicts(differences: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By variant, text and pair of formats: by how many methods dINT is lower, equal and higher, and the ratios of the KL."""
+    pairs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in differences:
+        pairs.setdefault((one["variant"], one["text"], one["rival"], one["dint"]), []).append(one)
+    found = []
+    for (variant, text, rival, dint), met in pairs.items():
+        lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
+        ratios = [one["ratio"] for one in met]
+        mean = math.exp(fmean(math.log(ratio) for ratio in ratios))
+        counts = {"lower": lower, "equal": len(met) - lower - higher, "higher": higher}
+        ends = {"mean_ratio": mean, "least_ratio": min(ratios), "greatest_ratio": max(ratios)}
+        found.append({"variant": variant, "text": text, "rival": rival, "dint": dint, **counts, **ends})
+    return found
+
+
+def print_grid(rows: list[dict[str, Any]], found: list[dict[str, Any]], console: Console) -> None:
+    """A table for each variant and text, and one of the verdicts."""
+    by_cell = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
     for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
         lines = []
         for method in VARIANTS[variant][1]:
-            cells = [found.get((variant, text, method, one)) for one in FORMATS]
+            cells = [by_cell.get((variant, text, method, one)) for one in FORMATS]
             lines.append([method, *(shown for cell in cells for shown in (_kl(cell), _perplexity(cell)))])
         headings = ["", *(heading for one in FORMATS for heading in (f"{one}: KL", "perplexity"))]
         console.print(_table(f"{variant}; {text}: KL x 1000 ± standard error, and perplexity", headings, lines))
     lines = []
-    for variant, text, rival, dint in dict.fromkeys(
-        (one["variant"], one["text"], one["rival"], one["dint"]) for one in differences
-    ):
-        met = [
-            one
-            for one in differences
-            if (one["variant"], one["text"], one["rival"], one["dint"]) == (variant, text, rival, dint)
-        ]
-        lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
-        higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
-        mean = math.exp(fmean(math.log(one["ratio"]) for one in met))
-        counts = [str(count) for count in (lower, len(met) - lower - higher, higher)]
-        ends = f"{min(one['ratio'] for one in met):.2f} to {max(one['ratio'] for one in met):.2f}"
-        lines.append([f"{variant}; {text}", f"{dint}, {rival}", *counts, f"{mean:.3f}", ends])
+    for one in found:
+        counts = [str(one[name]) for name in ("lower", "equal", "higher")]
+        ends = f"{one['least_ratio']:.2f} to {one['greatest_ratio']:.2f}"
+        names = [f"{one['variant']}; {one['text']}", f"{one['dint']}, {one['rival']}"]
+        lines.append([*names, *counts, f"{one['mean_ratio']:.3f}", ends])
     headings = ["", "dINT and its rival", "lower", "equal", "higher", "KL rival / dINT", "of single methods"]
     title = f"dINT against the format of as many bits: methods by which its KL differs by more than {CLEAR:g} standard errors"
     console.print(_table(title, headings, lines))
+
+
+def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
+    """KL of AQAS with and without quantized activations in its loss, and their difference, for every seed; prints them."""
+    rows: list[dict[str, Any]] = []
+    for number_format, seed in track(list(product(STUDIED, SEEDS)), "searches", console=console, transient=True):
+        recipe = Recipe(number_format, scaling="aqas")
+        with_q, without_q = (cells.measure(recipe, seed=seed, loss=loss) for loss in (None, "fp32"))
+        for with_it, without in zip(with_q, without_q, strict=True):
+            met = difference(without["divergences"], with_it["divergences"])
+            kls = {"kl": with_it["kl"], "kl_without": without["kl"]}
+            rows.append({"format": number_format, "seed": seed, "text": with_it["text"], **kls, "difference": met})
+    lines = []
+    for row in rows:
+        met = row["difference"]
+        shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
+        both = [f"{1e3 * row[name]:.2f}" for name in ("kl", "kl_without")]
+        lines.append([f"{row['format']}; {row['text']}", str(row["seed"]), *both, shown])
+    title = "AQAS with and without Q(X) in its loss: KL x 1000; difference ± standard error (positive: Q(X) helps)"
+    console.print(_table(title, ["", "calibration seed", "with", "without", "difference"], lines))
+    return rows
 
 
 def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
@@ -245,27 +325,26 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
     """KL divergence by calibration length and length of use, for every seed; prints mean and standard deviation over seeds."""
     short = replace(protocol, windows=protocol.windows.reshape(-1, SHORT))
     cells, uses = Cells(loaded, (short, protocol), folder), (SHORT, protocol.windows.shape[1])
-    wanted = list(product(SLAC_METHODS, SLAC_FORMATS, _lengths(loaded), SEEDS))
+    lengths = _lengths(loaded)
+    wanted = [(*one, False) for one in product(SLAC_METHODS, STUDIED, lengths, SEEDS)]
+    wanted += [(*one, True) for one in product(CUT_METHODS, STUDIED, lengths[:-1], SEEDS)]
     rows: list[dict[str, Any]] = []
-    for method, number_format, length, seed in track(wanted, "calibrations", console=console, transient=True):
+    for method, number_format, length, seed, cut in track(wanted, "calibrations", console=console, transient=True):
         recipe = Recipe(number_format, **METHODS[method])  # type: ignore[arg-type]
-        for use, measured in zip(uses, cells.measure(recipe, length, seed), strict=True):
+        for use, measured in zip(uses, cells.measure(recipe, length, seed, cut=cut), strict=True):
             del measured["divergences"]
-            calibrated = {"calibration_length": length, "seed": seed, "length": use}
+            calibrated = {"calibration_length": length, "cut": cut, "seed": seed, "length": use}
             rows.append({"format": number_format, "method": method, **calibrated, **measured})
+    kls: dict[tuple[Any, ...], list[float]] = {}
+    for row in rows:
+        key = row["method"], row["format"], row["cut"], row["length"], row["calibration_length"]
+        kls.setdefault(key, []).append(1e3 * row["kl"])
     lines = []
-    for method, number_format, use in product(SLAC_METHODS, SLAC_FORMATS, uses):
-        shown = []
-        for length in _lengths(loaded):
-            wanted_row = (method, number_format, use, length)
-            kls = [
-                1e3 * row["kl"]
-                for row in rows
-                if (row["method"], row["format"], row["length"], row["calibration_length"]) == wanted_row
-            ]
-            shown.append(f"{fmean(kls):.2f} ± {stdev(kls):.2f}" if len(kls) > 1 else f"{kls[0]:.2f}")
-        lines.append([f"{number_format}, {method}", str(use), *shown])
-    headings = ["", "used at", *(f"calibrated at {length}" for length in _lengths(loaded))]
+    for method, number_format, cut, use in dict.fromkeys(key[:4] for key in kls):
+        found = [kls.get((method, number_format, cut, use, length), []) for length in lengths]
+        shown = [f"{fmean(one):.2f} ± {stdev(one):.2f}" if one else "" for one in found]
+        lines.append([f"{number_format}, {method}{', cut' if cut else ''}", str(use), *shown])
+    headings = ["", "used at", *(f"calibrated at {length}" for length in lengths)]
     console.print(_table(f"{protocol.name}: KL x 1000, mean ± standard deviation over {len(SEEDS)} draws", headings, lines))
     return rows
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from commands.completion import format_names, recipe_names
 from commands.options import CalibrationDataset, CalibrationText, Dataset, Out, Quiet, Seed, Text, Windows
 
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
@@ -18,10 +19,14 @@ def quantize(
     ] = None,
     out: Out = Path("build/quantized"),
     recipe: Annotated[
-        str, typer.Option(help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.")
+        str,
+        typer.Option(
+            help="A .toml file, or a name such as w4a8v4-dint4-aqas-optq; options override it.", autocompletion=recipe_names
+        ),
     ] = "default",
     number_format: Annotated[
-        str | None, typer.Option("--format", help="Number format of the weights.", show_default=_OF_RECIPE)
+        str | None,
+        typer.Option("--format", help="Number format of the weights.", show_default=_OF_RECIPE, autocompletion=format_names),
     ] = None,
     scaling: Annotated[str | None, typer.Option(help="none, smoothquant, awq or aqas.", show_default=_OF_RECIPE)] = None,
     clipping: Annotated[
@@ -38,7 +43,10 @@ def quantize(
         str | None, typer.Option(help="int8, or fp32: quantize only the weights.", show_default=_OF_RECIPE)
     ] = None,
     value_format: Annotated[
-        str | None, typer.Option(help="Number format of the attention's values, or none.", show_default=_OF_RECIPE)
+        str | None,
+        typer.Option(
+            help="Number format of the attention's values, or none.", show_default=_OF_RECIPE, autocompletion=format_names
+        ),
     ] = None,
     attention: Annotated[
         str | None, typer.Option(help="fp32, or int8: the attention's own products too.", show_default=_OF_RECIPE)
@@ -66,14 +74,14 @@ def quantize(
     execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")] = "cpu",
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
 
     Example: dint quantize --format dint4 --scaling aqas --calibration-length 128 --out build/opt-dint4
     """
     from quant.command import quantize as run
 
-    run(
+    return run(
         model=model,
         out=out,
         recipe=recipe,
@@ -120,14 +128,14 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only so many documents of each task.")] = None,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Measure a model, quantized or not: perplexity, KL divergence, tasks of lm-evaluation-harness.
 
-    Example: dint evaluate build/opt-dint4 --protocol windows --protocol words --tasks my-task.yaml
+    Example: dint evaluate build/opt-dint4 --protocol windows --protocol words
     """
     from quant.evaluate_command import evaluate as run
 
-    run(
+    return run(
         model=model,
         out=out,
         reference=reference,
@@ -154,15 +162,17 @@ def table3(
     windows: Windows = None,
     seed: Seed = 0,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Measure the rows of the paper's Table 3 (W4A8V4 perplexity), the paper's figures beside ours.
 
-    Example, for whom the hub is within reach: dint table3 facebook/opt-125m --out build/table3. OPT is measured by
-    lm-evaluation-harness's word perplexity, LLaMA per token in disjoint windows, as in the paper.
+    OPT is measured by lm-evaluation-harness's word perplexity, LLaMA per token in disjoint windows, as in the paper. Models
+    and WikiText-2 come from the hub, unless directories and --text are given.
+
+    Example: dint table3 facebook/opt-125m --out build/table3
     """
     from quant.table3 import table3 as run
 
-    run(
+    return run(
         models=tuple(model or (None,)),
         out=out,
         text=text,
@@ -179,14 +189,16 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Directory that 'dint quantize' wrote, with weights in INT4.")],
     out: Out = Path("build/compressed-tensors"),
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Write an INT4 model in the layout of compressed-tensors, which transformers loads by itself.
+
+    It begins with a model in INT4: dint quantize --format int4 --out build/opt-int4
 
     Example: dint export build/opt-int4 --out build/opt-int4-compressed-tensors
     """
     from quant.compressed_tensors import export as run
 
-    run(directory=directory, out=out, quiet=quiet)
+    return run(directory=directory, out=out, quiet=quiet)
 
 
 def operands(
@@ -198,11 +210,11 @@ def operands(
     tokens: Annotated[int | None, typer.Option(help="Number of tokens.")] = None,
     text: Text = None,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Export what the quantized model multiplies: weight codes, activations, expected accumulators.
 
     Example: dint operands build/opt-dint4 --layer model.decoder.layers.0.fc1 --tokens 32 --out build/operands
     """
     from quant.command import operands as run
 
-    run(directory=directory, out=out, layers=layer, tokens=tokens, text=text, quiet=quiet)
+    return run(directory=directory, out=out, layers=layer, tokens=tokens, text=text, quiet=quiet)

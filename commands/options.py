@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-Format = Annotated[str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.")]
+from commands.completion import architecture_names, format_names, pdk_names, simulator_names
+from commands.running import OUTPUT_PANEL
+
+Format = Annotated[
+    str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.", autocompletion=format_names)
+]
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
 UnitLanes = Annotated[int | None, typer.Option("--lanes", help="Products per cycle of a MAC unit, 1 to 64; default 16.")]
 Shape = Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")]
@@ -19,10 +24,18 @@ Pipeline = Annotated[
     int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
 ]
 Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]
-Architecture = Annotated[str, typer.Option(help="Multiplier architecture; default: the format's own.")]
-Out = Annotated[Path, typer.Option(help="Directory to write.")]
+Architecture = Annotated[
+    str, typer.Option(help="Multiplier architecture; default: the format's own.", autocompletion=architecture_names)
+]
+Simulator = Annotated[str, typer.Option(help="icarus, verilator or auto.", autocompletion=simulator_names)]
+Kit = Annotated[str, typer.Option("--pdk", help="Name of a PDK; 'dint pdks' lists them.", autocompletion=pdk_names)]
+Kits = Annotated[
+    list[str] | None,
+    typer.Option("--pdk", help="Name of a PDK; repeat for several; default osu018.", autocompletion=pdk_names),
+]
+Out = Annotated[Path, typer.Option(help="Directory to write.", rich_help_panel=OUTPUT_PANEL)]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=(1 << 32) - 1)]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=OUTPUT_PANEL)]
 OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
 Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
 Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of OpenROAD-flow-scripts' flow/platforms.")]

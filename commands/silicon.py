@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from commands.completion import format_names
 from commands.options import (
     Architecture,
     Decoded,
     Depth,
     Format,
+    Kit,
+    Kits,
     Lanes,
     Liberty,
     OperandFile,
@@ -23,23 +26,22 @@ from commands.options import (
     Seed,
     Shape,
 )
-from golden.errors import InputError
 
 
-def pdks(liberty: Liberty = None, platforms: Platforms = None) -> None:
+def pdks(liberty: Liberty = None, platforms: Platforms = None, quiet: Quiet = False) -> Any:
     """List the PDKs that are found here, and how to get the others.
 
-    Example: dint pdks --platforms $FLOW_HOME/platforms
+    Example: dint pdks
     """
     from synth.command import pdks as run
 
-    run(liberty=tuple(liberty or ()), platforms=platforms)
+    return run(liberty=tuple(liberty or ()), platforms=platforms, quiet=quiet)
 
 
 def synthesize(
     number_format: Format = "dint4",
     lanes: Annotated[int | None, typer.Option(help="Products per cycle of a MAC unit, 1 to 64; default 1.")] = None,
-    pdk: Annotated[str, typer.Option(help="Name of a PDK; 'dint pdks' lists them.")] = "osu018",
+    pdk: Kit = "osu018",
     period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; default: smallest area.")] = None,
     out: Out = Path("build/synthesis"),
     operands: OperandFile = None,
@@ -59,7 +61,7 @@ def synthesize(
     front: Annotated[bool, typer.Option("--front", help="Area against clock period, from smallest to fastest.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Map a unit with Yosys; report area, timing, and energy from gate-level simulation.
 
     Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
@@ -68,9 +70,11 @@ def synthesize(
     from synth.front_command import front as every
 
     if front and period_ns is not None:
+        from golden.errors import InputError
+
         raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
     run = every if front else partial(one, period_ns=period_ns)
-    run(
+    return run(
         format=number_format,
         lanes=lanes,
         pdk=pdk,
@@ -93,17 +97,19 @@ def synthesize(
 
 
 def codes(
-    number_format: Annotated[str, typer.Argument(metavar="FORMAT", help="Number format of up to 4 bits.")] = "dint4",
+    number_format: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Number format of up to 4 bits.", autocompletion=format_names)
+    ] = "dint4",
     out: Out = Path("build/codes"),
     architecture: Annotated[str, typer.Option(help="digit-grid, direct-grid or baugh-wooley.")] = "digit-grid",
     count: Annotated[int, typer.Option("--map", help="Map the best so many tables, as many at random, the catalogue's.")] = 0,
     lanes: Annotated[int, typer.Option(help="Lanes of the mapped units.")] = 4,
-    pdk: Annotated[list[str] | None, typer.Option(help="PDK to map on; repeat for several; default osu018.")] = None,
+    pdk: Kits = None,
     liberty: Liberty = None,
     platforms: Platforms = None,
     seed: Seed = 0,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Search which code should carry which value, and compare with the catalogue's table.
 
     Example: dint codes dint4 --map 8 --pdk osu018
@@ -112,8 +118,10 @@ def codes(
 
     of_mapping = {"--pdk": pdk and pdk[0], "--liberty": liberty and liberty[0], "--platforms": platforms}
     if not count and (given := [f"{name} {value}" for name, value in of_mapping.items() if value is not None]):
+        from golden.errors import InputError
+
         raise InputError(f"{given[0]}: is for the tables that --map maps; give their number, or leave it out")
-    run(
+    return run(
         format=number_format,
         out=out,
         architecture=architecture,
@@ -129,24 +137,25 @@ def codes(
 
 def zero_points(
     number_format: Annotated[
-        list[str] | None, typer.Option("--format", help="Format; repeat for several; default int8, int4 and dint4.")
+        list[str] | None,
+        typer.Option("--format", help="Format; repeat for several; default int8, int4 and dint4.", autocompletion=format_names),
     ] = None,
     out: Out = Path("build/zero-points"),
     lanes: Lanes = 16,
     units: Annotated[int, typer.Option(help="MAC units that share the correction, 1 to 64.")] = 16,
-    pdk: Annotated[str, typer.Option(help="PDK; 'dint pdks' lists them.")] = "osu018",
+    pdk: Kit = "osu018",
     depth: Depth = 65536,
     liberty: Liberty = None,
     platforms: Platforms = None,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Map MAC units with and without zero-points; print what asymmetric weights cost.
 
     Example: dint zero-points --lanes 16 --units 16 --pdk osu018
     """
     from synth.zero_points import zero_points as run
 
-    run(
+    return run(
         formats=tuple(number_format or ("int8", "int4", "dint4")),
         out=out,
         lanes=lanes,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from commands.completion import pdk_names
 from commands.options import (
     Architecture,
     Decoded,
@@ -22,20 +23,21 @@ from commands.options import (
     Quiet,
     Seed,
     Shape,
+    Simulator,
     UnitLanes,
     ZeroPoints,
 )
-from golden.errors import InputError
+from commands.running import OUTPUT_PANEL
 
 
-def formats() -> None:
+def formats(quiet: Quiet = False) -> Any:
     """List the number formats with the value of every code.
 
     Example: dint formats
     """
     from golden.command import formats as run
 
-    print(run())
+    return run(quiet=quiet)
 
 
 def generate(
@@ -50,14 +52,14 @@ def generate(
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
 
     Example: dint generate --format dint4 --lanes 16 --out build/rtl
     """
     from hdl.command import generate as run
 
-    run(
+    files = run(
         format=number_format,
         lanes=lanes,
         out=out,
@@ -70,18 +72,19 @@ def generate(
         zero_points=zero_points,
         quiet=quiet,
     )
+    return {suffix: str(file) for suffix, file in files.items()}
 
 
 def simulate(
     number_format: Format = "dint4",
     lanes: UnitLanes = None,
-    simulator: Annotated[str, typer.Option(help="icarus, verilator or auto.")] = "auto",
+    simulator: Simulator = "auto",
     operands: OperandFile = None,
     cycles: Annotated[
         int | None, typer.Option(help="Cycles of each random stimulus; default 4000; corner cases run whole.")
     ] = None,
     waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.", rich_help_panel=OUTPUT_PANEL)] = None,
     depth: Depth = 65536,
     pipeline: Pipeline = None,
     decoded: Decoded = False,
@@ -95,19 +98,22 @@ def simulate(
     model: Annotated[Path | None, typer.Option(help="With --layer: directory that 'dint quantize' wrote.")] = None,
     tokens: Annotated[int | None, typer.Option(help="With --model: number of tokens; default 32.")] = None,
     pdk: Annotated[
-        str | None, typer.Option(help="With --layer: PDK of the gate-level sample, or none; default osu018.")
+        str | None,
+        typer.Option(help="With --layer: PDK of the gate-level sample, or none; default osu018.", autocompletion=pdk_names),
     ] = None,
     netlist: Annotated[Path | None, typer.Option(help="With --layer: netlist for that sample, instead of mapping one.")] = None,
     liberty: Liberty = None,
     platforms: Platforms = None,
     quiet: Quiet = False,
-) -> None:
+) -> Any:
     """Run the cocotb bench: every output in every cycle against the golden model. With --layer: all sums of a decoder layer.
 
     Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
 
     Example: dint simulate --layer 0 --model build/quantized --tokens 32
     """
+    from golden.errors import InputError
+
     run: Callable[..., Any]
     of_layers = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist, "--platforms": platforms}
     of_layers["--liberty"] = liberty[0] if liberty else None
@@ -137,7 +143,7 @@ def simulate(
         from sim.command import simulate as without_layer
 
         run = partial(without_layer, lanes=lanes, pipeline=pipeline, shape=shape, zero_points=zero_points, waves=waves)
-    run(
+    return run(
         format=number_format,
         simulator=simulator,
         operands=operands,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from fractions import Fraction
 
-from .errors import InputError
+from .errors import unknown
 from .number_format import NumberFormat
 
 __all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "VARIANTS", "format_by_name"]
@@ -81,7 +80,5 @@ def format_by_name(name: str) -> NumberFormat:
     """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
     known, given = FORMATS | VARIANTS, str(name).lower()
     if given not in known:
-        near = get_close_matches(given[:100], known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"unknown format {name!r}: {hint}known are {', '.join(known)}")
+        raise unknown(f"unknown format {name!r}", given[:100], known)
     return known[given]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .asymmetric import AsymmetricConfig
 from .catalogue import format_by_name
-from .errors import InputError
+from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
@@ -52,7 +52,7 @@ def unit_of_options(
         )
         return mac if zero_points is None else AsymmetricConfig.of(mac, zero_points)
     if shape != PE:
-        raise InputError(f"shape is {shape}: mac (a MAC unit) or pe (an element of a systolic array)")
+        raise unknown(f"shape is {shape!r}", shape, SHAPES)
     for name, value in (("lanes", lanes), ("pipeline", pipeline)):
         if value is not None:
             raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from amaranth.hdl import Signal, Value
 
 from golden import FORMATS, InputError, NumberFormat, UnitConfig
+from golden.errors import nearest
 
 from .baugh_wooley import baugh_wooley, has_array, twos_complement
 from .bit_heap import BitHeap
@@ -107,13 +107,11 @@ def architecture_of(config: UnitConfig) -> Architecture:
     name, number_format = config.architecture, config.weight_format
     able = [architecture.name for architecture in ARCHITECTURES.values() if architecture.can_do(number_format)]
     if name not in ARCHITECTURES:
-        near = get_close_matches(name.lower(), ARCHITECTURES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = nearest(name, ARCHITECTURES)
         raise InputError(f"unknown architecture {name!r}: {hint}{number_format.title} takes {', '.join(able)}")
     if name not in able:
-        near = get_close_matches(name, able, n=1, cutoff=0)
-        title = number_format.title
-        raise InputError(f"architecture {name} cannot do {title}: did you mean {near[0]}? {title} takes {', '.join(able)}")
+        hint, title = nearest(name, able, cutoff=0), number_format.title
+        raise InputError(f"architecture {name} cannot do {title}: {hint}{title} takes {', '.join(able)}")
     found = ARCHITECTURES[name]
     if config.decoded and not found.decodes(number_format):
         raise InputError(f"decoded: architecture {name} has nothing to decode; leave it out, or take another architecture")

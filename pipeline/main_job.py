@@ -35,8 +35,10 @@ def main_job(
     liberty: tuple[Path, ...] = (),
     platforms: Path | None = None,
     text: Path | None = None,
+    accuracy: tuple[Path, ...] = (),
     seed: int = 0,
     effort: Effort | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Quantize, generate, simulate, synthesize, compare and report; returns the path of `index.html`.
 
@@ -54,10 +56,14 @@ def main_job(
         Where PDKs are, besides the usual places (see `synth.pdk`).
     text
         A further text to measure accuracy on.
+    accuracy
+        Files of `make benchmark-accuracy` that the page shows, too.
     seed
         Of everything random.
     effort
         How much the comparison tries; default `synth.search.Effort()`.
+    quiet
+        Print nothing.
 
     Raises
     ------
@@ -65,11 +71,12 @@ def main_job(
         Before anything is written, if an option, a file or a tool cannot be used; later from the stage that could not do
         its work: earlier stages stay and are reused.
     """
+    from report.grid import read
     from report.page import write
     from report.summary import lines
     from synth.pdk import discover, find
 
-    console = Console()
+    console = Console(quiet=quiet)
     lanes, pdks = tuple(dict.fromkeys(lanes)), tuple(dict.fromkeys(pdks))
     if liberty:
         kits = [find(liberty=liberty)]
@@ -79,8 +86,9 @@ def main_job(
         # Of the packaged libraries the default alone; the others are a matter of --pdk.
         kits = [find(), *(kit for kit in discover(platforms) if kit.origin != "qflow")]
     _check(lanes, kits, model, text)
+    grids = [read(file) for file in accuracy]
     stages = Stages(out / "stages", console)
-    quantized = {name: _quantize(stages, name, model, text, seed) for name in reversed(FORMATS)}
+    quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
     configs = [MacConfig(format_by_name(name), lanes=count) for name in FORMATS for count in lanes]
     simulated = [simulate_units(stages, "simulate", configs, quantized, seed)]
@@ -88,7 +96,7 @@ def main_job(
     if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
         simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
-    index = write(results, out)
+    index = write(results | ({"grids": grids} if grids else {}), out)
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index
@@ -130,7 +138,7 @@ def _directory(model: str | None) -> Path:
     return Path(model) if model is not None else ROOT / "quant" / "checkpoint"
 
 
-def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int) -> Stage:
+def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int, quiet: bool) -> Stage:
     """The quantized model and its operands; with dINT4 comes the accuracy table of all methods."""
     from quant.command import quantize
 
@@ -154,6 +162,7 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
             text=text,
             table=number_format == "dint4",
             seed=seed,
+            quiet=quiet,
         )
 
     return stages.run(f"quantize {number_format}", inputs, work)

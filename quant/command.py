@@ -12,7 +12,7 @@ from rich.table import Table
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
-from .console import progress_bar, quiet_transformers, written, yield_when_idle
+from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -144,7 +144,7 @@ def quantize(
     check_execution(execution, chosen.scheme)
     check_output(out)
     console = Console(quiet=quiet)
-    with quiet_transformers(), written(out) as scratch, unfinished(out) as work:
+    with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
@@ -243,7 +243,7 @@ def operands(
     target = directory if out is None else out
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
-    with quiet_transformers(), written(target) as scratch:
+    with quiet_libraries(), written(target) as scratch:
         from .adapter import adapter_of
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import load_quantized

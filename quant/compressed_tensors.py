@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from golden import INT4
 from golden.errors import InputError
 
-from .console import quiet_transformers, written, yield_when_idle
+from .console import quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from .layers import QuantLinear
@@ -62,7 +62,7 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
 
     if out.is_dir() and directory.is_dir() and out.samefile(directory):
         raise InputError(f"--out {out}: is the directory of the model itself; name another")
-    with quiet_transformers(), written(out) as scratch:
+    with quiet_libraries(), written(out) as scratch:
         from .huggingface import load_quantized, save_configuration
         from .layers import QuantLinear
         from .models import load_tokenizer

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.artifacts import output_directory
 from golden.errors import InputError
 
-__all__ = ["progress_bar", "quiet_transformers", "written", "yield_when_idle"]
+__all__ = ["progress_bar", "quiet_libraries", "written", "yield_when_idle"]
 
 
 def yield_when_idle() -> None:
@@ -43,16 +43,20 @@ def written(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Without transformers' own bars and notes: what matters is checked and said here."""
+def quiet_libraries() -> Iterator[None]:
+    """Without the bars and notes of transformers and of the hub's client: what matters is checked and said here."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub_logging.set_verbosity_error()  # it tells of each of its attempts to reach the hub
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()

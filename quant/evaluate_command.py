@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.artifacts import canonical_json, write_file
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
-from .console import progress_bar, quiet_transformers, written, yield_when_idle
+from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from .models import LoadedModel
@@ -76,11 +76,11 @@ def evaluate(
     yield_when_idle()
     for protocol in protocols:
         if protocol not in PROTOCOLS:
-            raise InputError(f"--protocol {protocol}: known are {', '.join(PROTOCOLS)}")
+            raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
     if limit is not None and not tasks:
         raise InputError(f"--limit {limit}: it is a number of documents of --tasks; name some, or leave it out")
     console = Console(quiet=quiet)
-    with quiet_transformers(), written(out) as scratch:
+    with quiet_libraries(), written(out) as scratch:
         from .harness import require_harness, run_tasks
         from .huggingface import load_any
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from golden import LayerOperands, Operands
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .layers import QuantLinear
 from .streaming import present_module
@@ -53,7 +53,7 @@ def export_operands(
     names = _names(layers, list(quantized)) if layers else default_layers(list(quantized))
     for name in names:
         if name not in quantized:
-            raise InputError(f"--layers {name}: no quantized layer of this name; there are {', '.join(quantized)}")
+            raise unknown(f"--layer {name}: no quantized layer of this name", name, quantized)
         if quantized[name].scheme.activations != "int8":
             raise InputError(f"{name}: only its weights are quantized, so that the hardware has no operands of it")
     count, length = windows.shape

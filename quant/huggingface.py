@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHOD",
+    "VERSION",
     "check_output",
     "load_any",
     "load_quantized",
@@ -52,6 +53,8 @@ __all__ = [
 
 #: `quant_method` of the directories.
 METHOD = "dint"
+#: Version of the layout of `quantization_config` and of the tensors. A directory that says none has the first.
+VERSION = 1
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -104,6 +107,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
+        "version": VERSION,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from golden import NumberFormat
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .activations import LARGEST, quantize_activations
 from .integers import EXECUTIONS, IntegerMatrix
@@ -189,7 +189,7 @@ class QuantLinear(nn.Module):
 def check_execution(execution: str, scheme: Scheme) -> None:
     """Refuse an unknown execution, and integers where the activations are none."""
     if execution not in EXECUTIONS:
-        raise InputError(f"--execution {execution}: known are {', '.join(EXECUTIONS)}")
+        raise unknown(f"--execution {execution}", execution, EXECUTIONS)
     if execution == "integer" and scheme.activations != "int8":
         raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
 

@@ -21,16 +21,13 @@ from golden.errors import InputError
 
 from .adapter import adapter_of
 from .attention import use_int8_attention
-from .huggingface import METHOD
+from .huggingface import METHOD, VERSION
 from .layers import QuantLinear, replace_module
 from .recipe import Recipe
 from .scheme import Scheme
 from .values import QuantValues
 
 __all__ = ["DintConfig", "DintQuantizer"]
-
-#: Version of the layout of `quantization_config` and of the tensors. The first one does not say so.
-VERSION = 1
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +53,7 @@ class DintConfig(QuantizationConfigMixin):
     calibration
         What the scales were found on.
     version
-        Of the layout. A directory that says none has the first; a later one than ours is refused.
+        Of the layout (`huggingface.VERSION`); a later one than ours is refused.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class DintConfig(QuantizationConfigMixin):
             raise InputError(
                 f"quantization_config: its version is {version!r}, but this dint reads up to {VERSION}; install a newer one"
             )
-        self.quant_method = quant_method
+        self.quant_method, self.version = quant_method, version
         self.weights, self.values = weights, values
         self.form, self.group_size, self.activations = form, group_size, activations
         self.value_format, self.attention = value_format, attention

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from golden import NumberFormat, format_by_name
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .attention import use_int8_attention
 from .block import GroupScale
@@ -74,7 +74,7 @@ class Recipe:
             ("attention", self.attention, ATTENTIONS),
         ):
             if value not in known:
-                raise InputError(f"{option} is {value!r}: known are {', '.join(known)}")
+                raise unknown(f"{option} is {value!r}", value, known)
         if self.value_format != "none":
             object.__setattr__(self, "value_format", format_by_name(self.value_format).name)
             if self.activations == "fp32":

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .recipe import Recipe
 
@@ -81,8 +80,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
 def _named(name: str) -> dict[str, Any]:
     if name in _shipped():
         return _shipped()[name]
-    near, known = _nearest(name, _shipped()), ", ".join(_shipped())
-    raise InputError(f"--recipe {name}: {near}there are {known}; or give a file, its name ending in .toml")
+    raise unknown(f"--recipe {name}", name, _shipped(), "or give a file, its name ending in .toml")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def _recipe(table: Mapping[str, Any], where: str = "") -> Recipe:
     fields: dict[str, Any] = {}
     for key, value in table.items():
         if key not in _KEYS:
-            raise InputError(f"{where}unknown key {key!r}: {_nearest(key, _KEYS)}known are {', '.join(_KEYS)}")
+            raise unknown(f"{where}unknown key {key!r}", key, _KEYS)
         kind, field = _KEYS[key]
         if type(value) is not kind:  # a bool is no int here
             raise InputError(f"{where}{key} is {value!r}: it is {_TYPES[kind]}")
@@ -112,8 +110,3 @@ def _recipe(table: Mapping[str, Any], where: str = "") -> Recipe:
         return Recipe(**fields)
     except InputError as error:
         raise InputError(f"{where}{error}") from None
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}? " if near else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from golden import NumberFormat
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from .weights import FORMS
 
@@ -32,6 +32,6 @@ class Scheme:
     def __post_init__(self) -> None:
         for name, value, known in (("form", self.form, FORMS), ("activations", self.activations, ACTIVATIONS)):
             if value not in known:
-                raise InputError(f"{name} is {value!r}: known are {', '.join(known)}")
+                raise unknown(f"{name} is {value!r}", value, known)
         if self.group_size is not None and self.group_size < 1:
             raise InputError(f"--group-size {self.group_size}: it is a number of weights, 1 or more")

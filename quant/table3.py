@@ -19,7 +19,7 @@ from rich.table import Table
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
-from .console import progress_bar, quiet_transformers, written, yield_when_idle
+from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from .models import LoadedModel
@@ -102,7 +102,7 @@ def table3(
     """
     yield_when_idle()
     console = Console(quiet=quiet)
-    with quiet_transformers(), written(out) as scratch:
+    with quiet_libraries(), written(out) as scratch:
         from .calibration import calibration_windows
         from .models import load_model
         from .recipe import quantize_model

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from golden import NumberFormat
-from golden.errors import InputError
+from golden.errors import unknown
 
 __all__ = [
     "FORMS",
@@ -77,7 +77,7 @@ def choose_scales(
         scales = _nonzero((greatest - least) / number_format.steps)
         zero_points = torch.round(-least / scales).clamp(0, number_format.steps).to(torch.int64)
         return scales, zero_points
-    raise InputError(f"form is {form!r}: known are {', '.join(FORMS)}")
+    raise unknown(f"form is {form!r}", form, FORMS)
 
 
 def nearest_codes(weight: Tensor, number_format: NumberFormat, scales: Tensor, zero_points: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, write_file
 
-from . import accuracy, display, ledger, schema, summary, verification
+from . import accuracy, display, grid, ledger, schema, summary, verification
 
 __all__ = ["render", "write"]
 
@@ -65,6 +65,7 @@ def render(results: Mapping[str, Any]) -> str:
         tables=_comparison_tables(results),
         layers=_layers(results),
         verification=verification.verification(results),
+        grids=grid.sections(results),
         accuracy_pairs=accuracy.pairs(results["accuracy"]),
         set_by=lambda row: summary.set_by(row, results),
         ledger=ledger.ledger(results),

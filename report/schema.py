@@ -16,7 +16,7 @@ from typing import Any
 from golden.artifacts import canonical_json
 from golden.errors import InputError
 
-__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check"]
+__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check", "check_grid"]
 
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
@@ -64,6 +64,7 @@ TEXT = Scalar("text", (str,))
 TEXT_OR_NULL = Scalar("text", (str,), null=True)
 COUNT = Scalar("an integer", (int,))
 TRUTH = Scalar("true or false", (bool,))
+NUMBER = Scalar("a number", (int, float))
 FIGURE = Scalar("a number", (int, float), null=True)
 ANY = Scalar("anything", (object,), null=True)
 
@@ -78,15 +79,58 @@ _SIDE = {
     "energy_per_mac_standard_error_j": IfThere(FIGURE),
 }
 
+_PROTOCOLS = Each(
+    {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
+)
+_PAIR = {"variant": TEXT, "text": TEXT, "rival": TEXT, "dint": TEXT}
+#: `accuracy.json` of `make benchmark-accuracy`.
+GRID: dict[str, Any] = {
+    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
+    "protocols": _PROTOCOLS,
+    "unquantized": [{"text": TEXT, "perplexity": NUMBER}],
+    "grid": [
+        {
+            "variant": TEXT,
+            "method": TEXT,
+            "format": TEXT,
+            "text": TEXT,
+            "perplexity": NUMBER,
+            "kl": NUMBER,
+            "kl_standard_error": NUMBER,
+        }
+    ],
+    "verdicts": [
+        {
+            **_PAIR,
+            "lower": COUNT,
+            "equal": COUNT,
+            "higher": COUNT,
+            "mean_ratio": NUMBER,
+            "least_ratio": NUMBER,
+            "greatest_ratio": NUMBER,
+        }
+    ],
+    "loss": IfThere(
+        [
+            {
+                "format": TEXT,
+                "text": TEXT,
+                "seed": COUNT,
+                "kl": NUMBER,
+                "kl_without": NUMBER,
+                "difference": {"kl": NUMBER, "kl_standard_error": NUMBER},
+            }
+        ]
+    ),
+}
+
 RESULTS: dict[str, Any] = {
     "date": TEXT,
     "versions": Each(TEXT),
     "accuracy": {
         "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
         "calibration": {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT},
-        "protocols": Each(
-            {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
-        ),
+        "protocols": _PROTOCOLS,
         "rows": [
             {
                 "name": TEXT,
@@ -119,6 +163,7 @@ RESULTS: dict[str, Any] = {
             }
         ],
     },
+    "grids": IfThere([GRID]),
     "operands": Each(
         {
             "sha256": TEXT,
@@ -233,6 +278,11 @@ RESULTS: dict[str, Any] = {
 }
 
 
+def check_grid(measured: Any, source: str) -> None:
+    """Refuse a grid of accuracy of wrong shape, with the path of the first fault."""
+    _check(measured, GRID, "", source)
+
+
 def check(results: Any, source: str = "results.json") -> None:
     """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault (`designs[3].area_um2`)."""
     _check(results, RESULTS, "", source)
@@ -316,7 +366,7 @@ def _expect(condition: bool, value: Any, wanted: str, path: str, source: str) ->
 
 
 def _fault(source: str, path: str, what: str) -> InputError:
-    return InputError(f"{source}: {path or 'the whole'} {what}; make the file anew with `dint report`")
+    return InputError(f"{source}: {path or 'the whole'} {what}; make the file anew")
 
 
 def _join(path: str, name: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from golden import InputError, ToolError
+from golden import ToolError
+from golden.errors import unknown
 
 from .processes import run
 
@@ -50,7 +51,7 @@ def find_simulator(name: str = "auto", time_limit_s: float = _VERSION_LIMIT_S) -
     if name == "verilator":
         return _find_verilator(time_limit_s)
     if name != "auto":
-        raise InputError(f"--simulator {name}: known are {', '.join(SIMULATORS)} and auto")
+        raise unknown(f"--simulator {name}", name, (*SIMULATORS, "auto"))
     if shutil.which("iverilog"):
         return _find_icarus(time_limit_s)
     try:

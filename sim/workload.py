@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import CorrectionConfig, InputError, LayerOperands, MacConfig, OffsetConfig, Operands, PeConfig, UnitConfig
+from golden.errors import unknown
 
 from . import asymmetric_stimulus, column
 from .replay import Replay
@@ -85,7 +86,7 @@ def workload(config: UnitConfig, source: str, dataflow: str, operands: Operands 
     """
     for name, value, known in (("source", source, SOURCES), ("dataflow", dataflow, DATAFLOWS)):
         if value not in known:
-            raise InputError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+            raise unknown(f"{name} is {value!r}", value, known)
     if cycles < 1:
         raise InputError(f"cycles is {cycles}: a workload has at least 1")
     if isinstance(config, OffsetConfig | CorrectionConfig):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from golden import MacConfig, format_by_name
 from golden.artifacts import canonical_json, output_directory, write_file
-from golden.errors import InputError
+from golden.errors import InputError, nearest
 
 from .mapping import DEFAULT_CACHE
 from .pdk import DEFAULT_PDK, Pdk, find
@@ -82,7 +82,8 @@ def codes(
     if number_format.bits <= 4:
         architecture_of(MacConfig(number_format, architecture=architecture))
         if architecture not in STYLES:
-            raise InputError(f"architecture is {architecture}: code tables are searched for {', '.join(STYLES)}")
+            hint = nearest(architecture, STYLES)
+            raise InputError(f"architecture is {architecture}: {hint}code tables are searched for {', '.join(STYLES)}")
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
         with console.status("searching code tables"):

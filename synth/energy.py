@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from golden.artifacts import write_file
-from golden.errors import InputError, ToolError
+from golden.errors import InputError, ToolError, unknown
 from golden.unit import UnitConfig
 from sim.gate_level import SCOPE, run_gate_level
 from sim.replay import Replay
@@ -264,7 +264,7 @@ class Unit:
 def check_engine(engine: str) -> None:
     """Raise InputError if there is no such power engine, ToolError if it needs another OpenSTA than the one that is here."""
     if engine not in ENGINES:
-        raise InputError(f"--power-engine is {engine!r}: choose one of {', '.join(ENGINES)}")
+        raise unknown(f"--power-engine is {engine!r}", engine, ENGINES)
     if engine == OPENSTA:
         sta.require_vcd()
 

@@ -11,13 +11,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from golden.artifacts import sha256_file
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 from . import liberty_text
 
@@ -244,9 +243,7 @@ def find(
     known = {technology.name: technology for technology in TECHNOLOGIES}
     if name in known:
         raise InputError(f"pdk {name!r} is not on this machine: {known[name].get}; or name its files with --liberty")
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"unknown pdk {name!r}: {hint}known are {', '.join(known)}; other libraries by --liberty FILE")
+    raise unknown(f"unknown pdk {name!r}", name, known, "other libraries by --liberty FILE")
 
 
 def _locate(technology: Technology, platforms: Path | None, environ: Mapping[str, str], qflow: Path) -> Pdk | None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from golden import Operands, UnitConfig
-from golden.errors import InputError
+from golden.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from .mapping import Mapped
@@ -36,7 +36,7 @@ def check_measurement(
     dataflow = dataflow or dataflows(config)[0]
     for option, value, known in (("--dataflow", dataflow, dataflows(config)), ("--activity", activity, ACTIVITIES)):
         if value not in known:
-            raise InputError(f"{option} is {value!r}: choose one of {', '.join(known)}")
+            raise unknown(f"{option} is {value!r}", value, known)
     if activity == "vectorless" and operands is not None:
         raise InputError(f"--operands {operands}: --activity vectorless takes none; leave one of them out")
     if activity == "vectorless" and engine != OWN_ENGINE:

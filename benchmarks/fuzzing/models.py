@@ -128,11 +128,11 @@ def tiny_quantized(source: Path, directory: Path, **choices: Any) -> Path:
 
 
 def _models(folder: Path) -> _Models:
-    from quant.console import quiet_transformers
+    from quant.console import quiet_libraries
     from quant.models import load_model
 
     def load(directory: Path) -> Any:
-        with quiet_transformers():
+        with quiet_libraries():
             loaded = load_model(directory)
         text = loaded.tokenizer("the a", add_special_tokens=False)["input_ids"]
         return loaded.model, [token for token in text if isinstance(token, int)]
@@ -141,7 +141,7 @@ def _models(folder: Path) -> _Models:
 
 
 def _quantized_models(folder: Path) -> _Models:
-    from quant.console import quiet_transformers
+    from quant.console import quiet_libraries
     from quant.huggingface import load_any
 
     source = tiny_model(folder / "source")
@@ -152,7 +152,7 @@ def _quantized_models(folder: Path) -> _Models:
     )
 
     def load(directory: Path) -> Any:
-        with quiet_transformers():
+        with quiet_libraries():
             loaded, _ = load_any(directory)
         return loaded.model, [4, 5]
 

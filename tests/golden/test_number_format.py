@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, InputError, NumberFormat, format_by_name
+from golden.errors import nearest, unknown
 from golden.number_format import signed_bits
 
 EVERY = pytest.mark.parametrize("number_format", (FORMATS | VARIANTS).values(), ids=FORMATS | VARIANTS)
@@ -291,3 +292,12 @@ def test_names():
         format_by_name("int44")
     with pytest.raises(InputError, match="known are int8, int4, dint4, dint3"):
         format_by_name("")
+
+
+def test_the_nearest_name_is_suggested_and_all_are_listed():
+    known = ("icarus", "verilator", "auto")
+    message = "--simulator Verilater: did you mean verilator? known are icarus, verilator, auto"
+    assert str(unknown("--simulator Verilater", "Verilater", known)) == message
+    assert str(unknown("x is 7", "7", known, "or leave it out")) == "x is 7: known are icarus, verilator, auto; or leave it out"
+    assert nearest("booth", ("digit-grid", "baugh-wooley")) == ""
+    assert nearest("booth", ("digit-grid", "baugh-wooley"), cutoff=0) == "did you mean baugh-wooley? "

@@ -83,7 +83,8 @@ def test_expected_with_zero_points_is_the_papers_correction():
 
 def test_equal_operands_equal_bytes(tmp_path):
     operands().save(tmp_path / "a.npz")
-    operands().save(tmp_path / "b.npz")
+    same = operands()
+    replace(same, provenance=dict(reversed(same.provenance.items()))).save(tmp_path / "b.npz")
     operands(seed=1).save(tmp_path / "c.npz")
     a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
     assert a == b != c
@@ -213,20 +214,64 @@ def test_arrays_of_another_kind_are_refused(saved, name):
             Operands.load(saved)
 
 
-def test_an_archive_that_unpacks_to_far_too_much_is_refused(saved):
-    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("0.more.npy", bytes(1 << 27))
-    with pytest.raises(OperandError, match="unpack to far more"):
-        Operands.load(saved)
+def test_a_file_without_layers_by_name_is_refused(saved):
+    for names in (["fc1", 7], ["fc1"]):
+        rewrite(saved, lambda manifest, _, names=names: manifest.update(layers=names))
+        with pytest.raises(OperandError, match="its layers are not those that its manifest names"):
+            Operands.load(saved)
 
 
+@pytest.mark.parametrize("name", ["weight_scales", "activation_scales"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scales_that_are_not_finite_are_refused(tmp_path, name, value):
+    good = operands().layers[0]
+    scales = getattr(good, name).copy()
+    scales[-1] = value
+    bad = Operands(DINT4, (replace(good, **{name: scales}),))
+    bad.save(tmp_path / "o.npz")
+    with pytest.raises(OperandError, match=f"fc1.{name} is not finite everywhere"):
+        Operands.load(tmp_path / "o.npz")
+
+
+def test_an_array_that_unpacks_to_far_too_much_is_refused(tmp_path):
+    for size, message in ((1 << 26, "not an operand file"), ((1 << 26) + 1, "would unpack to far more than operands do")):
+        with zipfile.ZipFile(path := tmp_path / "o.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("manifest.npy", bytes(size))
+        with pytest.raises(OperandError, match=message):
+            Operands.load(path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_arrays_of_one_name_are_refused(saved):
-    with zipfile.ZipFile(saved) as archive:
-        content = archive.read("0.weights.npy")
-    with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("0.weights.npy", content)
-    with pytest.raises(OperandError, match="two arrays of one name"):
+    with zipfile.ZipFile(saved, "a") as archive:
+        archive.writestr("manifest.npy", archive.read("manifest.npy"))
+    with pytest.raises(OperandError, match="has two arrays of one name"):
         Operands.load(saved)
+
+
+def test_pickled_arrays_are_neither_written_nor_read(saved):
+    rewrite(saved, lambda _, arrays: arrays.update({"0.weights": np.array([{}], dtype=object)}))
+    with pytest.raises(OperandError, match="allow_pickle=False"):
+        Operands.load(saved)
+    unknown = replace(operands().layers[0], weights=np.array([[{}]], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        Operands(DINT4, (unknown,)).save(saved)
+
+
+def test_the_checksum_is_of_every_array(saved):
+    """A file whose arrays were changed and whose checksum was not."""
+    for name in ("0.weights", "0.activation_scales", "1.activations"):
+        rewrite(saved, lambda _, arrays, name=name: arrays.update({name: arrays[name][::-1]}))
+        with pytest.raises(OperandError, match="differ from their checksum"):
+            Operands.load(saved)
+
+
+def test_the_checksum_is_of_shapes_and_kinds_too(saved):
+    for change in (lambda array: array.reshape(-1), lambda array: array.view(np.int8)):
+        operands().save(saved)
+        rewrite(saved, lambda _, arrays, change=change: arrays.update({"0.weights": change(arrays["0.weights"])}))
+        with pytest.raises(OperandError, match="differ from their checksum"):
+            Operands.load(saved)
 
 
 def test_an_array_of_another_file_type_is_refused(saved):
@@ -246,11 +291,3 @@ def test_headers_that_lie_are_refused(saved, shape):
             archive.writestr(name, content)
     with pytest.raises(OperandError, match="not an operand file, or damaged"):
         Operands.load(saved)
-
-
-def test_scales_that_are_not_finite_are_refused(tmp_path):
-    original = operands()
-    layer = replace(original.layers[0], weight_scales=np.full(6, np.nan, dtype=np.float32))
-    replace(original, layers=(layer,)).save(tmp_path / "o.npz")
-    with pytest.raises(OperandError, match="weight_scales is not finite"):
-        Operands.load(tmp_path / "o.npz")

@@ -85,7 +85,7 @@ def test_four_files(tmp_path):
     [
         ({"shape": "pe", "lanes": 4}, "lanes is 4"),
         ({"shape": "pe", "pipeline": 0}, "pipeline is 0"),
-        ({"shape": "systolic"}, "shape is systolic"),
+        ({"shape": "systolic"}, "shape is 'systolic': known are mac, pe"),
         ({"decoded": True}, "decoded: without operand registers"),
         ({"pipeline": 1, "architecture": "multiply", "decoded": True}, "has nothing to decode"),
         ({"shape": "pe", "format": "int4", "architecture": "baugh-wooley", "decoded": True}, "has nothing to decode"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, PreTrainedModel
 
+import dint
+from quant.block import GroupScale
 from quant.corpus import training_topics
+from quant.huggingface import save_quantized
 from quant.models import LoadedModel, load_model
+from quant.recipe import QuantizedModel
 from quant.training import VOCABULARY, train_tokenizer
 
 POSITIONS = 64
@@ -120,3 +127,42 @@ def windows(tiny: LoadedModel) -> torch.Tensor:
     from quant.calibration import calibration_windows
 
     return calibration_windows(tiny.tokenizer, tiny.positions, 64).windows[:8]
+
+
+def random_scales(loaded: LoadedModel) -> list[GroupScale]:
+    """A random scale, from 1/20 to 20, for every group, equal where one channel of the producer is read more than once."""
+    generator = torch.Generator().manual_seed(8)
+    scales = []
+    for name, layer in loaded.adapter.decoder_layers(loaded.model):
+        for group in loaded.adapter.groups:
+            sources = group.sources(layer)
+            scale = torch.exp(3 * (2 * torch.rand(int(sources.max()) + 1, generator=generator) - 1))
+            scales.append(GroupScale(name, group, scale[sources], 0, 0))
+    return scales
+
+
+def save(quantized: QuantizedModel, loaded: LoadedModel, directory: Path) -> Path:
+    """The directory, new, of a quantized model."""
+    directory.mkdir()
+    save_quantized(quantized, loaded.tokenizer, directory, {"name": loaded.name, "sha256": loaded.sha256}, {"seed": 0})
+    return directory
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs `dint` with arguments as the shell gives them, in this process; returns exit code and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        handler, hook, code = signal.getsignal(signal.SIGTERM), sys.unraisablehook, 0
+        monkeypatch.setattr(sys, "argv", ["dint", *arguments])
+        try:
+            dint.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            sys.unraisablehook = hook
+        return code, capsys.readouterr().err
+
+    return run

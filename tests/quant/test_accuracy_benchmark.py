@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,16 @@ from quant.calibration import calibration_windows
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
+from quant.scaling import fold, search_scales
+from report import schema
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few methods, formats, variants and calibrations."""
-    methods = {"RTN": {}, "OPTQ": {"rounding": "optq"}}
+    methods = {"RTN": {}, "OPTQ": {"rounding": "optq"}, "scaled": {"scaling": "smoothquant", "rounding": "optq"}}
     variants = {
-        "symmetric": ({}, ("RTN", "OPTQ")),
+        "symmetric": ({}, ("RTN", "scaled")),
         "asymmetric": ({"form": "asymmetric"}, ("RTN",)),
         "values": ({"attention": "int8"}, ("RTN",)),
     }
@@ -36,13 +40,16 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     results = json.loads((tmp_path / "accuracy.json").read_text())
     found = {(row["variant"], row["method"], row["format"]): row for row in results["grid"]}
     assert list(found) == [
-        ("symmetric", "RTN", "int4"), ("symmetric", "RTN", "dint4"), ("symmetric", "RTN", "fp4_e2m1"),
-        ("symmetric", "OPTQ", "int4"), ("symmetric", "OPTQ", "dint4"), ("symmetric", "OPTQ", "fp4_e2m1"),
+        ("symmetric", "RTN", "int4"), ("symmetric", "scaled", "int4"),
+        ("symmetric", "RTN", "dint4"), ("symmetric", "scaled", "dint4"),
+        ("symmetric", "RTN", "fp4_e2m1"), ("symmetric", "scaled", "fp4_e2m1"),
         ("asymmetric", "RTN", "int4"), ("asymmetric", "RTN", "dint4"),
         ("values", "RTN", "int4"), ("values", "RTN", "dint4"), ("values", "RTN", "fp4_e2m1"),
     ]  # fmt: skip
     windows = calibration_windows(tiny.tokenizer, tiny.positions).windows
     evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
+    scaled = quantize_model(tiny, Recipe("dint4", scaling="smoothquant", rounding="optq"), windows).model
+    assert found["symmetric", "scaled", "dint4"]["kl"] == evaluator.score(scaled).kl
     by_window = {}
     for name in ("int4", "dint4"):
         recipe = Recipe(name, value_format=name, attention="int8")
@@ -55,8 +62,14 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert met["kl_standard_error"] == pytest.approx(differences.std(ddof=1) / 2, rel=1e-9)
     assert met["ratio"] == pytest.approx(by_window["int4"].mean() / by_window["dint4"].mean(), rel=1e-9)
     assert len(results["differences"]) == 2 * 2 + 1 + 2
+    verdict = next(one for one in results["verdicts"] if (one["variant"], one["rival"]) == ("values", "int4"))
+    clear = abs(met["kl"]) > 2 * met["kl_standard_error"]
+    counts = (clear and met["kl"] > 0, not clear, clear and met["kl"] < 0)
+    assert (verdict["lower"], verdict["equal"], verdict["higher"]) == counts
+    assert verdict["mean_ratio"] == pytest.approx(met["ratio"])
+    schema.check_grid(results, "accuracy.json")
     printed = capsys.readouterr().out
-    assert f"{1e3 * found['symmetric', 'OPTQ', 'dint4']['kl']:.2f} ± " in printed
+    assert f"{1e3 * found['symmetric', 'scaled', 'dint4']['kl']:.2f} ± " in printed
     assert len(list((tmp_path / "cells").iterdir())) == len(found)
 
     # Again, everything is taken from the files.
@@ -68,14 +81,37 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.usefixtures("few")
+def test_the_loss_of_aqas(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With weights of eight bits the activations' error counts, and other scales are found."""
+    monkeypatch.setattr(accuracy, "STUDIED", ("int8",))
+    monkeypatch.setattr(accuracy, "SEEDS", (0,))
+    accuracy.main([str(tiny.directory), "--windows", "4", "--only", "loss", "--out", str(tmp_path)])
+    (first,) = json.loads((tmp_path / "accuracy.json").read_text())["loss"]
+    windows = calibration_windows(tiny.tokenizer, tiny.positions, seed=0).windows
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
+    assert first["kl"] == evaluator.score(quantize_model(tiny, Recipe("int8", scaling="aqas"), windows).model).kl
+    folded, scheme = copy.deepcopy(tiny.model), replace(Recipe("int8").scheme, activations="fp32")
+    fold(folded, search_scales(tiny.model, tiny.adapter, windows, "aqas", scheme))
+    without = quantize_model(replace(tiny, model=folded), Recipe("int8"), windows).model
+    assert first["kl_without"] == evaluator.score(without).kl != first["kl"]
+    assert first["difference"]["kl"] == pytest.approx(first["kl_without"] - first["kl"], rel=1e-6)
+
+
+@pytest.mark.usefixtures("few")
 def test_slac(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     accuracy.main([str(tiny.directory), "--windows", "4", "--only", "slac", "--out", str(tmp_path)])
     results = json.loads((tmp_path / "accuracy.json").read_text())
     assert [row["length"] for row in results["ranges"]] == [16, 64]
-    found = {(row["format"], row["calibration_length"], row["seed"], row["length"]): row["kl"] for row in results["slac"]}
-    assert len(found) == len(results["slac"]) == 2 * 2 * 2 * 2
+    found = {
+        (row["format"], row["calibration_length"], row["cut"], row["seed"], row["length"]): row["kl"] for row in results["slac"]
+    }
+    assert len(found) == len(results["slac"]) == 2 * (2 + 1) * 2 * 2
     assert len(set(found.values())) == len(found)
-    mean = 1e3 * (found["int4", 16, 0, 32] + found["int4", 16, 1, 32]) / 2
+    windows = calibration_windows(tiny.tokenizer, tiny.positions, seed=1).windows.reshape(-1, 16)
+    model = quantize_model(tiny, Recipe("int4", rounding="optq"), windows).model
+    evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
+    assert found["int4", 16, True, 1, 64] == evaluator.score(model).kl
+    mean = 1e3 * (found["int4", 16, False, 0, 32] + found["int4", 16, False, 1, 32]) / 2
     assert f"{mean:.2f} ± " in capsys.readouterr().out
 
 

@@ -14,10 +14,12 @@ from golden.errors import InputError
 from quant.attention import ATTENTION, int8_attention
 from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
-from quant.huggingface import load_quantized, save_quantized
+from quant.huggingface import load_quantized
 from quant.models import LoadedModel
 from quant.recipe import Recipe, calibration_steps, quantize_model
 from quant.values import QuantValues
+
+from .conftest import save
 
 RECIPES = [
     Recipe("dint4", form="asymmetric", value_format="dint4", attention="int8"),
@@ -100,9 +102,7 @@ def test_reload_is_the_measured_model(
     steps: list[None] = []
     quantized = quantize_model(loaded, recipe, windows, lambda: steps.append(None))
     assert len(steps) == calibration_steps(loaded, recipe)
-    (tmp_path / "out").mkdir()
-    save_quantized(quantized, loaded.tokenizer, tmp_path / "out", {}, {})
-    model, config = load_quantized(tmp_path / "out")
+    model, config = load_quantized(save(quantized, loaded, tmp_path / "out"))
     assert config.recipe == recipe.describe()
     assert (model.config._attn_implementation == ATTENTION) == (recipe.attention == "int8")
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_names_say_it() -> None:
     ("choices", "message"),
     [
         ({"attention": "int8"}, "attention is 'int8': it multiplies values in integers; give them a value_format"),
-        ({"attention": "int4"}, "attention is 'int4': known are fp32, int8"),
+        ({"attention": "int4"}, r"attention is 'int4': did you mean int8\? known are fp32, int8"),
         ({"value_format": "dint5"}, "unknown format 'dint5': did you mean dint4"),
         ({"value_format": "dint4", "activations": "fp32"}, "with activations in fp32 only weights are quantized"),
         ({"value_format": FP4_E2M1.name, "form": "asymmetric"}, "FP4 E2M1 takes no zero-point"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,59 +19,66 @@ from quant.huggingface import load_quantized
 
 pytest.importorskip("compressed_tensors")
 
-#: In a process that never imports dint: transformers' own loader, its logits on some tokens.
+#: In a process that never imports dint: transformers' own loader, and the logits of every model on some tokens.
 LOADING = """
 import sys, torch, transformers
-model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], local_files_only=True, dtype=torch.float32)
+tokens, *directories = sys.argv[1:]
+for directory in directories:
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
+    with torch.no_grad():
+        torch.save(model(input_ids=torch.load(tokens)).logits, f"{directory}.logits")
 assert not {name.partition(".")[0] for name in sys.modules} & {"dint", "quant", "golden"}
-with torch.no_grad():
-    torch.save(model(input_ids=torch.load(sys.argv[2])).logits, sys.argv[3])
 """
+#: By name: family, and choices of the quantization.
+EXPORTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "OPT symmetric": ("tiny", {"activations": "fp32", "scaling": "smoothquant"}),
+    "LLaMA asymmetric groups": (
+        "llama",
+        {"activations": "fp32", "scaling": "smoothquant", "form": "asymmetric", "group_size": 32},
+    ),
+    "LLaMA INT8 activations": ("llama", {"scaling": "none"}),
+}
+WEIGHTS_ONLY = tuple(name for name, (_, choices) in EXPORTED.items() if "activations" in choices)
 
 
-def logits_elsewhere(directory: Path, tokens: torch.Tensor, scratch: Path) -> torch.Tensor:
-    torch.save(tokens, scratch / "tokens.pt")
-    arguments = [str(directory), str(scratch / "tokens.pt"), str(scratch / "logits.pt")]
-    command = [sys.executable, "-c", LOADING, *arguments]
-    result = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture(scope="module")
+def exported(
+    tiny_directory: Path, llama_directory: Path, windows: torch.Tensor, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder with each of `EXPORTED`: quantized in `NAME.q`, exported in `NAME`, its logits there in `NAME.logits`."""
+    folder = tmp_path_factory.mktemp("exported")
+    models = {"tiny": tiny_directory, "llama": llama_directory}
+    for name, (family, choices) in EXPORTED.items():
+        quantize(str(models[family]), out=folder / f"{name}.q", format="int4", **choices, table=False, quiet=True)
+        export(folder / f"{name}.q", out=folder / name, quiet=True)
+    torch.save(windows, folder / "tokens.pt")
+    command = [sys.executable, "-c", LOADING, str(folder / "tokens.pt"), *(str(folder / name) for name in EXPORTED)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
-    return torch.load(scratch / "logits.pt")
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("family", "choices"),
-    [
-        ("tiny_directory", {"format": "int4"}),
-        ("llama_directory", {"format": "int4", "form": "asymmetric", "group_size": 32}),
-    ],
-    ids=["OPT symmetric", "LLaMA asymmetric groups"],
-)
-def test_weights_only_is_the_same_model(
-    request: pytest.FixtureRequest, windows: torch.Tensor, tmp_path: Path, family: str, choices: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("name", WEIGHTS_ONLY)
+def test_weights_only_is_the_same_model(exported: Path, windows: torch.Tensor, tmp_path: Path, name: str) -> None:
     """Bit for bit: the weights are equal as real numbers, and so is what is computed with them."""
-    model = request.getfixturevalue(family)
-    quantize(str(model), out=tmp_path / "q", **choices, scaling="smoothquant", activations="fp32", table=False, quiet=True)
-    export(tmp_path / "q", out=tmp_path / "ct", quiet=True)
-    ours, _ = load_quantized(tmp_path / "q")
+    ours, _ = load_quantized(exported / f"{name}.q")
     with torch.no_grad():
         expected = ours(input_ids=windows).logits
-    assert torch.equal(logits_elsewhere(tmp_path / "ct", windows, tmp_path), expected)
-    export(tmp_path / "q", out=tmp_path / "again", quiet=True)
-    for file in (tmp_path / "ct").iterdir():
+    assert torch.equal(torch.load(exported / f"{name}.logits"), expected)
+    export(exported / f"{name}.q", out=tmp_path / "again", quiet=True)
+    for file in (exported / name).iterdir():
         assert sha256_file(file) == sha256_file(tmp_path / "again" / file.name)
 
 
 def test_integer_activations_differ_by_their_scale(
-    request: pytest.FixtureRequest, windows: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, windows: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logits are near; with the library's step, max|x| / 127.5, they are the same but for ties in rounding."""
-    model = request.getfixturevalue("llama_directory")
-    quantize(str(model), out=tmp_path / "q", format="int4", scaling="none", table=False, quiet=True)
-    described = export(tmp_path / "q", out=tmp_path / "ct", quiet=True)
+    name = "LLaMA INT8 activations"
+    described = json.loads((exported / name / "config.json").read_text())["quantization_config"]
     assert described["config_groups"]["group_0"]["input_activations"]["strategy"] == "token"
-    found = logits_elsewhere(tmp_path / "ct", windows, tmp_path)
-    quantized, _ = load_quantized(tmp_path / "q")
+    found = torch.load(exported / f"{name}.logits")
+    quantized, _ = load_quantized(exported / f"{name}.q")
 
     def distance() -> float:
         with torch.no_grad():

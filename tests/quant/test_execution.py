@@ -13,13 +13,15 @@ from golden.artifacts import sha256_file
 from golden.errors import InputError
 from quant.command import quantize
 from quant.export import recorded
-from quant.huggingface import load_quantized, save_quantized
+from quant.huggingface import load_quantized
 from quant.integers import IntegerMatrix
 from quant.layers import QuantLinear, torch_pack, use_execution
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
 from quant.scheme import Scheme
 from quant.weights import FORMS, QuantizedWeights
+
+from .conftest import save
 
 RECIPES = [
     Recipe("int4"),
@@ -113,8 +115,7 @@ def test_weights_read_later_count() -> None:
 
 def test_loaded_with_a_keyword(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path) -> None:
     quantized = quantize_model(tiny, Recipe("dint4"), windows)
-    save_quantized(quantized, tiny.tokenizer, tmp_path, {"name": "tiny"}, {})
-    model, _ = load_quantized(tmp_path, execution="integer")
+    model, _ = load_quantized(save(quantized, tiny, tmp_path / "out"), execution="integer")
     assert {module.execution for module in model.modules() if isinstance(module, QuantLinear)} == {"integer"}
     with torch.no_grad():
         assert torch.equal(model(input_ids=windows).logits, quantized.model(input_ids=windows).logits)

@@ -124,7 +124,7 @@ def test_default_layers_are_the_ends() -> None:
 
 def test_what_cannot_be_exported(tiny: LoadedModel, windows: torch.Tensor) -> None:
     model = quantize_model(tiny, Recipe("dint4"), windows).model
-    with pytest.raises(InputError, match=r"--layers fc1: no quantized layer of this name; there are model\.decoder"):
+    with pytest.raises(InputError, match=r"--layer fc1: no quantized layer of this name: known are model\.decoder"):
         export_operands(model, windows, {}, ["fc1"])
     with pytest.raises(InputError, match=r"--layer 2: the model has decoder layers 0 to 1"):
         export_operands(model, windows, {}, ["2"])

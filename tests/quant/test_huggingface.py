@@ -13,9 +13,11 @@ import torch
 
 from golden import format_by_name, unpack
 from golden.errors import InputError
-from quant.huggingface import load_quantized, save_quantized
+from quant.huggingface import load_quantized
 from quant.models import LoadedModel
-from quant.recipe import QuantizedModel, Recipe, quantize_model
+from quant.recipe import Recipe, quantize_model
+
+from .conftest import save
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,16 +38,10 @@ RECIPES = [
 ]
 
 
-def save(tiny: LoadedModel, quantized: QuantizedModel, directory: Path) -> Path:
-    directory.mkdir()
-    save_quantized(quantized, tiny.tokenizer, directory, {"name": tiny.name, "sha256": tiny.sha256}, {"seed": 0})
-    return directory
-
-
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_loaded_model_is_the_measured_one(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path, recipe: Recipe) -> None:
     quantized = quantize_model(tiny, recipe, windows)
-    directory = save(tiny, quantized, tmp_path / "out")
+    directory = save(quantized, tiny, tmp_path / "out")
     model, config = load_quantized(directory)
     with torch.no_grad():
         assert torch.equal(model(input_ids=windows).logits, quantized.model(input_ids=windows).logits)
@@ -71,20 +67,23 @@ with torch.no_grad():
 
 
 @pytest.mark.parametrize(
-    ("imports", "arguments"),
+    ("family", "imports", "arguments"),
     [
-        ("import dint\nassert 'torch' not in sys.modules", ""),
-        ("import transformers.quantizers.auto\nimport dint", ""),
-        ("import dint\nimport quant.huggingface", ""),
-        ("import dint\nimport quant.plugin", ""),
-        ("import quant.huggingface\nquant.huggingface.register()\nquant.huggingface.register()", ""),
-        ("import transformers\nimport dint", ", dtype=torch.float16"),
+        ("tiny", "import dint\nassert 'torch' not in sys.modules", ""),
+        ("llama", "import transformers.quantizers.auto\nimport dint", ""),
+        ("tiny", "import dint\nimport quant.huggingface", ""),
+        ("tiny", "import dint\nimport quant.plugin", ""),
+        ("tiny", "import quant.huggingface\nquant.huggingface.register()\nquant.huggingface.register()", ""),
+        ("tiny", "import transformers\nimport dint", ", dtype=torch.float16"),
     ],
 )
-def test_fresh_process(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path, imports: str, arguments: str) -> None:
+def test_fresh_process(
+    request: pytest.FixtureRequest, windows: torch.Tensor, tmp_path: Path, family: str, imports: str, arguments: str
+) -> None:
     """Whatever was imported first, and however the model is asked for."""
-    quantized = quantize_model(tiny, Recipe("dint4"), windows)
-    directory = save(tiny, quantized, tmp_path / "out")
+    loaded: LoadedModel = request.getfixturevalue(family)
+    quantized = quantize_model(loaded, Recipe("dint4"), windows)
+    directory = save(quantized, loaded, tmp_path / "out")
     np.save(tmp_path / "tokens.npy", windows.numpy())
     code = FRESH.format(imports=imports, arguments=arguments)
     command = [sys.executable, "-c", code, str(directory), str(tmp_path / "tokens.npy"), str(tmp_path / "logits.npy")]
@@ -97,7 +96,7 @@ def test_fresh_process(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path,
 
 def test_equal_models_give_equal_bytes(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path) -> None:
     first, second = (
-        save(tiny, quantize_model(tiny, Recipe("dint4", scaling="aqas"), windows), tmp_path / name) for name in ("a", "b")
+        save(quantize_model(tiny, Recipe("dint4", scaling="aqas"), windows), tiny, tmp_path / name) for name in ("a", "b")
     )
     names = sorted(file.name for file in first.iterdir())
     assert names == sorted(file.name for file in second.iterdir())
@@ -111,7 +110,7 @@ def test_files_are_what_other_programs_expect(tiny: LoadedModel, windows: torch.
     from safetensors.numpy import load_file
 
     quantized = quantize_model(tiny, Recipe("dint4"), windows)
-    directory = save(tiny, quantized, tmp_path / "out")
+    directory = save(quantized, tiny, tmp_path / "out")
     name = "model.decoder.layers.0.fc1"
     tensors = load_file(directory / "model.safetensors")
     assert tensors[f"{name}.codes"].shape == (160, 32)
@@ -131,7 +130,7 @@ def test_directories_that_cannot_be_loaded(
 ) -> None:
     with pytest.raises(InputError, match="not quantized by dint"):
         load_quantized(tiny_directory)
-    directory = save(tiny, quantize_model(tiny, Recipe("dint4"), windows), tmp_path / "out")
+    directory = save(quantize_model(tiny, Recipe("dint4"), windows), tiny, tmp_path / "out")
     config_file, weights_file = directory / "config.json", directory / "model.safetensors"
     config, weights = json.loads(config_file.read_text()), weights_file.read_bytes()
     config["quantization_config"]["values"][0] = 99

@@ -137,7 +137,7 @@ def test_weights_only() -> None:
 def test_schemes_that_do_not_exist() -> None:
     for choices, message in (
         ({"form": "round"}, "form is 'round': known are symmetric, asymmetric"),
-        ({"activations": "int4"}, "activations is 'int4': known are int8, fp32"),
+        ({"activations": "int4"}, r"activations is 'int4': did you mean int8\? known are int8, fp32"),
         ({"group_size": 0}, "--group-size 0"),
     ):
         with pytest.raises(InputError, match=message):

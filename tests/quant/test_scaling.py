@@ -19,22 +19,12 @@ from quant.scaling import fold, search_scales
 from quant.scheme import Scheme
 from quant.weights import decode, quantize_weights
 
+from .conftest import random_scales
+
 
 @pytest.fixture(scope="module")
 def found(tiny: LoadedModel, windows: torch.Tensor) -> list[GroupScale]:
     return search_scales(tiny.model, tiny.adapter, windows, "aqas", Scheme(DINT4))
-
-
-def random_scales(tiny: LoadedModel, model: torch.nn.Module) -> list[GroupScale]:
-    """A random scale, from 1/20 to 20, for every group."""
-    generator = torch.Generator().manual_seed(8)
-    scales = []
-    for name, layer in tiny.adapter.decoder_layers(model):
-        for group in tiny.adapter.groups:
-            channels = layer.get_submodule(group.consumers[0]).in_features
-            scale = torch.exp(3 * (2 * torch.rand(channels, generator=generator) - 1))
-            scales.append(GroupScale(name, group, scale, 0, 0))
-    return scales
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 2e-4)])
@@ -42,7 +32,7 @@ def test_folding_preserves_the_function(tiny: LoadedModel, windows: torch.Tensor
     model = copy.deepcopy(tiny.model).to(dtype)
     with torch.no_grad():
         before = model(input_ids=windows).logits
-        fold(model, random_scales(tiny, model))
+        fold(model, random_scales(tiny))
         after = model(input_ids=windows).logits
     assert not torch.equal(before, after)  # something was folded
     torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance * float(before.abs().max()))
@@ -50,7 +40,7 @@ def test_folding_preserves_the_function(tiny: LoadedModel, windows: torch.Tensor
 
 def test_every_group_changes_its_weights(tiny: LoadedModel) -> None:
     model = copy.deepcopy(tiny.model)
-    scales = random_scales(tiny, model)
+    scales = random_scales(tiny)
     fold(model, scales)
     for one in scales:
         for suffix in ("weight", "bias"):

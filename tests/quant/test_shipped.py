@@ -27,7 +27,7 @@ TEXT = "python-documentation"
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    metrics = quantize(out=tmp_path_factory.mktemp("shipped"), windows=24, quiet=True)
+    metrics = quantize(out=tmp_path_factory.mktemp("shipped"), windows=8, quiet=True)
     assert metrics["model"]["name"] == "shipped checkpoint"
     return {row["name"]: row for row in metrics["rows"]}
 
@@ -81,7 +81,7 @@ def test_the_shipped_llama() -> None:
     config = loaded.model.config
     assert loaded.name == "shipped llama" == load_model(ALSO_SHIPPED["llama"]).name
     assert config.num_key_value_heads < config.num_attention_heads
-    evaluator = Evaluator(loaded.model, documentation_protocol(loaded, 24))
+    evaluator = Evaluator(loaded.model, documentation_protocol(loaded, 8))
     assert evaluator.score(None).perplexity < 60
     windows = calibration_windows(loaded.tokenizer, loaded.positions).windows
     kl = {}

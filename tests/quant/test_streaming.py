@@ -15,10 +15,12 @@ from golden.errors import InputError
 from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.export import export_operands
-from quant.huggingface import load_quantized, save_quantized
+from quant.huggingface import load_quantized
 from quant.models import LoadedModel, load_model
 from quant.output_error import layer_inputs, output_errors
-from quant.recipe import QuantizedModel, Recipe, calibration_steps, quantize_model
+from quant.recipe import Recipe, calibration_steps, quantize_model
+
+from .conftest import save
 
 RECIPES = [
     Recipe("dint4", scaling="aqas", rounding="optq"),
@@ -38,12 +40,6 @@ def streamed(tiny_directory: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedMod
 def layers_in_memory(model: torch.nn.Module) -> list[str]:
     layers = model.get_submodule("model.decoder.layers").named_children()
     return [name for name, layer in layers if any(not tensor.is_meta for tensor in layer.state_dict().values())]
-
-
-def save(quantized: QuantizedModel, loaded: LoadedModel, directory: Path) -> Path:
-    directory.mkdir()
-    save_quantized(quantized, loaded.tokenizer, directory, {"name": loaded.name}, {"seed": 0})
-    return directory
 
 
 def test_one_layer_at_a_time(streamed: LoadedModel, tiny: LoadedModel, windows: torch.Tensor) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from golden.artifacts import canonical_json
 from golden.errors import InputError
-from report import accuracy, charts, command, display, layer_charts, metrics, page, summary, verification
+from report import accuracy, charts, command, display, grid, layer_charts, metrics, page, summary, verification
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path", "rect", "circle"}
 
@@ -66,6 +66,16 @@ class Page(HTMLParser):
             self.words.append(data)
             if "td" in self.stack or "th" in self.stack:
                 self.rows[-1][-1] += data
+
+
+no_charts = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is not about charts, which take most of the time of a page."""
+    monkeypatch.setattr(charts, "charts", lambda _: {})
+    monkeypatch.setattr(layer_charts, "layer_charts", lambda _: {})
 
 
 def test_is_well_formed_and_self_contained(results: dict[str, Any]) -> None:
@@ -224,6 +234,7 @@ def test_earlier_results_are_shown_without_what_they_lack(
     assert "short runs of products" not in read.text
 
 
+@no_charts
 def test_a_clock_set_by_the_candidate_is_marked(results: dict[str, Any]) -> None:
     read = Page(page.render(results))
     assert "Clock set by dINT4 on osu018, 1 lane" in read.text
@@ -259,6 +270,7 @@ def test_quantized_values_are_paired_with_quantized_values(results: dict[str, An
     assert not paired()
 
 
+@no_charts
 def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     (text, _), rows = results["accuracy"]["protocols"], {row["name"]: row for row in results["accuracy"]["rows"]}
     for name, kl, error in (("W4A8 INT4, AQAS", 0.0440, 0.0007), ("W4A8 dINT4, AQAS", 0.0446, 0.0007)):
@@ -280,6 +292,7 @@ def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
     assert changed["kl"].split(":")[0] in page_text
 
 
+@no_charts
 def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(results: dict[str, Any]) -> None:
     assert verification.verification(results)["incomplete"] == []
     assert "Every design that stands for a side of a comparison was simulated at both levels" in page.render(results)
@@ -293,6 +306,7 @@ def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(resul
     assert (entry["rtl"], entry["gate"], entry["winner"]) == (None, sums, True)
 
 
+@no_charts
 def test_two_designs_of_one_architecture_are_told_apart(results: dict[str, Any]) -> None:
     """A simulation of one says nothing about the other."""
     for entry in (*results["designs"], *results["energies"]):
@@ -325,6 +339,7 @@ def test_unusable_results_leave_nothing_behind(content: str | None, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@no_charts
 def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = page.write(results, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
@@ -344,11 +359,13 @@ def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: 
     assert index.read_text().count("2026-01-02") >= 2
 
 
+@no_charts
 def test_results_are_kept_canonical(results: dict[str, Any], tmp_path: Path) -> None:
     page.write(results, tmp_path)
     assert (tmp_path / "results.json").read_text() == canonical_json(results)
 
 
+@no_charts
 @pytest.mark.parametrize(
     ("condition", "shown", "explained"),
     [
@@ -424,3 +441,55 @@ def test_formats_of_three_bits_and_fp4_are_paired_too(results: dict[str, Any]) -
     assert set(found) == {("W4A8 INT4", "W4A8 dINT4"), ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS")}
     assert "dINT4 lower by" in found["W4A8 INT4", "W4A8 dINT4"]
     assert "dINT3 lower by" in found["W4A8 INT4, AQAS", "W4A8 dINT4, AQAS"]
+
+
+def made_grid() -> dict[str, Any]:
+    """A grid of two methods and three formats, one of which lacks a method; no figure was measured."""
+    rows = [
+        {"variant": "symmetric", "method": method, "format": name, "text": "some text", "perplexity": 30.0 + kl, "kl": kl,
+         "kl_standard_error": kl / 50}
+        for method, name, kl in (("RTN", "int4", 0.05), ("RTN", "dint4", 0.04), ("RTN", "int3", 0.2), ("OPTQ", "dint4", 0.031))
+    ]  # fmt: skip
+    verdict = {"lower": 7, "equal": 3, "higher": 2, "mean_ratio": 1.25, "least_ratio": 0.97, "greatest_ratio": 1.31}
+    protocol = {"description": "", "window_tokens": 256, "windows": 9, "predicted_tokens": 9 * 255, "text_sha256": "ab"}
+    difference = {"kl": -0.00012, "kl_standard_error": 0.00034}
+    return {
+        "model": {"name": "a <small> model", "parameters": 1234567, "sha256": "cd"},
+        "protocols": {"some text": protocol},
+        "unquantized": [{"text": "some text", "perplexity": 29.875}],
+        "grid": rows,
+        "verdicts": [{"variant": "symmetric", "text": "some text", "rival": "int4", "dint": "dint4", **verdict}],
+        "loss": [{"format": "dint4", "text": "some text", "seed": 2, "kl": 0.0411, "kl_without": 0.0422,
+                  "difference": difference}],
+    }  # fmt: skip
+
+
+@no_charts
+def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "accuracy.json"
+    file.write_text(json.dumps(made_grid()))
+    results["grids"] = [grid.read(file)]
+    words = Page(page.render(results)).text
+    assert "a <small> model, 1,234,567 parameters" in words
+    assert "dINT4 and INT4 7 3 2 1.250 0.97 to 1.31" in words
+    assert "method INT4 dINT4 INT3 RTN 50.00 ± 1.0; 30.05 40.00 ± 0.80; 30.04 200.0 ± 4.0; 30.20 OPTQ 31.00 ± 0.62" in words
+    assert "perplexity unquantized 29.88" in words
+    assert "dINT4; some text 2 41.10 42.20 -0.12 ± 0.34" in words
+    without = made_grid()
+    del without["loss"]
+    results["grids"] = [without]
+    assert "in its loss" not in page.render(results)
+
+
+def test_grids_that_are_none(tmp_path: Path) -> None:
+    file = tmp_path / "accuracy.json"
+    with pytest.raises(InputError, match="cannot be read"):
+        grid.read(file)
+    file.write_text("{")
+    with pytest.raises(InputError, match="is not JSON"):
+        grid.read(file)
+    broken = made_grid()
+    del broken["grid"][1]["kl"]
+    file.write_text(json.dumps(broken))
+    with pytest.raises(InputError, match=r"accuracy.json: grid\[1\].kl is missing; make the file anew"):
+        grid.read(file)

@@ -39,7 +39,7 @@ def test_no_simulator_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_unknown_simulator() -> None:
-    with pytest.raises(InputError, match="--simulator modelsim: known are icarus, verilator and auto"):
+    with pytest.raises(InputError, match="--simulator modelsim: known are icarus, verilator, auto"):
         find_simulator("modelsim")
 
 

@@ -150,9 +150,9 @@ def test_sums_stay_within_the_depth(source: str, dataflow: str, make_operands: M
 
 def test_refusals(make_operands: Make) -> None:
     config, operands = MacConfig(DINT4), make_operands(DINT4)
-    with pytest.raises(InputError, match="source is 'bert': choose one of opt, opt-fc2, uniform"):
+    with pytest.raises(InputError, match="source is 'bert': known are opt, opt-fc2, uniform"):
         workload(config, "bert", STREAMING, operands, 10, 0)
-    with pytest.raises(InputError, match="dataflow is 'held': choose one of streaming, weights-held"):
+    with pytest.raises(InputError, match="dataflow is 'held': known are streaming, weights-held"):
         workload(config, OPT, "held", operands, 10, 0)
     with pytest.raises(InputError, match="cycles is 0"):
         workload(config, OPT, STREAMING, operands, 0, 0)

@@ -79,7 +79,7 @@ def test_synthesize(tmp_path: Path, cache: Path) -> None:
     assert (metrics["design"], metrics["shape"], metrics["lanes"]) == ("pe_int3_d64", "pe", 1)
     assert metrics["activity__dataflow"] == "weights-held"
     assert "set_input_delay" in (tmp_path / "out" / "constraints.sdc").read_text()
-    with pytest.raises(InputError, match="--dataflow is 'streaming': choose one of weights-held"):
+    with pytest.raises(InputError, match="--dataflow is 'streaming': known are weights-held"):
         synthesize("int3", out=tmp_path / "other", dataflow="streaming", **options)
     with pytest.raises(InputError, match="lanes is 2: a pe has one product"):
         synthesize("int3", 2, out=tmp_path / "other", **options)

@@ -120,7 +120,7 @@ def test_an_old_opensta_is_refused(mapped: Mapped, kit: Pdk, tmp_path: Path, mon
     monkeypatch.setattr(sta, "reads_vcd", lambda: False)
     with pytest.raises(ToolError, match=r"OpenSTA: version \S+ has no read_vcd, .*; leave out --power-engine, or"):
         run(mapped, kit, tmp_path, OPENSTA)
-    with pytest.raises(InputError, match="--power-engine is 'spice': choose one of dint, opensta"):
+    with pytest.raises(InputError, match="--power-engine is 'spice': known are dint, opensta"):
         run(mapped, kit, tmp_path, "spice")
     assert list(tmp_path.iterdir()) == []
 

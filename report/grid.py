@@ -1,0 +1,106 @@
+"""The grid of `make benchmark-accuracy`, where a report is given one: every method on every format, dINT beside the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golden.errors import InputError
+
+from . import display, schema
+
+__all__ = ["Section", "read", "sections"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text; the first cell of each row is its heading."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What was measured on one model."""
+
+    title: str
+    verdicts: Table
+    tables: list[Table]
+    loss: Table | None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The `accuracy.json` of a benchmark, its shape checked.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--accuracy {path}: cannot be read ({error.strerror}); `make benchmark-accuracy` makes it") from None
+    except ValueError as error:
+        raise InputError(f"--accuracy {path}: is not JSON ({error}); `make benchmark-accuracy` makes it") from None
+    schema.check_grid(found, f"--accuracy {path}")
+    return found
+
+
+def sections(results: Mapping[str, Any]) -> list[Section]:
+    """The grids of the results, ready to be written."""
+    return [_section(one) for one in results.get("grids", [])]
+
+
+def _section(measured: Mapping[str, Any]) -> Section:
+    model, rows = measured["model"], measured["grid"]
+    plain = {one["text"]: one for one in measured["unquantized"]}
+    formats = list(dict.fromkeys(row["format"] for row in rows))
+    found = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
+    tables = []
+    for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
+        title = f"{variant}; {text}, perplexity unquantized {display.significant(plain[text]['perplexity'])}"
+        present = [one for one in formats if any(key[:2] == (variant, text) and key[3] == one for key in found)]
+        methods = dict.fromkeys(row["method"] for row in rows if row["variant"] == variant)
+        lines = [[method, *(_cell(found.get((variant, text, method, one))) for one in present)] for method in methods]
+        tables.append(Table(title, ["method", *(display.format_name(one) for one in present)], lines))
+    return Section(
+        f"{model['name']}, {display.count(model['parameters'])} parameters",
+        _verdicts(measured["verdicts"]),
+        tables,
+        _loss(measured["loss"]) if measured.get("loss") else None,
+    )
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    kl = f"{display.significant(1e3 * row['kl'])} ± {display.significant(1e3 * row['kl_standard_error'], 2)}"
+    return f"{kl}; {display.significant(row['perplexity'])}"
+
+
+def _verdicts(found: list[Mapping[str, Any]]) -> Table:
+    columns = ["weights and text", "dINT and the other", "lower", "equal", "higher", "other / dINT", "of single methods"]
+    lines = []
+    for one in found:
+        names = [f"{one['variant']}; {one['text']}", " and ".join(display.format_name(one[name]) for name in ("dint", "rival"))]
+        counts = [display.count(one[name]) for name in ("lower", "equal", "higher")]
+        ends = f"{one['least_ratio']:.2f} to {one['greatest_ratio']:.2f}"
+        lines.append([*names, *counts, f"{one['mean_ratio']:.3f}", ends])
+    return Table("dINT beside other formats, by method", columns, lines)
+
+
+def _loss(rows: list[Mapping[str, Any]]) -> Table:
+    columns = ["weights and text", "calibration seed", "with Q(X)", "without", "difference"]
+    lines = []
+    for row in rows:
+        met = row["difference"]
+        kls = [display.significant(1e3 * row[name]) for name in ("kl", "kl_without")]
+        shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
+        lines.append([f"{display.format_name(row['format'])}; {row['text']}", str(row["seed"]), *kls, shown])
+    return Table("AQAS with and without quantized activations in its loss", columns, lines)
