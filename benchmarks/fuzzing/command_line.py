@@ -94,7 +94,7 @@ def _commands() -> dict[str, list[Option]]:
 
     group: Any = typer.main.get_command(dint.app)
     return {
-        name: [_option(parameter) for parameter in command.params if "--help" not in parameter.opts]
+        name: [_option(parameter) for parameter in command.params if not {"--help", "--debug"} & set(parameter.opts)]
         for name, command in group.commands.items()
     }
 
@@ -148,12 +148,13 @@ def _arguments(line: _CommandLine, rng: Random) -> list[str]:
             "x",
             "y",
         ]
-    if not any(option.names for option in options):
+    takers = [option for option in options if option.kind != "flag" and not option.is_output]
+    if not takers:
         return [*arguments, rng.choice(_WRONG["str"])]
     chosen = [option for option in options if option.names and not option.is_output]
     certain = rng.random() < 0.6
     if certain or not any(option.is_output for option in options):
-        wrong = rng.choice([option for option in options if option.kind != "flag" and not option.is_output])
+        wrong = rng.choice(takers)
         value = rng.choice(_WRONG[wrong.kind])
         if wrong.names:
             arguments.append(f"{wrong.names[0]}={value}")
@@ -188,7 +189,6 @@ def _main(arguments: list[str]) -> _Ended:
 
     output, errors, code = io.StringIO(), io.StringIO(), 0
     before = sys.argv
-    dint._debug = False
     try:
         sys.argv = ["dint", *arguments]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
