@@ -114,7 +114,7 @@ def check_device(device: str) -> None:
 
 
 def in_memory(directory: Path, name: str, device: str) -> Any:
-    """The model in `directory`, quantized or not, in evaluation mode, float32; it ran once, on one token."""
+    """The model in `directory`, quantized or not, in evaluation mode, float32."""
     from transformers import AutoModelForCausalLM
 
     loaded, loading = AutoModelForCausalLM.from_pretrained(
@@ -122,9 +122,7 @@ def in_memory(directory: Path, name: str, device: str) -> Any:
     )
     if loading["missing_keys"]:
         raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
-    loaded = loaded.to(device).eval().requires_grad_(False)
-    loaded(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=device))  # a configuration may fail only now
-    return loaded
+    return loaded.to(device).eval().requires_grad_(False)
 
 
 def load_tokenizer(directory: Path, name: str) -> Any:
@@ -206,14 +204,20 @@ def _fetch(name: str) -> Path:
     return directory
 
 
-def refuse_unsound(model: nn.Module, adapter: Adapter, name: str) -> None:
-    """Refuse a model with weights or scales that are not finite, or codes that are none.
+def refuse_unsound(model: Any, adapter: Adapter, name: str) -> None:
+    """Refuse a model with weights or scales that are not finite, codes that are none, or one that does not run.
 
-    Decoder layers of a streamed model are read for it, one after the other.
+    Decoder layers of a streamed model are read for it, one after the other; it is not run.
     """
     for prefix, module in ((f"{one}.", present(layer)) for one, layer in adapter.decoder_layers(model)):
         _refuse(module, prefix, name)
     _refuse(model, "", name)
+    if not any(tensor.is_meta for tensor in model.state_dict().values()):
+        try:
+            with torch.no_grad():
+                model(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=model.device))
+        except Exception as error:  # what transformers and torch raise for a configuration that nothing checked before
+            raise InputError(f"model {name}: cannot be run ({_first_line(error)}); its config.json is wrong") from error
 
 
 def _refuse(module: nn.Module, prefix: str, name: str) -> None:

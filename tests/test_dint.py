@@ -84,6 +84,8 @@ def test_formats_lists_every_value() -> None:
         (["synthesize", "--pdk", "osu18"], "osu018"),
         (["synthesize", "--liberty", "missing.lib"], "missing.lib"),
         (["zero-points", "--units", "65"], "units is 65"),
+        (["codes", "--pdk", "osu018"], "--pdk osu018: is for the tables that --map maps"),
+        (["evaluate", "--limit", "3"], "--limit 3: it is a number of documents of --tasks"),
         (["zero-points", "--format", "fp4_e2m1"], "takes no zero-point"),
         (["quantize", "missing"], "missing"),
         (["operands", "missing"], "missing"),
@@ -105,6 +107,27 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], part: st
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")
     assert part in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["generate", "--lanes", "four"], "'--lanes'"),
+        (["generate", "--lanes"], "'--lanes' requires an argument"),
+        (["generate", "--lanez", "4"], "--lanez"),
+        (["codes", "--seed", "-1"], "'--seed'"),
+        (["export"], "'directory'"),
+        (["generates"], "'generates'"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options_are_one_line_too(arguments: list[str], part: str, tmp_path: Path) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("error: ")
+    assert part in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

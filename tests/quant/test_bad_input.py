@@ -202,3 +202,41 @@ def test_disk_full_while_layers_are_written(tiny_directory: Path, tmp_path: Path
     assert result.returncode == 1
     assert f"InputError: --out {out}: cannot be written (" in result.stderr
     assert not list(out.parent.iterdir())
+
+
+def test_states_that_no_quantization_writes(tiny_directory: Path, tmp_path: Path) -> None:
+    """Scales that are not finite, codes that the format lacks, zero-points beyond the range: refused when they are read."""
+    options: dict[str, Any] = {"scaling": "none", "table": False, "quiet": True}
+    quantize(str(tiny_directory), out=tmp_path / "out", format="int3", form="asymmetric", **options)
+    weights = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(weights)
+    layer = "model.decoder.layers.1.fc1"
+    for part, value, message in (
+        ("scales", float("nan"), f"{layer}.scales contains NaN"),
+        ("codes", 0x0F, f"{layer} has codes that INT3 does not have"),
+        ("zero_points", 8, f"{layer} has zero-points out of 0 to 7"),
+        ("zero_points", -1, f"{layer} has zero-points out of 0 to 7"),
+    ):
+        spoilt = tensors[f"{layer}.{part}"].clone()
+        spoilt.view(-1)[3] = value
+        save_file({**tensors, f"{layer}.{part}": spoilt}, weights, metadata={"format": "pt"})
+        with pytest.raises(InputError, match=message) as caught:
+            load_quantized(tmp_path / "out")
+        assert "\n" not in str(caught.value)
+
+
+def test_configurations_that_fail_only_when_the_model_runs(tiny_directory: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_directory, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    for change, word in (({"dropout": -0.1}, "run"), ({"num_attention_heads": 63}, "loaded")):
+        (tmp_path / "model" / "config.json").write_text(json.dumps({**config, **change}))
+        refused(f"model model: cannot be {word}", tmp_path / "out", model=str(tmp_path / "model"))
+    (tmp_path / "model" / "config.json").write_text("[" * 100_000)
+    refused("cannot be read .it nests too deep", tmp_path / "out", model=str(tmp_path / "model"))
+
+
+def test_a_tokenizer_that_fails_only_when_it_is_used(tiny_directory: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_directory, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": "many"}))
+    refused("no usable tokenizer", tmp_path / "out", model=str(tmp_path / "model"))

@@ -82,10 +82,18 @@ def test_wrong_contents(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    broken, binary = tmp_path / "broken.toml", tmp_path / "binary.toml"
+    broken, binary, deep, long = (tmp_path / f"{name}.toml" for name in ("broken", "binary", "deep", "long"))
     broken.write_text('format = "dint4')
     binary.write_bytes(b"\xff\xfe")
-    for file, message in ((broken, "is not TOML"), (binary, "is not UTF-8"), (tmp_path / "none.toml", "cannot be read")):
+    deep.write_text("format = " + "[" * 100_000)
+    long.write_text("group-size = " + "9" * 5000)
+    for file, message in (
+        (broken, "is not TOML"),
+        (deep, "is not TOML"),
+        (long, "is not TOML"),
+        (binary, "is not UTF-8"),
+        (tmp_path / "none.toml", "cannot be read"),
+    ):
         with pytest.raises(InputError, match=rf"--recipe .*{file.name}: {message}") as caught:
             read_recipe(str(file), {})
         assert "\n" not in str(caught.value)

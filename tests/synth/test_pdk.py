@@ -99,6 +99,8 @@ def test_unknown_and_missing_kits(tmp_path: Path) -> None:
         find(environ={}, qflow=tmp_path)
     with pytest.raises(InputError, match=r"--platforms .*no such folder"):
         find("asap7", platforms=tmp_path / "none")
+    with pytest.raises(InputError, match=r"--platforms .*holds none of sky130hd, asap7, nangate45"):
+        discover(tmp_path)
 
 
 def test_liberty_by_hand_is_recognized_by_its_name(tmp_path: Path) -> None:
