@@ -15,12 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from golden.artifacts import canonical_json, output_directory, write_file
+from golden.artifacts import output_directory
+from pipeline.checks import write_record
 
 from .fuzzing import circuits, command_line, models, records
 from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
@@ -30,6 +32,7 @@ __all__ = ["TARGETS", "fuzz", "main"]
 TARGETS = {target.name: target for target in (*circuits.TARGETS, *models.TARGETS, *records.TARGETS, *command_line.TARGETS)}
 
 _CASES = 12_000
+_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "report", "pipeline", "commands")
 _SHOWN = 3  # findings of one fault
 
 
@@ -61,14 +64,42 @@ def _faults(outcomes: Sequence[Outcome]) -> Iterator[tuple[int, list[Outcome]]]:
         yield len(group), group[:_SHOWN]
 
 
+def _names(outcomes: Sequence[Outcome]) -> list[str]:
+    return list(dict.fromkeys(outcome.target for outcome in outcomes))
+
+
+def _row(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What is kept of a target."""
+    own = [outcome for outcome in outcomes if outcome.target == name]
+    kinds = Counter(outcome.kind for outcome in own)
+    faults = [
+        {
+            "kind": few[0].kind,
+            "where": few[0].where,
+            "count": count,
+            "replay": [f"{name}:{one.seed}:{one.index}" for one in few],
+        }
+        for count, few in _faults(own)
+    ]
+    return {
+        "target": name,
+        "cases": len(own),
+        "refused": kinds[REFUSED],
+        "sound": kinds[SOUND],
+        "findings": sum(kinds[kind] for kind in FINDINGS),
+        "faults": faults,
+        "seconds": sum(outcome.cpu_s for outcome in own),
+    }
+
+
 def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     table = Table(title=f"{len(outcomes):,} malformed inputs in {seconds:.0f} s", title_justify="left")
-    for heading in ("what", "cases", REFUSED, SOUND, "findings"):
+    for heading in ("what", "cases", REFUSED, SOUND, "findings", "CPU s"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
-    for name in dict.fromkeys(outcome.target for outcome in outcomes):
-        kinds = Counter(outcome.kind for outcome in outcomes if outcome.target == name)
-        found = sum(kinds[kind] for kind in FINDINGS)
-        table.add_row(name, f"{kinds.total():,}", f"{kinds[REFUSED]:,}", f"{kinds[SOUND]:,}", f"{found:,}")
+    for name in _names(outcomes):
+        row = _row(name, outcomes)
+        counts = (f"{row[key]:,}" for key in ("cases", REFUSED, SOUND, "findings"))
+        table.add_row(name, *counts, f"{row['seconds']:.1f}")
     return table
 
 
@@ -93,25 +124,14 @@ def main() -> int:
     with output_directory(arguments.out) as scratch, Progress(console=console, transient=True) as progress:
         bar = progress.add_task("cases", total=arguments.cases)
         outcomes = fuzz(targets, arguments.cases, arguments.seed, arguments.jobs, lambda: progress.advance(bar))
-        kinds = {name: Counter(one.kind for one in outcomes if one.target == name) for name in TARGETS}
-        faults = list(_faults(outcomes))
-        findings = [
-            {
-                "fault": few[0].where,
-                "kind": few[0].kind,
-                "count": count,
-                "cases": [f"{one.target}:{one.seed}:{one.index}" for one in few],
-            }
-            for count, few in faults
-        ]
-        facts = {"seed": arguments.seed, "targets": {name: dict(found) for name, found in kinds.items()}, "findings": findings}
-        write_file(scratch / "fuzz.json", canonical_json(facts))
+        write_record(scratch / "fuzz.json", _SOURCES, [_row(name, outcomes) for name in _names(outcomes)])
     console.print(_table(outcomes, time.monotonic() - started))
+    faults = list(_faults(outcomes))
     for count, few in faults:
         console.rule(f"{few[0].target}: {few[0].kind}, {count} times: {few[0].where}", align="left")
         console.print(few[0].detail, markup=False, highlight=False)
         for one in few:
-            console.print(f'  python -m benchmarks.fuzz --replay "{one.target}:{one.seed}:{one.index}"', markup=False)
+            console.print(f'  python -m benchmarks.fuzz --replay "{one.number}"', markup=False)
     console.print(f"[red]{len(faults)} faults" if faults else "[green]nothing found")
     return int(bool(faults))
 

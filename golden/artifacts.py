@@ -22,11 +22,11 @@ __all__ = [
     "output_directory",
     "read_json",
     "read_record",
+    "record_text",
     "replacing",
     "sha256_file",
     "sha256_of",
     "write_file",
-    "write_record",
 ]
 
 # What writing ends with on a disk that is full, over its quota or its largest file, failing, or mounted read-only.
@@ -114,13 +114,13 @@ def read_json(path: Path) -> Any:
         raise ValueError("it nests too deep") from None
 
 
-def write_record(path: Path, facts: dict[str, Any]) -> None:
-    """Keep `facts` for `read_record`, with their SHA-256."""
-    write_file(path, canonical_json({"facts": facts, "sha256": sha256_of(facts)}))
+def record_text(facts: dict[str, Any]) -> str:
+    """What a file has to hold for `read_record`: `facts` with their SHA-256."""
+    return canonical_json({"facts": facts, "sha256": sha256_of(facts)})
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What `write_record` kept; None if there is nothing, or not what was kept."""
+    """The facts of a file that holds a `record_text`; None if there is none, or it is not as it was written."""
     try:
         record = read_json(path)
         facts: dict[str, Any] = record["facts"]

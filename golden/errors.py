@@ -48,7 +48,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)
+    near = get_close_matches(str(name).lower(), list(known), n=1, cutoff=cutoff)
     return f"did you mean {near[0]}? " if near else ""
 
 

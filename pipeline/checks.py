@@ -5,12 +5,11 @@ A record names the sources that it is about. One that is about other sources tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import canonical_json, write_file
+from golden.artifacts import canonical_json, read_json, write_file
 from golden.errors import InputError
 
 from .stages import source_hash
@@ -43,7 +42,7 @@ def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
     for name, (title, target, read) in _RECORDS.items():
         file = directory / name
         try:
-            record = json.loads(file.read_text())
+            record = read_json(file)
             if record["sources_sha256"] != source_hash(record["folders"]):
                 missing.append(f"{title}: the record is of other sources; run `make {target}`, then the report again.")
                 continue

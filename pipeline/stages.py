@@ -25,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from golden.artifacts import disk_failures, read_record, sha256_file, sha256_of, write_record
+from golden.artifacts import disk_failures, read_record, record_text, sha256_file, sha256_of, write_file
 from golden.errors import InputError, ToolError
 
 __all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
@@ -81,7 +81,7 @@ class Stages:
                     "seconds": round(time.monotonic() - started, 1),
                     "files": file_hashes(directory),
                 }
-                write_record(directory / "stage.json", record)
+                write_file(directory / "stage.json", record_text(record))
         stage = Stage(name, directory, key, record["date"], record["seconds"], reused)
         self.console.print(f"[green]{name}[/]: " + ("unchanged" if reused else f"{stage.seconds:.1f} s"))
         self.done.append(stage)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import UnitConfig
-from golden.artifacts import disk_failures, read_record, sha256_file, sha256_of, write_file, write_record
+from golden.artifacts import disk_failures, read_record, record_text, sha256_file, sha256_of, write_file
 from golden.errors import InputError
 
 from . import liberty, liberty_text, sta, yosys
@@ -132,7 +132,7 @@ def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAU
                 "cell_counts": dict(counts),
                 "netlist_sha256": sha256_file(folder / "netlist.v"),
             }
-            write_record(folder / "facts.json", facts)
+            (folder / "facts.json").write_text(record_text(facts))
     return Mapped(
         design=config.name,
         pdk=pdk.name,
@@ -199,7 +199,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
 
     add(top, names[-1])
     parts = {part: round(parts.get(part, 0.0), 6) for part in names}
-    write_record(path, parts)
+    write_file(path, record_text(parts))
     return parts
 
 

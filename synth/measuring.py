@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from golden import Operands
-from golden.artifacts import read_record, sha256_file, sha256_of, write_record
+from golden.artifacts import read_record, record_text, sha256_file, sha256_of, write_file
 from sim.replay import Replay
 from sim.workload import UNIFORM, workload
 
@@ -229,7 +229,7 @@ def _measure(
                     unit = Unit(mapped.netlist, mapped.design, mapped.config, liberty.load(pdk.liberty), pdk, sdf)
                 facts = _facts(task, unit, stimulus, engine)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_record(path, facts)
+                write_file(path, record_text(facts))
             found.append(facts)
         results.append(found)
     return results

@@ -30,6 +30,7 @@ _BASES = {"b": 2, "o": 8, "d": 10, "h": 16}
 
 # Bits of a vector or a constant: beyond it, it is a mistake.
 _WIDEST = 1 << 16
+_DEEPEST = 20  # concatenations within concatenations, likewise
 
 # The two constant nets.
 ZERO, ONE = "1'b0", "1'b1"
@@ -264,14 +265,16 @@ class _Reader:
         self.expect(";")
         self.connections.append((name, _plain(cell), pins))
 
-    def operand(self) -> list[str]:
-        """The nets of a name, a select, a constant or a concatenation, most significant first."""
+    def operand(self, depth: int = 0) -> list[str]:
+        """The nets of a name, a select, a constant or a concatenation (within `depth` others), most significant first."""
         token = self.take()
         if token == "{":
-            bits = self.operand()
+            if depth == _DEEPEST:
+                raise _SyntaxError(f"it nests more than {_DEEPEST} concatenations")
+            bits = self.operand(depth + 1)
             while self.peek() == ",":
                 self.take()
-                bits += self.operand()
+                bits += self.operand(depth + 1)
             self.expect("}")
             return bits
         if "'" in token and not token.startswith("\\"):

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -77,6 +77,12 @@ class Outcome:
     kind: str  # REFUSED, SOUND, or one of FINDINGS
     detail: str = ""  # the error; where a traceback ends
     where: str = ""  # alike for findings of one fault
+    cpu_s: float = 0.0
+
+    @property
+    def number(self) -> str:
+        """What `--replay` takes."""
+        return f"{self.target}:{self.seed}:{self.index}"
 
     @property
     def is_finding(self) -> bool:
@@ -243,7 +249,7 @@ def _work(target: Target, seed: int, indices: Sequence[int], root: Path, sender:
         # The signal of the limit ends the process, whatever it is doing.
         used, hard = int(time.process_time()), resource.getrlimit(resource.RLIMIT_CPU)[1]
         resource.setrlimit(resource.RLIMIT_CPU, (used + 1 + target.cpu_s, hard))
-        folder = root / str(index)
+        folder, started = root / str(index), time.process_time()
         try:
             outcome = attempt(target, material, seed, index, folder)
         except Exception:  # of the fuzzer itself
@@ -251,4 +257,4 @@ def _work(target: Target, seed: int, indices: Sequence[int], root: Path, sender:
             return
         os.chdir(root)
         shutil.rmtree(folder, ignore_errors=True)
-        sender.send(outcome)
+        sender.send(replace(outcome, cpu_s=time.process_time() - started))

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from golden.artifacts import read_json, read_record, sha256_file, write_record
+from golden.artifacts import read_json, read_record, record_text, sha256_file, write_file
 from golden.errors import InputError
 from pipeline.stages import Stage, Stages
 from report import schema
@@ -125,7 +125,7 @@ def _cache_entry(_: None, rng: Random, folder: Path) -> Case:
     (entry / "netlist.v").write_text("module m(); endmodule\n")
     digest = sha256_file(entry / "netlist.v")
     facts = {"area_um2": 1.0, "delay_ns": 2.0, "cell_counts": {"INV": 3}, "netlist_sha256": digest}
-    write_record(entry / "facts.json", facts)
+    write_file(entry / "facts.json", record_text(facts))
     path = entry / rng.choice(("netlist.v", "facts.json", "facts.json", "facts.json"))
     content = path.read_bytes()
     path.unlink()

@@ -135,13 +135,13 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(fuzz, "TARGETS", {"planted": Target("planted", 1, lambda _: None, case)})
     monkeypatch.setattr("sys.argv", ["fuzz", "--cases", "20", "--jobs", "1", "--out", str(tmp_path)])
     assert fuzz.main() == 1
-    facts = json.loads((tmp_path / "fuzz.json").read_text())
-    assert set(facts["targets"]["planted"]) == {engine.SOUND, engine.TRACEBACK}
-    [fault] = facts["findings"]
-    assert fault["count"] == facts["targets"]["planted"][engine.TRACEBACK]
-    assert "KeyError" in fault["fault"]
-    assert fault["cases"][0] in capsys.readouterr().out
+    [row] = json.loads((tmp_path / "fuzz.json").read_text())["results"]
+    assert (row["target"], row["cases"], row["refused"], row["sound"] + row["findings"]) == ("planted", 20, 0, 20)
+    [fault] = row["faults"]
+    assert (fault["kind"], fault["count"]) == (engine.TRACEBACK, row["findings"])
+    assert "KeyError" in fault["where"]
+    assert fault["replay"][0] in capsys.readouterr().out
     before = Path.cwd(), os.environ.get("TMPDIR")
-    monkeypatch.setattr("sys.argv", ["fuzz", "--replay", fault["cases"][0]])
+    monkeypatch.setattr("sys.argv", ["fuzz", "--replay", fault["replay"][0]])
     assert fuzz.main() == 1
     assert (Path.cwd(), os.environ.get("TMPDIR")) == before

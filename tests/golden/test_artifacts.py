@@ -17,10 +17,10 @@ from golden.artifacts import (
     output_directory,
     read_json,
     read_record,
+    record_text,
     sha256_file,
     sha256_of,
     write_file,
-    write_record,
 )
 
 
@@ -167,7 +167,7 @@ def test_hashes(tmp_path):
 def test_records(tmp_path):
     path, facts = tmp_path / "record.json", {"area": 1.5, "cells": {"INV": 2}}
     assert read_record(path) is None
-    write_record(path, facts)
+    write_file(path, record_text(facts))
     assert read_record(path) == facts
     kept = path.read_text()
     for content in (

@@ -81,7 +81,7 @@ def test_samples_differ_and_give_an_interval(measured: list[Measurement]) -> Non
 def test_equal_measurements_come_from_the_cache(
     mapped: Mapped, kit: Pdk, cache: Path, measured: list[Measurement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "write_record", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measuring, "write_file", lambda *_: pytest.fail("measured again"))
     again = measure(mapped, kit, cache, ("uniform", "streaming", "sdf"))
     assert again[0].samples_j == measured[0].samples_j
 

@@ -103,6 +103,7 @@ def test_two_pins_on_one_net_get_names_of_their_own(tmp_path: Path) -> None:
         (("input [2:0] x;", "input [2:n] x;"), "'n' stands where a number belongs"),
         (("input [2:0] x;", "input [99999999:0] x;"), "at most 65536 bits"),
         (("x[0]", "x[3]"), r"x\[3:3\] is not in the vector x"),
+        (("2'b10", "{" * 5000 + "2'b10" + "}" * 5000), "nests more than 20 concatenations"),
         (("2'b10", "99999999'b10"), "has 1 to 65536 bits"),
         (("2'b10", "2'b12"), "digits that are none of its base"),
     ],
