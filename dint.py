@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import wrapt
 from typer.exceptions import TyperException
 
 from commands import running
@@ -22,7 +23,6 @@ from commands.models import evaluate, export, operands, quantize, table3
 from commands.silicon import codes, pdks, synthesize, zero_points
 from commands.this_machine import doctor
 from commands.units import formats, generate, simulate
-from quant.on_import import when_imported
 
 if TYPE_CHECKING:
     from golden import (
@@ -69,7 +69,9 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'dint' has no attribute {name!r}")
 
 
-when_imported("transformers.quantizers.auto", lambda: importlib.import_module("quant.huggingface").register())
+@wrapt.when_imported("transformers.quantizers.auto")
+def _register_quantizer(_: Any) -> None:
+    importlib.import_module("quant.huggingface").register()
 
 
 app = typer.Typer(

@@ -15,8 +15,7 @@ Nothing is imported here, so that the command line can look at this package with
 | `streaming`, `streamed`, `stopwatch` | models larger than memory, quantized layer by layer into files; time by stage |
 | `evaluation`, `output_error`, `comparison` | perplexity and KL divergence on named texts; output error by cause |
 | `word_perplexity`, `harness`, `code_use`, `outliers` | lm-eval's perplexity and tasks; use of codes; made outliers |
-| `huggingface`, `plugin`, `on_import` | Hugging Face directories, and transformers made to know them |
-| `export`, `command`, `console` | operand files, the sub-commands |
+| `huggingface`, `plugin`, `export`, `command`, `console` | Hugging Face directories, operand files, the sub-commands |
 | `evaluate_command`, `table3`, `compressed_tensors` | the sub-commands evaluate, table3 and export |
 | `corpus`, `texts`, `training` | Python's documentation, other texts, the script that trained the shipped checkpoint |
 """

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def required(names: Iterable[str], seen: set[str]) -> set[str]:
+def required(names: Iterator[str] | list[str], seen: set[str]) -> set[str]:
     """Installed distributions that `names` need, and these themselves."""
     for name in names:
         if name not in seen:
@@ -36,7 +36,7 @@ def required(names: Iterable[str], seen: set[str]) -> set[str]:
 def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of a Python with this package installed without extras: of the others it finds nothing."""
     folder = tmp_path_factory.mktemp("site-packages")
-    for name in required(["dint", *(Requirement(text).name for text in PROJECT["dependencies"])], set()):
+    for name in [*required([Requirement(text).name for text in PROJECT["dependencies"]], set()), "dint"]:
         files = importlib.metadata.files(name)
         assert files is not None
         for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
