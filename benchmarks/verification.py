@@ -104,9 +104,11 @@ def every_architecture(name: str, shape: Shape = _ONE_LANE) -> list[UnitConfig]:
     """The units of a format, one for each architecture that can do it."""
     found = []
     for architecture in ARCHITECTURES.values():
-        if name in architecture.formats and (architecture.decodes(FORMATS[name]) or not _default(name, shape).decoded):
+        if name in architecture.formats:
             with suppress(InputError):  # a format that takes no zero-point in hardware
-                found.append(shape(name, architecture.name))
+                unit = shape(name, architecture.name)
+                if architecture.decodes(FORMATS[name]) or not unit.decoded:
+                    found.append(unit)
     return found
 
 
