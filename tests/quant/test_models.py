@@ -38,6 +38,32 @@ def test_loaded_as_float32_with_its_hash(tiny: LoadedModel, tiny_directory: Path
     assert not tiny.model.training
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_sharded_weights(
+    tiny: LoadedModel,
+    tiny_directory: Path,
+    windows: torch.Tensor,
+    tmp_path: Path,
+    streamed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same model in several files; one of them gone, it is refused."""
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    (directory / "model.safetensors").unlink()
+    tiny_model().half().save_pretrained(directory, max_shard_size="60KB")
+    shards = sorted(directory.glob("model-*.safetensors"))
+    assert len(shards) > 2
+    if streamed:
+        monkeypatch.setattr("quant.streaming.STREAMED_BYTES", 0)
+    loaded = load_model(directory)
+    assert (loaded.stream is not None) == streamed
+    assert loaded.sha256 != tiny.sha256  # of the list of files
+    with torch.no_grad():
+        assert torch.equal(loaded.model(input_ids=windows).logits, tiny.model(input_ids=windows).logits)
+    shards[-1].unlink()
+    refused(directory, "cannot be loaded from")
+
+
 def test_missing_directory(tmp_path: Path) -> None:
     refused(tmp_path / "none", "no such directory")
     refused(str(tmp_path / "none"), "no such directory")
