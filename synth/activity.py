@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +122,13 @@ def read_activity(
 
 def _check_widths(vcd: Path) -> None:
     """Refuse variables of endless width, for which the reader would ask for so much memory that it ends the process."""
+    lines = []
     with vcd.open(encoding="latin-1") as file:
-        header = "".join(takewhile(lambda line: "$enddefinitions" not in line, file))
+        for line in file:
+            lines.append(line)
+            if "$enddefinitions" in line:
+                break
+    header = "".join(lines)
     if wide := next((width for width in re.findall(r"\$var\s+\S+\s+(\d+)", header) if len(width) > 5), None):
         raise ValueError(f"a variable of {wide} bits")
 

@@ -158,6 +158,22 @@ def test_raw_file_is_ignored_by_icarus_and_that_shows(tmp_path: Path) -> None:
     assert share_at_delays(activity, netlist, delays) == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"\xff\xfe\x00 no waves", "cannot be read"),
+        (b"$scope module bench $end $var wire 2147483648 ! a $end $enddefinitions $end\n#0\n", "a variable of 2147483648 bits"),
+    ],
+)
+def test_waveforms_that_are_none(tmp_path: Path, content: bytes, message: str) -> None:
+    netlist, _ = files(tmp_path)
+    (tmp_path / "w.vcd").write_bytes(content)
+    with pytest.raises(ToolError, match=message) as error:
+        read_activity(tmp_path / "w.vcd", "bench.dut", netlist, LIBRARY)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("pdk", ["sky130hd", "asap7"])
 def test_reference_delays_apply(reference: Path, tmp_path: Path, pdk: str) -> None:
     """Recorded simulations of other people's netlists: with delays every change falls on one, without none."""
