@@ -1,7 +1,7 @@
 """`make benchmark-accuracy`: every method on every format of 3 or 4 bits alike, and what calibration's length changes (SLAC).
 
-    python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--outliers SEED]
-        [--only grid|loss|slac] [--out DIR]
+    python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--method NAME ...]
+        [--outliers SEED] [--only grid|loss|slac] [--out DIR]
 
 MODEL is a directory or hub name, by default the shipped checkpoint. The grid is measured in KL divergence to the unquantized
 model. Two formats meet on the same windows, so that the standard error of their difference is that of the windows' differences:
@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--text", type=Path, help="measure on this text, too (the grid), or on this one (SLAC)")
     parser.add_argument("--windows", type=int, help="at most so many windows of each text")
     parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="of the grid; several times for several")
+    parser.add_argument("--method", action="append", choices=tuple(METHODS), help="of the grid; several times for several")
     parser.add_argument("--outliers", type=int, metavar="SEED", help="make outlier channels first")
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-accuracy"))
@@ -131,7 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             results["unquantized"] = [
                 {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
             ]
-            results["grid"], results["differences"] = grid(cells, options.variant or tuple(VARIANTS), console)
+            results["grid"], results["differences"] = grid(
+                cells, options.variant or tuple(VARIANTS), options.method or tuple(METHODS), console
+            )
             results["verdicts"] = verdicts(results["differences"])
             print_grid(results["grid"], results["verdicts"], console)
         if options.only in (None, "loss"):
@@ -207,13 +210,15 @@ class Cells:
         return self._scaled[key]
 
 
-def grid(cells: Cells, variants: Sequence[str], console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def grid(
+    cells: Cells, variants: Sequence[str], methods: Sequence[str], console: Console
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
     wanted = [
         (variant, method, number_format)
         for variant in variants
         for number_format, method in product(FORMATS, VARIANTS[variant][1])
-        if "form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points
+        if method in methods and ("form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points)
     ]
     measured = {}
     for variant, method, number_format in track(wanted, "quantizations", console=console, transient=True):
@@ -271,7 +276,7 @@ def print_grid(rows: list[dict[str, Any]], found: list[dict[str, Any]], console:
     by_cell = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
     for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
         lines = []
-        for method in VARIANTS[variant][1]:
+        for method in dict.fromkeys(row["method"] for row in rows if row["variant"] == variant):
             cells = [by_cell.get((variant, text, method, one)) for one in FORMATS]
             lines.append([method, *(shown for cell in cells for shown in (_kl(cell), _perplexity(cell)))])
         headings = ["", *(heading for one in FORMATS for heading in (f"{one}: KL", "perplexity"))]

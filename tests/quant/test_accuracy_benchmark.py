@@ -75,9 +75,14 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     # Again, everything is taken from the files.
     for file in (tmp_path / "cells").iterdir():
         file.write_text(file.read_text().replace(f"{found['asymmetric', 'RTN', 'int4']['perplexity']!r}", "12345.0"))
-    accuracy.main([*arguments, "--variant", "asymmetric"])
+    accuracy.main([*arguments, "--variant", "asymmetric", "--variant", "symmetric", "--method", "RTN"])
     again = json.loads((tmp_path / "accuracy.json").read_text())["grid"]
-    assert [row["perplexity"] for row in again] == [12345.0, found["asymmetric", "RTN", "dint4"]["perplexity"]]
+    names = [(row["variant"], row["method"], row["format"]) for row in again]
+    assert names == [
+        *(("asymmetric", "RTN", name) for name in ("int4", "dint4")),
+        *(("symmetric", "RTN", name) for name in ("int4", "dint4", "fp4_e2m1")),
+    ]
+    assert [row["perplexity"] for row in again] == [12345.0, *(found[name]["perplexity"] for name in names[1:])]
 
 
 @pytest.mark.usefixtures("few")
