@@ -50,8 +50,16 @@ TARGETS = {
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
 
-#: Survivors that are no gap: the mutated line, as it stands in the file, and why no test can or should tell.
+#: Survivors that are no gap: the mutated line, as it stands in the file, what was done to it unless it is all the same, and
+#: why no test can or should tell.
 REASONS = {
+    "if thresholds.shape[1] > 15 or steps.shape[1] == 1:": "which of two ways is taken, of the same result",
+    "return torch.searchsorted(thresholds.contiguous(), steps.contiguous(), out_int32=True) -- True to False": "the same ranks",
+    "byte, last = torch.arange(256, device=device), len(values) - 1  # codes of three bits are stored in four -- 256 to 257": (
+        "no byte has that number"
+    ),
+    "if np.abs(values).max() < 128: -- Lt to LtE": "no format's greatest value is 128",
+    "if np.abs(values).max() < 128: -- 128 to 129": "no format's greatest value is 128",
     "return self.encode_one(self.maximum if x > 0 else self.minimum) -- Gt to GtE": "x is infinite here",
     "return self.encode_one(self.maximum if x > 0 else self.minimum) -- 0 to 1": "x is infinite here",
     "(1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size) -- Gt to GtE": "it is not 0",
@@ -228,7 +236,8 @@ def measure(file: str, tests: Sequence[str], jobs: int = 2) -> dict[str, Any]:
     for (line, what, _), survived in zip(_all(file), verdicts, strict=True):
         if survived:
             code = lines[line - 1].strip()
-            survivors.append({"line": line, "change": what, "code": code, "reason": REASONS.get(f"{code} -- {what}", "")})
+            reason = REASONS.get(f"{code} -- {what}") or REASONS.get(code, "")
+            survivors.append({"line": line, "change": what, "code": code, "reason": reason})
     return {
         "file": file,
         "mutants": count,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from golden import DINT4, FORMATS, INT4, NumberFormat, pack, unpack
+from golden import DINT4, FORMATS, FP4_E2M1, INT4, NumberFormat, pack, unpack
 from golden.errors import InputError
 from quant.clipping import clipped_scales
 from quant.layers import QuantLinear, torch_pack, torch_unpack
 from quant.optq import round_compensated
 from quant.scheme import Scheme
 from quant.values import QuantValues
-from quant.weights import choose_scales, decode, quantize_weights, round_to_codes
+from quant.weights import choose_scales, decode, decode_packed, quantize_weights, round_to_codes
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
 SHIFTABLE = pytest.mark.parametrize(
@@ -131,6 +131,52 @@ def test_a_group_is_a_channel_of_its_own(number_format: NumberFormat, form: str)
         assert torch.equal(grouped.scales[:, group], own.scales)
         if own.zero_points is not None and grouped.zero_points is not None:
             assert torch.equal(grouped.zero_points[:, group], own.zero_points)
+
+
+@ALL
+def test_packed_codes_are_decoded_in_pairs(number_format: NumberFormat) -> None:
+    codes = np.arange(len(number_format.values))
+    pairs = np.stack(np.meshgrid(codes, codes, indexing="ij"), axis=-1).reshape(len(codes), -1)
+    if number_format.bits <= 4:
+        packed = torch.from_numpy(pack(number_format, pairs))
+        assert decode_packed(packed, number_format).tolist() == number_format.decode(pairs).tolist()
+
+
+POSITIVE = NumberFormat("positive", "longer above", 2, (0, 1, 2, -1))
+
+
+@pytest.mark.parametrize(
+    ("number_format", "weights", "scale"),
+    [
+        (INT4, [-4.0, 2.0], 4 / 8),
+        (INT4, [4.0, -2.0], -4 / 8),
+        (INT4, [2.0, -2.0], 2 / 8),  # equal extremes are not mirrored
+        (INT4, [2.0, 1.0], -2 / 8),
+        (DINT4, [-4.0, 2.0], 4 / 7),
+        (DINT4, [1.0, 4.0], -4 / 7),
+        (FP4_E2M1, [1.0, 4.0], 4 / 6),
+        (POSITIVE, [-1.0, 4.0], 4 / 2),
+        (POSITIVE, [-4.0, 1.0], -4 / 2),
+        (POSITIVE, [-4.0, 4.0], 4 / 2),
+    ],
+    ids=lambda one: getattr(one, "name", str(one)),
+)
+def test_symmetric_scales_by_hand(number_format: NumberFormat, weights: list[float], scale: float) -> None:
+    scales, zero_points = choose_scales(torch.tensor([weights]), number_format, "symmetric")
+    assert zero_points is None
+    assert scales.tolist() == pytest.approx([scale], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "scale", "zero_point"),
+    [([-2.0, 4.0], 6 / 13, 4), ([2.0, 5.0], 5 / 13, 0), ([-2.0, -5.0], 5 / 13, 13), ([0.25, 0.5], 0.5 / 13, 0)],
+)
+def test_asymmetric_scales_by_hand(weights: list[float], scale: float, zero_point: int) -> None:
+    """The range includes zero."""
+    scales, zero_points = choose_scales(torch.tensor([weights]), DINT4, "asymmetric")
+    assert zero_points is not None
+    assert scales.tolist() == pytest.approx([scale], rel=1e-6)
+    assert zero_points.tolist() == [zero_point]
 
 
 def test_unknown_form_is_refused() -> None:
