@@ -45,7 +45,7 @@ TARGETS = {
     "golden/mac.py": ["tests/golden/test_mac.py"],
     "golden/packing.py": ["tests/golden/test_packing.py"],
     "golden/pe.py": ["tests/golden/test_pe.py"],
-    "golden/asymmetric.py": ["tests/golden/test_asymmetric.py"],
+    "golden/asymmetric.py": ["tests/golden/test_asymmetric.py", "tests/golden/test_asymmetric_unit.py"],
     "golden/operands.py": ["tests/golden/test_operands.py"],
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
@@ -65,6 +65,8 @@ REASONS = {
     "(1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size) -- Gt to GtE": "it is not 0",
     "total = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
     "shown[cycle] = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "number_format.with_zero_point(0)  # refuses formats whose values are not evenly spaced -- 0 to 1": "refuses the same ones",
+    "table = np.tile(np.arange(half_step), (own.steps + 1, 1)) -- 1 to 2": "what is more is never read",
     "activation = 0 -- 0 to 1": "the weight that it is multiplied by is zero",
 }
 
