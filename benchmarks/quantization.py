@@ -50,7 +50,7 @@ TOKENS = 2048
 REPEATS = 7
 
 CHILD = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 from quant.command import quantize
 from quant.stopwatch import stopwatch
@@ -62,7 +62,8 @@ usage = resource.getrusage(resource.RUSAGE_SELF)
 Path(laps_file).write_text(json.dumps({
     "seconds": time.perf_counter() - begin,
     "cpu_seconds": usage.ru_utime + usage.ru_stime,
-    "peak_bytes": usage.ru_maxrss * 1024,
+    # Not ru_maxrss, which begins with the peak of the process that started this one.
+    "peak_bytes": 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]),
     "laps": [vars(lap) for lap in laps],
 }))
 """
