@@ -4,7 +4,7 @@
 # make fuzz     malformed input for every command and parser (all three: docs/verification.md)
 # make benchmark-silicon        the baseline against other people's, and the comparison with all effort (hours)
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
-# make benchmark-accuracy       all formats with all scalings and roundings, and SLAC at several lengths (an hour)
+# make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -14,12 +14,14 @@ OUT ?= build/report
 # A folder in the layout of OpenROAD-flow-scripts' flow/platforms, for PDKs beside the embedded default.
 PLATFORMS ?=
 JOBS ?= 2
+# What `make benchmark-accuracy` found, if it was run: shown on the page.
+ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
 
 .PHONY: report test check setup format clean verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
-	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS))
+	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file))
 
 test: setup
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
@@ -37,7 +39,8 @@ benchmark-quantization: setup
 	$(BIN)/python -m benchmarks.quantization
 
 benchmark-accuracy: setup
-	$(BIN)/python -m benchmarks.accuracy $(if $(TEXT),--text $(TEXT))
+	$(BIN)/python -m benchmarks.accuracy $(if $(TEXT),--text $(TEXT)) --windows 128 --out build/benchmark-accuracy/opt
+	$(BIN)/python -m benchmarks.accuracy llama $(if $(TEXT),--text $(TEXT)) --windows 128 --out build/benchmark-accuracy/llama
 
 verify: setup
 	$(BIN)/python -m benchmarks.proofs $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
