@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from commands.completion import format_names, recipe_names
-from commands.options import CalibrationDataset, CalibrationText, Dataset, Out, Quiet, Seed, Text, Windows
+from commands.options import CalibrationDataset, CalibrationText, CalibrationTokens, Dataset, Out, Quiet, Seed, Text, Windows
 
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
 
@@ -54,6 +54,7 @@ def quantize(
     calibration_length: Annotated[
         int | None, typer.Option(help="SLAC: tokens per calibration sequence.", show_default=_OF_RECIPE)
     ] = None,
+    calibration_tokens: CalibrationTokens = None,
     calibration_text: CalibrationText = None,
     calibration_dataset: CalibrationDataset = None,
     text: Text = None,
@@ -95,6 +96,7 @@ def quantize(
         value_format=value_format,
         attention=attention,
         calibration_length=calibration_length,
+        calibration_tokens=calibration_tokens,
         calibration_text=calibration_text,
         calibration_dataset=calibration_dataset,
         text=text,
@@ -157,6 +159,7 @@ def table3(
     out: Out = Path("build/table3"),
     text: Annotated[Path | None, typer.Option(help="Measure on this text; default: WikiText-2's, from the hub.")] = None,
     calibration_length: Annotated[int | None, typer.Option(help="Tokens per calibration sequence.")] = None,
+    calibration_tokens: CalibrationTokens = None,
     calibration_text: CalibrationText = None,
     calibration_dataset: CalibrationDataset = None,
     windows: Windows = None,
@@ -177,6 +180,7 @@ def table3(
         out=out,
         text=text,
         calibration_length=calibration_length,
+        calibration_tokens=calibration_tokens,
         calibration_text=calibration_text,
         calibration_dataset=calibration_dataset,
         windows=windows,

@@ -20,7 +20,8 @@ from .texts import Dataset, Source, Text, text_of
 
 __all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "check_finite"]
 
-#: Tokens of all calibration windows together: windows x length, at least one window.
+#: Tokens of all calibration windows together, unless told otherwise: windows x length, at least one window. It is enough for
+#: scales; OPTQ, whose second moments have a row for each input of a layer, gains from many more.
 CALIBRATION_TOKENS = 1024
 #: A window of one token has no context: its attention is constant.
 MINIMUM_LENGTH = 2
@@ -54,7 +55,12 @@ def check_finite(activations: Tensor, of: str) -> None:
 
 
 def calibration_windows(
-    tokenizer: Any, positions: int, length: int | None = None, text: Source | None = None, seed: int = 0
+    tokenizer: Any,
+    positions: int,
+    length: int | None = None,
+    text: Source | None = None,
+    seed: int = 0,
+    tokens: int = CALIBRATION_TOKENS,
 ) -> Calibration:
     """Windows of `length` tokens from random places of a text.
 
@@ -65,18 +71,22 @@ def calibration_windows(
     positions
         Longest sequence of the model, in tokens.
     length
-        Length of a window, 2 to `positions`; default `positions`, at most `CALIBRATION_TOKENS`.
+        Length of a window, 2 to `positions`; default `positions`, at most `tokens`.
     text
         A file, a data set, strings or token ids; default Python's documentation without the held-out topics (test text).
     seed
         Decides the places, drawn uniformly and independently; windows may overlap (GPTQ's way).
+    tokens
+        Of all windows together, at least 2; there is always one window. They go through the model as one batch.
 
     Raises
     ------
     InputError
-        If the length is out of its range, or the text cannot be read or is shorter than one window.
+        If the length or the number of tokens is out of its range, or the text cannot be read or is shorter than one window.
     """
-    length = min(positions, CALIBRATION_TOKENS) if length is None else length
+    if tokens < MINIMUM_LENGTH:
+        raise InputError(f"--calibration-tokens {tokens}: {MINIMUM_LENGTH} or more are needed; {CALIBRATION_TOKENS} is usual")
+    length = min(positions, tokens) if length is None else length
     if length < MINIMUM_LENGTH:
         raise InputError(f"--calibration-length {length}: it is a number of tokens from {MINIMUM_LENGTH} to {positions}")
     if length > positions:
@@ -86,14 +96,14 @@ def calibration_windows(
         chosen = Text(name, "\n\n".join(training_topics()))
     else:
         chosen = text_of(text, "--calibration-dataset" if isinstance(text, Dataset) else "--calibration-text")
-    tokens = chosen.tokens(tokenizer)
-    if len(tokens) < length:
+    given = chosen.tokens(tokenizer)
+    if len(given) < length:
         raise InputError(
-            f"calibration text {chosen.name}: {len(tokens)} tokens, but --calibration-length is {length}; "
+            f"calibration text {chosen.name}: {len(given)} tokens, but --calibration-length is {length}; "
             "give a longer text or a smaller length"
         )
     generator = torch.Generator().manual_seed(seed)
-    count = max(1, CALIBRATION_TOKENS // length)
-    starts = torch.randint(len(tokens) - length + 1, (count,), generator=generator)
-    windows = torch.stack([tokens[start : start + length] for start in starts.tolist()])
+    count = max(1, tokens // length)
+    starts = torch.randint(len(given) - length + 1, (count,), generator=generator)
+    windows = torch.stack([given[start : start + length] for start in starts.tolist()])
     return Calibration(windows, chosen.name, chosen.sha256, seed)

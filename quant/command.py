@@ -40,6 +40,7 @@ def quantize(
     value_format: str | None = None,
     attention: str | None = None,
     calibration_length: int | None = None,
+    calibration_tokens: int | None = None,
     calibration_text: Source | None = None,
     calibration_dataset: str | None = None,
     text: Source | None = None,
@@ -86,7 +87,9 @@ def quantize(
     attention
         fp32, or int8: the attention's own products multiply integers; it needs a value format.
     calibration_length
-        Tokens of a calibration window (SLAC); without it the model's positions, at most 1024. The number of windows follows.
+        Tokens of a calibration window (SLAC); without it the model's positions, at most `calibration_tokens`.
+    calibration_tokens
+        Tokens of all calibration windows together; default 1024.
     calibration_text
         UTF-8 file to calibrate on, or a list of strings or of token ids; default a part of Python's documentation.
     calibration_dataset
@@ -145,7 +148,7 @@ def quantize(
     check_output(out)
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
-        from .calibration import calibration_windows
+        from .calibration import CALIBRATION_TOKENS, calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
@@ -160,7 +163,8 @@ def quantize(
             check_groups(loaded, chosen)
             if outliers is not None:
                 loaded = with_outliers(loaded, outliers)
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed)
+            together = CALIBRATION_TOKENS if calibration_tokens is None else calibration_tokens
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed, together)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
                 protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))

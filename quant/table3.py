@@ -66,6 +66,7 @@ def table3(
     out: Path,
     text: Source | None = None,
     calibration_length: int | None = None,
+    calibration_tokens: int | None = None,
     calibration_text: Source | None = None,
     calibration_dataset: str | None = None,
     windows: int | None = None,
@@ -83,7 +84,7 @@ def table3(
     text
         Measure on this, in the metric of the model's family; without it on WikiText-2's test text from the hub, by the
         harness's task wikitext (OPT; the extra "evaluation") or by the package datasets (LLaMA).
-    calibration_length, calibration_text, calibration_dataset, seed
+    calibration_length, calibration_tokens, calibration_text, calibration_dataset, seed
         As `quantize` takes them. The paper: Pile (scales) and C4 (OPTQ), 2048 tokens.
     windows
         LLaMA's metric on at most so many evenly spaced windows.
@@ -103,7 +104,7 @@ def table3(
     yield_when_idle()
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
-        from .calibration import calibration_windows
+        from .calibration import CALIBRATION_TOKENS, calibration_windows
         from .models import load_model
         from .recipe import quantize_model
         from .recipes import named_recipes
@@ -111,13 +112,16 @@ def table3(
 
         recipes = named_recipes()
         source = one_source(calibration_text, calibration_dataset, "--calibration")
+        together = CALIBRATION_TOKENS if calibration_tokens is None else calibration_tokens
         columns = []
         with progress_bar(console) as progress:
             bar = progress.add_task("", total=len(models) * len(ROWS))
             for name in models:
                 progress.update(bar, description=name or "shipped checkpoint")
                 loaded = load_model(name)
-                calibration = calibration_windows(loaded.tokenizer, loaded.positions, calibration_length, source, seed)
+                calibration = calibration_windows(
+                    loaded.tokenizer, loaded.positions, calibration_length, source, seed, together
+                )
                 metric, measure = _metric(loaded, text, windows)
                 paper = paper_column(loaded) if text is None and windows is None else None
                 rows: list[dict[str, Any]] = []

@@ -81,3 +81,12 @@ def test_unusable_text(tiny: LoadedModel, tmp_path: Path, content: bytes | None,
         text.write_bytes(content)
     with pytest.raises(InputError, match=message):
         calibration_windows(tiny.tokenizer, tiny.positions, 64, text)
+
+
+def test_more_tokens_are_more_windows(tiny: LoadedModel) -> None:
+    few = calibration_windows(tiny.tokenizer, tiny.positions, 16).windows
+    many = calibration_windows(tiny.tokenizer, tiny.positions, 16, tokens=4096).windows
+    assert (few.shape, many.shape) == ((64, 16), (256, 16))
+    assert calibration_windows(tiny.tokenizer, tiny.positions, 32, tokens=8).windows.shape == (1, 32)
+    with pytest.raises(InputError, match="--calibration-tokens 1: 2 or more are needed"):
+        calibration_windows(tiny.tokenizer, tiny.positions, tokens=1)
