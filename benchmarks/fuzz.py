@@ -22,7 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from golden.artifacts import output_directory
-from pipeline.checks import write_record
+from pipeline.checks import DIRECTORY, write_record
 
 from .fuzzing import circuits, command_line, models, records
 from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="cases at a time")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="folder of fuzz.json")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of fuzz.json")
     parser.add_argument("--replay", metavar="NAME:SEED:INDEX", help="one case, in this process")
     arguments = parser.parse_args()
     console = Console()

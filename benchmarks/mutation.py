@@ -27,7 +27,7 @@ from golden import DINT4, FORMATS, INT8, MacConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
 from hdl.verilog import generate
-from pipeline.checks import write_record
+from pipeline.checks import DIRECTORY, write_record
 from sim.command import simulate_verilog, stimuli_for
 from sim.replay import Replay
 from sim.runner import SimulationMismatch
@@ -284,7 +284,7 @@ UNITS = [
 def main(arguments: Sequence[str] | None = None) -> int:
     """Break all units in all ways, print the scores and write `mutation-hardware.json`; exit code 0 if nothing was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of mutation-hardware.json")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of mutation-hardware.json")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     with output_directory(options.out) as scratch:

@@ -23,7 +23,7 @@ from golden.artifacts import output_directory
 from golden.errors import DintError
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
-from pipeline.checks import write_record
+from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.proofs", description="Prove MAC units right, and their netlists."
     )
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of proofs.json")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of proofs.json")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     options = parser.parse_args(arguments)
     console = Console()

@@ -35,7 +35,7 @@ from rich.console import Console
 
 from golden.artifacts import output_directory
 from golden.errors import ToolError
-from pipeline.checks import write_record
+from pipeline.checks import DIRECTORY, write_record
 
 __all__ = ["TARGETS", "measure", "mutants"]
 
@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Change all modules, print the scores and write `mutation-python.json`; exit code 0 if 95 of 100 mutants are noticed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.python_mutation", description="Score the unit tests.")
     parser.add_argument("files", nargs="*", help=f"modules to change (default: {', '.join(TARGETS)})")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="directory of mutation-python.json")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of mutation-python.json")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)

@@ -36,7 +36,7 @@ from golden import FORMATS, AsymmetricConfig, MacConfig, PeConfig, UnitConfig
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
-from pipeline.checks import write_record
+from pipeline.checks import DIRECTORY, write_record
 from sim import asymmetric_stimulus, column
 from sim.in_amaranth import respond
 from sim.processes import children_end_with_us
@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
     parser.add_argument("--format", action="append", choices=FORMATS, help="only this format; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), help="folder of verification.json")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
     formats = arguments.format or list(FORMATS)

@@ -60,7 +60,7 @@ def calibration_windows(
     length: int | None = None,
     text: Source | None = None,
     seed: int = 0,
-    tokens: int = CALIBRATION_TOKENS,
+    tokens: int | None = None,
 ) -> Calibration:
     """Windows of `length` tokens from random places of a text.
 
@@ -77,13 +77,15 @@ def calibration_windows(
     seed
         Decides the places, drawn uniformly and independently; windows may overlap (GPTQ's way).
     tokens
-        Of all windows together, at least 2; there is always one window. They go through the model as one batch.
+        Of all windows together, at least 2; default `CALIBRATION_TOKENS`. There is always one window. They go through the
+        model as one batch.
 
     Raises
     ------
     InputError
         If the length or the number of tokens is out of its range, or the text cannot be read or is shorter than one window.
     """
+    tokens = CALIBRATION_TOKENS if tokens is None else tokens
     if tokens < MINIMUM_LENGTH:
         raise InputError(f"--calibration-tokens {tokens}: {MINIMUM_LENGTH} or more are needed; {CALIBRATION_TOKENS} is usual")
     length = min(positions, tokens) if length is None else length

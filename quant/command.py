@@ -148,7 +148,7 @@ def quantize(
     check_output(out)
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
-        from .calibration import CALIBRATION_TOKENS, calibration_windows
+        from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
         from .huggingface import save_quantized
@@ -163,8 +163,7 @@ def quantize(
             check_groups(loaded, chosen)
             if outliers is not None:
                 loaded = with_outliers(loaded, outliers)
-            together = CALIBRATION_TOKENS if calibration_tokens is None else calibration_tokens
-            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed, together)
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, source_text, seed, calibration_tokens)
             protocols = [documentation_protocol(loaded, windows)]
             if text is not None:
                 protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))

@@ -104,7 +104,7 @@ def table3(
     yield_when_idle()
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
-        from .calibration import CALIBRATION_TOKENS, calibration_windows
+        from .calibration import calibration_windows
         from .models import load_model
         from .recipe import quantize_model
         from .recipes import named_recipes
@@ -112,7 +112,6 @@ def table3(
 
         recipes = named_recipes()
         source = one_source(calibration_text, calibration_dataset, "--calibration")
-        together = CALIBRATION_TOKENS if calibration_tokens is None else calibration_tokens
         columns = []
         with progress_bar(console) as progress:
             bar = progress.add_task("", total=len(models) * len(ROWS))
@@ -120,7 +119,7 @@ def table3(
                 progress.update(bar, description=name or "shipped checkpoint")
                 loaded = load_model(name)
                 calibration = calibration_windows(
-                    loaded.tokenizer, loaded.positions, calibration_length, source, seed, together
+                    loaded.tokenizer, loaded.positions, calibration_length, source, seed, calibration_tokens
                 )
                 metric, measure = _metric(loaded, text, windows)
                 paper = paper_column(loaded) if text is None and windows is None else None

@@ -107,16 +107,14 @@ def products(config: AsymmetricConfig, seed: int) -> PortStimulus:
     else:
         order = random.integers(0, codes * 256 * zero_points, codes * 256)
     weights = random.integers(0, codes, (len(order), config.units, config.lanes))
-    activations = random.integers(-128, 128, (len(order), config.lanes))
     taken = random.integers(0, zero_points, (len(order), config.units))
     read = np.arange(len(order)) % config.units
     pairs, chosen = np.divmod(order, zero_points)
     weights[np.arange(len(order)), read] = (pairs // 256)[:, None]
-    activations[:] = (pairs % 256 - 128)[:, None]
     taken[np.arange(len(order)), read] = chosen
     late = config.pipeline + 1
     columns = {
-        "activations": activations,
+        "activations": (pairs % 256 - 128)[:, None].repeat(config.lanes, axis=1),
         "weights": weights,
         "zero_points": taken,
         "first": np.ones(len(order), bool),
