@@ -265,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{file}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
             for one in result["survivors"]:
                 console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {one['reason']}", markup=False)
-        write_record(scratch / "mutation-python.json", ("golden", "quant"), results)
+        about = sorted({source for result in results for source in (result["file"], *TARGETS[result["file"]])})
+        write_record(scratch / "mutation-python.json", about, results)
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
     console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
     return int(killed < 0.95 * count)

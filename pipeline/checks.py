@@ -22,7 +22,7 @@ _Row = dict[str, Any]
 
 
 def write_record(file: Path, folders: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
-    """Write `results`, a plain object each, with the hash of the sources in `folders` that they are about."""
+    """Write `results`, a plain object each, with the hash of the sources that they are about: in `folders`, or single files."""
     write_file(file, canonical_json({"folders": folders, "sources_sha256": source_hash(folders), "results": results}))
 
 

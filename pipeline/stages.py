@@ -144,9 +144,10 @@ def _end_in_order() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def source_hash(folders: Iterable[str]) -> str:
-    """SHA-256 of the sources of some of the project's folders."""
-    files = [file for folder in folders for file in sorted((ROOT / folder).glob("*.*")) if file.is_file()]
+def source_hash(sources: Iterable[str]) -> str:
+    """SHA-256 of some of the project's folders and single files."""
+    places = [ROOT / source for source in sources]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.*"))) if file.is_file()]
     return sha256_of({str(file.relative_to(ROOT)): sha256_file(file) for file in files})
 
 
