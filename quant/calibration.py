@@ -18,11 +18,16 @@ from golden.errors import InputError
 from .corpus import training_topics
 from .texts import Dataset, Source, Text, text_of
 
-__all__ = ["CALIBRATION_TOKENS", "Calibration", "calibration_windows", "check_finite"]
+__all__ = ["CALIBRATION_TOKENS", "LONGEST", "SEARCH_TOKENS", "Calibration", "calibration_windows", "check_finite", "searched"]
 
-#: Tokens of all calibration windows together, unless told otherwise: windows x length, at least one window. It is enough for
-#: scales; OPTQ, whose second moments have a row for each input of a layer, gains from many more.
-CALIBRATION_TOKENS = 1024
+#: Tokens of all calibration windows together, unless told otherwise: windows x length, at least one window. OPTQ, whose second
+#: moments have a row for each input of a layer, needs so many (docs/accuracy.md).
+CALIBRATION_TOKENS = 16384
+#: Searches of scales and of the values' ranges look at the first windows, of so many tokens together (at least one): they
+#: gain nothing from more, and run their block dozens of times on all of them at once.
+SEARCH_TOKENS = 4096
+#: Longest window, in tokens, unless told otherwise: GPTQ's.
+LONGEST = 2048
 #: A window of one token has no context: its attention is constant.
 MINIMUM_LENGTH = 2
 
@@ -48,6 +53,11 @@ class Calibration:
         }
 
 
+def searched(windows: Tensor) -> Tensor:
+    """Those of the calibration `windows` (n, length) on which scales are searched."""
+    return windows[: max(1, SEARCH_TOKENS // windows.shape[1])]
+
+
 def check_finite(activations: Tensor, of: str) -> None:
     """Refuse activations, or sums of their squares, that are not finite; they are the input of the layer `of`."""
     if not bool(torch.isfinite(activations).all()):
@@ -71,14 +81,13 @@ def calibration_windows(
     positions
         Longest sequence of the model, in tokens.
     length
-        Length of a window, 2 to `positions`; default `positions`, at most `tokens`.
+        Length of a window, 2 to `positions`; default `positions`, at most `LONGEST` and `tokens`.
     text
         A file, a data set, strings or token ids; default Python's documentation without the held-out topics (test text).
     seed
         Decides the places, drawn uniformly and independently; windows may overlap (GPTQ's way).
     tokens
-        Of all windows together, at least 2; default `CALIBRATION_TOKENS`. There is always one window. They go through the
-        model as one batch.
+        Of all windows together, at least 2; default `CALIBRATION_TOKENS`. There is always one window.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def calibration_windows(
     tokens = CALIBRATION_TOKENS if tokens is None else tokens
     if tokens < MINIMUM_LENGTH:
         raise InputError(f"--calibration-tokens {tokens}: {MINIMUM_LENGTH} or more are needed; {CALIBRATION_TOKENS} is usual")
-    length = min(positions, tokens) if length is None else length
+    length = min(positions, LONGEST, tokens) if length is None else length
     if length < MINIMUM_LENGTH:
         raise InputError(f"--calibration-length {length}: it is a number of tokens from {MINIMUM_LENGTH} to {positions}")
     if length > positions:

@@ -87,9 +87,9 @@ def quantize(
     attention
         fp32, or int8: the attention's own products multiply integers; it needs a value format.
     calibration_length
-        Tokens of a calibration window (SLAC); without it the model's positions, at most `calibration_tokens`.
+        Tokens of a calibration window (SLAC); without it the model's positions, at most 2048.
     calibration_tokens
-        Tokens of all calibration windows together; default 1024.
+        Tokens of all calibration windows together; default 16384.
     calibration_text
         UTF-8 file to calibrate on, or a list of strings or of token ids; default a part of Python's documentation.
     calibration_dataset

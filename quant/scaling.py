@@ -17,7 +17,7 @@ from .adapter import Adapter, ScalingGroup
 from .aqas import aqas
 from .awq import awq
 from .block import Block, GroupScale
-from .calibration import check_finite
+from .calibration import check_finite, searched
 from .scheme import Scheme
 from .smoothquant import smoothquant
 from .stopwatch import stage
@@ -47,6 +47,8 @@ def search_scales(
     kept: Kept | None = None,
 ) -> list[GroupScale]:
     """The scales of `method` for every decoder layer, by one pass of the unquantized `model` over `windows` (n, length).
+
+    Only the first windows are looked at (`calibration.searched`).
 
     Each block is searched by a hook at the moment it runs, so that every layer's input is that of the unquantized model
     (AWQ's order, and the reference paper's), attention gets exactly the arguments that the model gives it, and no layer's
@@ -82,7 +84,7 @@ def search_scales(
                 block = layer.get_submodule(group.block)
                 handle = block.register_forward_hook(hook_of(name, layer, group), with_kwargs=True)
                 stack.callback(handle.remove)
-        model.base_model(input_ids=windows.to(model.device), use_cache=False)
+        model.base_model(input_ids=searched(windows).to(model.device), use_cache=False)
     scales = (found[name, group.producer] for name, _ in adapter.decoder_layers(model) for group in adapter.groups)
     return [scale for scale in scales if scale is not None]
 

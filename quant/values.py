@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from golden import NumberFormat
 
 from .adapter import Adapter
-from .calibration import check_finite
+from .calibration import check_finite, searched
 from .layers import QuantLinear
 from .weights import choose_scales, decode, nearest_codes
 
@@ -66,8 +66,8 @@ def quantize_values(
 ) -> None:
     """Put a `QuantValues` behind the values of every decoder layer of a quantized `model`, in place.
 
-    They are calibrated by one pass over `windows` (n, length), in which every layer's values are those behind quantized
-    ones. `progress` is called after every decoder layer.
+    They are calibrated by one pass over the first of the `windows` (n, length), in which every layer's values are those behind
+    quantized ones (`calibration.searched`). `progress` is called after every decoder layer.
     """
 
     def hook(linear: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -82,4 +82,4 @@ def quantize_values(
     with ExitStack() as stack, torch.no_grad():
         for _, layer in adapter.decoder_layers(model):
             stack.callback(layer.get_submodule(adapter.values).register_forward_hook(hook).remove)
-        model.base_model(input_ids=windows.to(model.device), use_cache=False)
+        model.base_model(input_ids=searched(windows).to(model.device), use_cache=False)

@@ -129,6 +129,11 @@ def windows(tiny: LoadedModel) -> torch.Tensor:
     return calibration_windows(tiny.tokenizer, tiny.positions, 64).windows[:8]
 
 
+def hessian_of(x: torch.Tensor) -> torch.Tensor:
+    """H = 2/N sum x x^T (in, in) of the inputs `x` (tokens, in)."""
+    return 2 * x.T @ x / len(x)
+
+
 def random_scales(loaded: LoadedModel) -> list[GroupScale]:
     """A random scale, from 1/20 to 20, for every group, equal where one channel of the producer is read more than once."""
     generator = torch.Generator().manual_seed(8)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from golden.errors import InputError
-from quant.calibration import CALIBRATION_TOKENS, calibration_windows
+from quant.calibration import CALIBRATION_TOKENS, LONGEST, calibration_windows
 from quant.corpus import documentation_test, training_topics
 from quant.models import LoadedModel
 from quant.texts import tokenize
@@ -25,7 +25,8 @@ def test_length_decides_windows_not_tokens(tiny: LoadedModel, length: int) -> No
 
 def test_default_length_is_the_models_positions(tiny: LoadedModel) -> None:
     assert calibration_windows(tiny.tokenizer, tiny.positions).windows.shape[1] == tiny.positions
-    assert calibration_windows(tiny.tokenizer, 1 << 20).windows.shape == (1, CALIBRATION_TOKENS)
+    assert calibration_windows(tiny.tokenizer, 1 << 20).windows.shape == (CALIBRATION_TOKENS // LONGEST, LONGEST)
+    assert calibration_windows(tiny.tokenizer, 1 << 20, tokens=100).windows.shape == (1, 100)
 
 
 def test_seed_decides_places(tiny: LoadedModel) -> None:
@@ -85,8 +86,8 @@ def test_unusable_text(tiny: LoadedModel, tmp_path: Path, content: bytes | None,
 
 def test_more_tokens_are_more_windows(tiny: LoadedModel) -> None:
     few = calibration_windows(tiny.tokenizer, tiny.positions, 16).windows
-    many = calibration_windows(tiny.tokenizer, tiny.positions, 16, tokens=4096).windows
-    assert (few.shape, many.shape) == ((64, 16), (256, 16))
+    many = calibration_windows(tiny.tokenizer, tiny.positions, 16, tokens=32768).windows
+    assert (few.shape, many.shape) == ((1024, 16), (2048, 16))
     assert calibration_windows(tiny.tokenizer, tiny.positions, 32, tokens=8).windows.shape == (1, 32)
     with pytest.raises(InputError, match="--calibration-tokens 1: 2 or more are needed"):
         calibration_windows(tiny.tokenizer, tiny.positions, tokens=1)

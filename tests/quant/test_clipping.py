@@ -8,11 +8,12 @@ import torch
 
 from golden import DINT4, FORMATS, INT4, NumberFormat
 from quant.clipping import clipped_scales
-from quant.layerwise import hessian_of
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors
 from quant.recipe import Recipe, calibration_steps, quantize_model
 from quant.weights import choose_scales
+
+from .conftest import hessian_of
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
 

@@ -10,14 +10,17 @@ import torch
 
 from golden import DINT4, FORMATS, INT4, NumberFormat
 from golden.errors import InputError
+from quant import layerwise
 from quant.layers import QuantLinear, replace_module
-from quant.layerwise import go_through_layers, hessian_of
+from quant.layerwise import go_through_layers
 from quant.models import LoadedModel
 from quant.optq import DAMPING, compensate, inverse_factor, round_compensated
 from quant.output_error import layer_inputs, mean_error, output_errors
 from quant.recipe import Recipe, calibration_steps, quantize_model
 from quant.scheme import Scheme
 from quant.weights import choose_scales, decode, quantize_weights
+
+from .conftest import hessian_of
 
 ALL = pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda one: one.name)
 
@@ -135,8 +138,12 @@ def test_dead_columns_become_zero(number_format: NumberFormat) -> None:
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_hessians_are_those_of_the_layers_before(tiny: LoadedModel, windows: torch.Tensor, again: bool) -> None:
+@pytest.mark.parametrize("batch_tokens", [1, 3 * 64, 4096])  # a window each; batches of 3, 3 and 2; all at once
+def test_hessians_are_those_of_the_layers_before(
+    tiny: LoadedModel, windows: torch.Tensor, again: bool, batch_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In GPTQ's order, of a model whose layers before are quantized, and this one is not; else of the unquantized model."""
+    monkeypatch.setattr(layerwise, "BATCH_TOKENS", batch_tokens)
     model = copy.deepcopy(tiny.model)
     seen: list[dict[str, torch.Tensor]] = []
 

@@ -116,6 +116,15 @@ def test_search_leaves_the_model_alone(tiny: LoadedModel, windows: torch.Tensor)
     assert not any(module._forward_hooks for module in tiny.model.modules())
 
 
+def test_only_the_first_windows_are_searched(
+    tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quant.calibration.SEARCH_TOKENS", 2 * windows.shape[1] + 1)
+    few, first = (search_scales(tiny.model, tiny.adapter, some, "aqas", Scheme(DINT4)) for some in (windows, windows[:2]))
+    assert all(torch.equal(one.scale, other.scale) for one, other in zip(few, first, strict=True))
+    assert not all(torch.equal(one.scale, other.scale) for one, other in zip(few, found, strict=True))
+
+
 def test_outlier_channels_are_tamed(tiny: LoadedModel, windows: torch.Tensor) -> None:
     """LayerNorm channels ten times the others: scaling must pay by far more than the standard error."""
     evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 24))
