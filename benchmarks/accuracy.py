@@ -42,7 +42,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 from torch import Tensor
 
 from pipeline.stages import source_hash
-from quant.calibration import CALIBRATION_TOKENS, calibration_windows
+from quant.calibration import calibration_windows, searched
 from quant.evaluation import Evaluator, Protocol, documentation_protocol, text_protocol
 from quant.integers import fastest_execution
 from quant.layers import use_execution
@@ -52,7 +52,8 @@ from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
 from quant.scaling import fold, search_scales
 from quant.texts import text_of
-from report.accuracy import RIVALS
+from report.accuracy import CLEAR, RIVALS
+from report.grid import draws_by_length
 
 PARTS = ("grid", "loss", "slac")
 FORMATS = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
@@ -69,6 +70,8 @@ METHODS: dict[str, dict[str, str]] = {
     "SmoothQuant, OPTQ": {"scaling": "smoothquant", "rounding": "optq"},
     "AWQ, OPTQ": {"scaling": "awq", "rounding": "optq"},
     "AQAS, OPTQ": {"scaling": "aqas", "rounding": "optq"},
+    "clipping, OPTQ": {"clipping": "awq", "rounding": "optq"},
+    "AWQ, clipping, OPTQ": {"scaling": "awq", "clipping": "awq", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
 #: Methods of variants that are not tried with all of them.
@@ -82,8 +85,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "weights only": ({"activations": "fp32"}, FEW),
     "values and INT8 attention": ({"attention": "int8"}, FEW),
 }
-#: Lower by so many standard errors of the difference is better.
-CLEAR = 2.0
 #: So many scaled models are kept: those of one variant and format.
 KEPT_MODELS = 3
 #: Calibrations are drawn with each of these seeds, where another draw could change what is found.
@@ -116,6 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         loaded = load_model(options.model)
         if options.outliers is not None:
             loaded = with_outliers(loaded, options.outliers)
+        variants, methods = options.variant or tuple(VARIANTS), options.method or tuple(METHODS)
+        if not (wanted := _wanted(variants, methods)):
+            raise InputError(f"--method {', '.join(methods)}: not tried with --variant {', '.join(variants)}; leave out one")
+        if options.only in (None, "slac") and loaded.window % SHORT:
+            limit = f"windows of {loaded.window} tokens are no multiple of {SHORT}, the length of short use"
+            raise InputError(f"model {loaded.name}: {limit}; give --only grid or --only loss")
         protocols = [documentation_protocol(loaded, options.windows)]
         if options.text is not None:
             protocols.append(text_protocol(text_of(options.text, "--text"), loaded, options.windows))
@@ -123,18 +130,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if len(protocol.windows) < 2:
                 raise InputError(f"text {protocol.name}: one window has no standard error; give a longer text, more --windows")
         console.print(f"{loaded.name}: {loaded.parameters:,} parameters", highlight=False)
-        results: dict[str, Any] = {
+        about = {
             "model": {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters},
             "protocols": {protocol.name: protocol.describe() for protocol in protocols},
+            "calibration": calibration_windows(loaded.tokenizer, loaded.positions).describe(),
+            "sources_sha256": source_hash(["golden", "quant"]),
         }
+        results = _measured_before(options.out / "accuracy.json", about) | about
         cells = Cells(loaded, protocols, options.out / "cells")
         if options.only in (None, "grid"):
             results["unquantized"] = [
                 {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
             ]
-            results["grid"], results["differences"] = grid(
-                cells, options.variant or tuple(VARIANTS), options.method or tuple(METHODS), console
-            )
+            results["grid"], results["differences"] = grid(cells, wanted, console)
             results["verdicts"] = verdicts(results["differences"])
             print_grid(results["grid"], results["verdicts"], console)
         if options.only in (None, "loss"):
@@ -148,6 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_file(options.out / "accuracy.json", canonical_json(results))
     except DintError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def _measured_before(file: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What `file` has of other parts, if it is about the same model, texts, calibration and sources."""
+    try:
+        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return before if all(before[name] == value for name, value in about.items()) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 class Cells:
@@ -210,16 +227,20 @@ class Cells:
         return self._scaled[key]
 
 
-def grid(
-    cells: Cells, variants: Sequence[str], methods: Sequence[str], console: Console
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
-    wanted = [
+def _wanted(variants: Sequence[str], methods: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Variant, method and format of every quantization of the grid."""
+    return [
         (variant, method, number_format)
         for variant in variants
         for number_format, method in product(FORMATS, VARIANTS[variant][1])
         if method in methods and ("form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points)
     ]
+
+
+def grid(
+    cells: Cells, wanted: Sequence[tuple[str, str, str]], console: Console
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
     measured = {}
     for variant, method, number_format in track(wanted, "quantizations", console=console, transient=True):
         choices = {**METHODS[method], **VARIANTS[variant][0]}
@@ -316,7 +337,7 @@ def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
 def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
     """Largest magnitude of the linear layers' inputs, mean over layers, on the same tokens in windows of each length."""
     rows = []
-    tokens = protocol.windows[: max(1, CALIBRATION_TOKENS // protocol.windows.shape[1])]
+    tokens = searched(protocol.windows)
     for length in _lengths(loaded):
         inputs = layer_inputs(loaded.model, loaded.adapter, tokens.reshape(-1, length))
         largest = [float(x.abs().max()) for x in inputs.values()]
@@ -340,22 +361,15 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
             del measured["divergences"]
             calibrated = {"calibration_length": length, "cut": cut, "seed": seed, "length": use}
             rows.append({"format": number_format, "method": method, **calibrated, **measured})
-    kls: dict[tuple[Any, ...], list[float]] = {}
-    for row in rows:
-        key = row["method"], row["format"], row["cut"], row["length"], row["calibration_length"]
-        kls.setdefault(key, []).append(1e3 * row["kl"])
-    lines = []
-    for method, number_format, cut, use in dict.fromkeys(key[:4] for key in kls):
-        found = [kls.get((method, number_format, cut, use, length), []) for length in lengths]
-        shown = [f"{fmean(one):.2f} ± {stdev(one):.2f}" if one else "" for one in found]
-        lines.append([f"{number_format}, {method}{', cut' if cut else ''}", str(use), *shown])
+    lengths, found = draws_by_length(rows)
+    lines = [[f"{number_format}, {method}", *rest] for (number_format, method), rest in found]
     headings = ["", "used at", *(f"calibrated at {length}" for length in lengths)]
     console.print(_table(f"{protocol.name}: KL x 1000, mean ± standard deviation over {len(SEEDS)} draws", headings, lines))
     return rows
 
 
 def _lengths(loaded: LoadedModel) -> list[int]:
-    return [*(length for length in LENGTHS if length < loaded.window), min(loaded.window, CALIBRATION_TOKENS)]
+    return [*(length for length in LENGTHS if length < loaded.window), loaded.window]
 
 
 def _kl(row: dict[str, Any] | None) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 from . import display
 
-__all__ = ["RIVALS", "alike", "pairs"]
+__all__ = ["CLEAR", "RIVALS", "alike", "pairs"]
+
+#: A difference of so many standard errors is called one.
+CLEAR = 2.0
 
 #: Formats of as many bits, the second of them dINT.
 RIVALS = (("int4", "dint4"), ("fp4_e2m1", "dint4"), ("int3", "dint3"))
@@ -18,7 +21,7 @@ def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
     """An integer or floating-point format beside dINT of as many bits wherever all else is equal, with a verdict on the KL.
 
     A text at a time. The combined standard error is the root of the sum of both squares. Both are measured on the same tokens,
-    so it is an upper bound where their errors go together; a difference below it is called noise, whoever it favours.
+    so it is an upper bound where their errors go together; a difference below `CLEAR` of it is called noise.
     """
     found = []
     for text in accuracy["protocols"]:
@@ -74,8 +77,8 @@ def _combined(other: Mapping[str, Any], dint: Mapping[str, Any], name: str, text
 def _verdict(other: Mapping[str, Any], dint: Mapping[str, Any], first: float, second: float, error: float | None) -> str:
     if error is None:
         return "standard error not measured, so neither is lower"
-    if abs(first - second) <= error:
-        return f"within noise (combined standard error {display.significant(error, 2)})"
+    if abs(first - second) <= CLEAR * error:
+        return f"within noise ({CLEAR:g} combined standard errors are {display.significant(CLEAR * error, 2)})"
     lower = display.format_name((dint if second < first else other)["weights"])
     return f"{lower} lower by {abs(first - second) / error:.1f} combined standard errors"
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from golden.errors import InputError
 
 from . import display, schema
 
-__all__ = ["Section", "read", "sections"]
+__all__ = ["Section", "draws_by_length", "read", "sections"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Section:
     verdicts: Table
     tables: list[Table]
     loss: Table | None
+    slac: Table | None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def _section(measured: Mapping[str, Any]) -> Section:
         _verdicts(measured["verdicts"]),
         tables,
         _loss(measured["loss"]) if measured.get("loss") else None,
+        _slac(measured["slac"], measured["ranges"]) if measured.get("slac") and measured.get("ranges") else None,
     )
 
 
@@ -104,3 +107,33 @@ def _loss(rows: list[Mapping[str, Any]]) -> Table:
         shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
         lines.append([f"{display.format_name(row['format'])}; {row['text']}", str(row["seed"]), *kls, shown])
     return Table("AQAS with and without quantized activations in its loss", columns, lines)
+
+
+def _slac(rows: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, Any]]) -> Table:
+    lengths, lines = draws_by_length(rows)
+    largest = {row["length"]: display.significant(row["mean_largest_activation"], 3) for row in ranges}
+    columns = ["weights and method", "used at", *(f"calibrated at {length}" for length in lengths)]
+    shown = [[f"{display.format_name(weights)}, {method}", *rest] for (weights, method), rest in lines]
+    shown.append(["largest activation, mean over layers", "", *(largest.get(length, "") for length in lengths)])
+    return Table("KL by length of calibration and of use, in tokens", columns, shown)
+
+
+def draws_by_length(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[tuple[tuple[str, str], list[str]]]]:
+    """The lengths of calibration, and lines of a table of `slac`'s rows: ((format, method), [length of use, a cell a length]).
+
+    A cell is the KL x 1000, mean ± standard deviation over the draws of the calibration windows.
+    """
+    lengths = sorted({row["calibration_length"] for row in rows})
+    kls: dict[tuple[str, str, int], dict[int, list[float]]] = {}
+    for row in rows:
+        method = row["method"] + (", cut from full length" if row["cut"] else "")
+        by_length = kls.setdefault((row["format"], method, row["length"]), {})
+        by_length.setdefault(row["calibration_length"], []).append(1e3 * row["kl"])
+    cells = {key: [_mean_and_deviation(found.get(length, [])) for length in lengths] for key, found in kls.items()}
+    return lengths, [((weights, method), [str(use), *shown]) for (weights, method, use), shown in cells.items()]
+
+
+def _mean_and_deviation(draws: Sequence[float]) -> str:
+    if len(draws) < 2:
+        return "".join(f"{draw:.2f}" for draw in draws)
+    return f"{fmean(draws):.2f} ± {stdev(draws):.2f}"

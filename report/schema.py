@@ -122,6 +122,20 @@ GRID: dict[str, Any] = {
             }
         ]
     ),
+    "ranges": IfThere([{"length": COUNT, "mean_largest_activation": NUMBER}]),
+    "slac": IfThere(
+        [
+            {
+                "format": TEXT,
+                "method": TEXT,
+                "calibration_length": COUNT,
+                "cut": TRUTH,
+                "seed": COUNT,
+                "length": COUNT,
+                "kl": NUMBER,
+            }
+        ]
+    ),
 }
 
 RESULTS: dict[str, Any] = {

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from report import charts, layer_charts
+
+#: Without drawing, which takes seconds.
+no_charts = pytest.mark.usefixtures("undrawn")
+
 FORMATS = {"int8": 1.0, "int4": 0.55, "dint4": 0.58}
 ARCHITECTURES = {"int8": "booth-fused", "int4": "baugh-wooley", "dint4": "digit-grid"}
 PDKS = {"osu018": (9000.0, 6.0, 9e-12), "sky130hd": (2600.0, 4.0, 2.2e-12), "asap7": (45.0, 0.4, 4.5e-14)}
@@ -308,3 +313,10 @@ def _accuracy() -> dict[str, Any]:
         "rows": rows,
         "layers": layers,
     }
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is not about charts, which take most of the time of a page."""
+    monkeypatch.setattr(charts, "charts", lambda _: {})
+    monkeypatch.setattr(layer_charts, "layer_charts", lambda _: {})

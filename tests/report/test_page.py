@@ -6,7 +6,6 @@ import copy
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,68 +13,10 @@ import pytest
 
 from golden.artifacts import canonical_json
 from golden.errors import InputError
-from report import accuracy, charts, command, display, grid, layer_charts, metrics, page, summary, verification
+from report import accuracy, charts, command, display, layer_charts, metrics, page, summary, verification
 
-VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path", "rect", "circle"}
-
-
-class Page(HTMLParser):
-    """Checks nesting while it reads, and collects ids, references and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.stack: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.labelled: list[str] = []
-        self.rows: list[list[str]] = []
-        self.words: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.stack == []
-        self.text = re.sub(r"\s+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(str(value))
-            elif name in ("href", "src", "xlink:href", "srcset", "data", "action"):
-                self.references.append(str(value))
-            elif name == "aria-labelledby":
-                self.labelled += str(value).split()
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in VOID:
-            return
-        assert self.stack, f"</{tag}> closes nothing"
-        assert self.stack.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.stack.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.stack and self.stack[-1] != "style":
-            self.words.append(data)
-            if "td" in self.stack or "th" in self.stack:
-                self.rows[-1][-1] += data
-
-
-no_charts = pytest.mark.usefixtures("undrawn")
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what is not about charts, which take most of the time of a page."""
-    monkeypatch.setattr(charts, "charts", lambda _: {})
-    monkeypatch.setattr(layer_charts, "layer_charts", lambda _: {})
+from .conftest import no_charts
+from .page_parser import Page
 
 
 def test_is_well_formed_and_self_contained(results: dict[str, Any]) -> None:
@@ -277,7 +218,7 @@ def test_differences_within_noise_are_no_wins(results: dict[str, Any]) -> None:
         rows[name]["kl"][text], rows[name]["kl_standard_error"][text] = kl, error
     found = {(pair["other"], pair["text"]): pair for pair in accuracy.pairs(results["accuracy"])}
     assert len(found) == 4
-    assert "within noise (combined standard error 0.00099)" in found["W4A8 INT4, AQAS", text]["kl"]
+    assert "within noise (2 combined standard errors are 0.0020)" in found["W4A8 INT4, AQAS", text]["kl"]
     assert "dINT4 lower by 10.8 combined standard errors" in found["W4A8 INT4", text]["kl"]
     assert found["W4A8 INT4", text]["underflow"] == "0.0168 and 0.0104"
     rows["W4A8 dINT4, AQAS"]["kl"][text] = 0.05
@@ -441,55 +382,3 @@ def test_formats_of_three_bits_and_fp4_are_paired_too(results: dict[str, Any]) -
     assert set(found) == {("W4A8 INT4", "W4A8 dINT4"), ("W4A8 INT4, AQAS", "W4A8 dINT4, AQAS")}
     assert "dINT4 lower by" in found["W4A8 INT4", "W4A8 dINT4"]
     assert "dINT3 lower by" in found["W4A8 INT4, AQAS", "W4A8 dINT4, AQAS"]
-
-
-def made_grid() -> dict[str, Any]:
-    """A grid of two methods and three formats, one of which lacks a method; no figure was measured."""
-    rows = [
-        {"variant": "symmetric", "method": method, "format": name, "text": "some text", "perplexity": 30.0 + kl, "kl": kl,
-         "kl_standard_error": kl / 50}
-        for method, name, kl in (("RTN", "int4", 0.05), ("RTN", "dint4", 0.04), ("RTN", "int3", 0.2), ("OPTQ", "dint4", 0.031))
-    ]  # fmt: skip
-    verdict = {"lower": 7, "equal": 3, "higher": 2, "mean_ratio": 1.25, "least_ratio": 0.97, "greatest_ratio": 1.31}
-    protocol = {"description": "", "window_tokens": 256, "windows": 9, "predicted_tokens": 9 * 255, "text_sha256": "ab"}
-    difference = {"kl": -0.00012, "kl_standard_error": 0.00034}
-    return {
-        "model": {"name": "a <small> model", "parameters": 1234567, "sha256": "cd"},
-        "protocols": {"some text": protocol},
-        "unquantized": [{"text": "some text", "perplexity": 29.875}],
-        "grid": rows,
-        "verdicts": [{"variant": "symmetric", "text": "some text", "rival": "int4", "dint": "dint4", **verdict}],
-        "loss": [{"format": "dint4", "text": "some text", "seed": 2, "kl": 0.0411, "kl_without": 0.0422,
-                  "difference": difference}],
-    }  # fmt: skip
-
-
-@no_charts
-def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "accuracy.json"
-    file.write_text(json.dumps(made_grid()))
-    results["grids"] = [grid.read(file)]
-    words = Page(page.render(results)).text
-    assert "a <small> model, 1,234,567 parameters" in words
-    assert "dINT4 and INT4 7 3 2 1.250 0.97 to 1.31" in words
-    assert "method INT4 dINT4 INT3 RTN 50.00 ± 1.0; 30.05 40.00 ± 0.80; 30.04 200.0 ± 4.0; 30.20 OPTQ 31.00 ± 0.62" in words
-    assert "perplexity unquantized 29.88" in words
-    assert "dINT4; some text 2 41.10 42.20 -0.12 ± 0.34" in words
-    without = made_grid()
-    del without["loss"]
-    results["grids"] = [without]
-    assert "in its loss" not in page.render(results)
-
-
-def test_grids_that_are_none(tmp_path: Path) -> None:
-    file = tmp_path / "accuracy.json"
-    with pytest.raises(InputError, match="cannot be read"):
-        grid.read(file)
-    file.write_text("{")
-    with pytest.raises(InputError, match="is not JSON"):
-        grid.read(file)
-    broken = made_grid()
-    del broken["grid"][1]["kl"]
-    file.write_text(json.dumps(broken))
-    with pytest.raises(InputError, match=r"accuracy.json: grid\[1\].kl is missing; make the file anew"):
-        grid.read(file)

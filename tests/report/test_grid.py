@@ -1,0 +1,79 @@
+"""The grid of accuracy on the page, from the file that its benchmark writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.errors import InputError
+from report import grid, page
+
+from .conftest import no_charts
+from .page_parser import Page
+
+
+def made_grid() -> dict[str, Any]:
+    """A grid of two methods and three formats, one of which lacks a method; no figure was measured."""
+    rows = [
+        {"variant": "symmetric", "method": method, "format": name, "text": "some text", "perplexity": 30.0 + kl, "kl": kl,
+         "kl_standard_error": kl / 50}
+        for method, name, kl in (("RTN", "int4", 0.05), ("RTN", "dint4", 0.04), ("RTN", "int3", 0.2), ("OPTQ", "dint4", 0.031))
+    ]  # fmt: skip
+    verdict = {"lower": 7, "equal": 3, "higher": 2, "mean_ratio": 1.25, "least_ratio": 0.97, "greatest_ratio": 1.31}
+    protocol = {"description": "", "window_tokens": 256, "windows": 9, "predicted_tokens": 9 * 255, "text_sha256": "ab"}
+    difference = {"kl": -0.00012, "kl_standard_error": 0.00034}
+    return {
+        "model": {"name": "a <small> model", "parameters": 1234567, "sha256": "cd"},
+        "protocols": {"some text": protocol},
+        "unquantized": [{"text": "some text", "perplexity": 29.875}],
+        "grid": rows,
+        "verdicts": [{"variant": "symmetric", "text": "some text", "rival": "int4", "dint": "dint4", **verdict}],
+        "ranges": [{"length": 16, "mean_largest_activation": 8.8642}, {"length": 256, "mean_largest_activation": 8.2611}],
+        "slac": [
+            {"format": "dint4", "method": "OPTQ", "cut": cut, "seed": seed, "length": 64, "kl": kl,
+             "calibration_length": length}
+            for cut, length, seed, kl in (
+                (False, 16, 0, 0.05), (False, 16, 1, 0.052), (False, 256, 0, 0.06), (True, 16, 0, 0.07)
+            )
+        ],
+        "loss": [{"format": "dint4", "text": "some text", "seed": 2, "kl": 0.0411, "kl_without": 0.0422,
+                  "difference": difference}],
+    }  # fmt: skip
+
+
+@no_charts
+def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "accuracy.json"
+    file.write_text(json.dumps(made_grid()))
+    results["grids"] = [grid.read(file)]
+    words = Page(page.render(results)).text
+    assert "a <small> model, 1,234,567 parameters" in words
+    assert "dINT4 and INT4 7 3 2 1.250 0.97 to 1.31" in words
+    assert "method INT4 dINT4 INT3 RTN 50.00 ± 1.0; 30.05 40.00 ± 0.80; 30.04 200.0 ± 4.0; 30.20 OPTQ 31.00 ± 0.62" in words
+    assert "perplexity unquantized 29.88" in words
+    assert "dINT4; some text 2 41.10 42.20 -0.12 ± 0.34" in words
+    assert "dINT4, OPTQ 64 51.00 ± 1.41 60.00" in words
+    assert "dINT4, OPTQ, cut from full length 64 70.00" in words
+    assert "largest activation, mean over layers 8.86 8.26" in words
+    without = made_grid()
+    for part in ("loss", "slac", "ranges"):
+        del without[part]
+    results["grids"] = [without]
+    assert not any(title in page.render(results) for title in ("in its loss", "(SLAC)"))
+
+
+def test_grids_that_are_none(tmp_path: Path) -> None:
+    file = tmp_path / "accuracy.json"
+    with pytest.raises(InputError, match="cannot be read"):
+        grid.read(file)
+    file.write_text("{")
+    with pytest.raises(InputError, match="is not JSON"):
+        grid.read(file)
+    broken = made_grid()
+    del broken["grid"][1]["kl"]
+    file.write_text(json.dumps(broken))
+    with pytest.raises(InputError, match=r"accuracy.json: grid\[1\].kl is missing; make the file anew"):
+        grid.read(file)
