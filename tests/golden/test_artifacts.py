@@ -78,6 +78,15 @@ def test_a_file_in_the_way_is_refused_before_any_work(tmp_path):
         assert "\n" not in str(raised.value)
 
 
+def test_a_loop_of_links_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for out in (tmp_path / "loop", tmp_path / "loop" / "out"):
+        with pytest.raises(InputError, match="cannot be written") as error, output_directory(out):
+            pytest.fail("began")
+        assert "\n" not in str(error.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["loop"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)

@@ -6,10 +6,12 @@ import gzip
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from golden.errors import ToolError
+from synth import activity
 from synth.activity import read_activity, share_at_delays
 from synth.cell_models import cell_models
 from synth.liberty import load
@@ -172,6 +174,20 @@ def test_waveforms_that_are_none(tmp_path: Path, content: bytes, message: str) -
     with pytest.raises(ToolError, match=message) as error:
         read_activity(tmp_path / "w.vcd", "bench.dut", netlist, LIBRARY)
     assert "\n" not in str(error.value)
+
+
+def test_a_panic_of_the_reader_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its Rust code raises then is no Exception; Ctrl-C is none either, and stays what it is."""
+
+    class Panic(BaseException):
+        pass
+
+    netlist, _ = files(tmp_path)
+    (tmp_path / "w.vcd").write_bytes(b"$enddefinitions $end\n#0\n")
+    for raised, expected in ((Panic("index out of bounds"), ToolError), (KeyboardInterrupt(), KeyboardInterrupt)):
+        monkeypatch.setattr(activity.pywellen, "Waveform", Mock(side_effect=raised))
+        with pytest.raises(expected, match="w.vcd: cannot be read .index out" if expected is ToolError else "^$"):
+            read_activity(tmp_path / "w.vcd", "bench.dut", netlist, LIBRARY)
 
 
 @pytest.mark.parametrize("pdk", ["sky130hd", "asap7"])
