@@ -2,9 +2,9 @@
 
     python -m benchmarks.quantization [--layers N ...] [--out DIR]
 
-The weights are random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration at 256 tokens,
-1024 tokens in all) runs in a process of its own, so that its peak memory is its own. Besides the time on the wall, which
-other programs on the machine lengthen, there is the processor time of all threads.
+The weights are random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration on four windows of
+256 tokens) runs in a process of its own, so that its peak memory is its own. Besides the time on the wall, which other programs
+on the machine lengthen, there is the processor time of all threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from quant.weights import choose_scales, nearest_codes
 
 #: OPT-125M (Zhang et al. 2022, table 1).
 HIDDEN, FFN, HEADS, VOCABULARY, POSITIONS = 768, 3072, 12, 50272, 2048
-CALIBRATION_LENGTH = 256
+CALIBRATION_LENGTH, CALIBRATION_TOKENS = 256, 1024
 ROUNDED = (DINT4, INT4, FP4_E2M1)
 #: Formats, forms and group sizes whose executions are compared.
 EXECUTED: tuple[tuple[NumberFormat, str, int | None], ...] = (
@@ -54,10 +54,11 @@ import json, re, resource, sys, time
 from pathlib import Path
 from quant.command import quantize
 from quant.stopwatch import stopwatch
-model, out, laps_file, length = sys.argv[1:]
+model, out, laps_file, length, tokens = sys.argv[1:]
+calibration = {"calibration_length": int(length), "calibration_tokens": int(tokens)}
 begin = time.perf_counter()
 with stopwatch() as laps:
-    quantize(model, out=Path(out), scaling="aqas", rounding="optq", calibration_length=int(length), table=False)
+    quantize(model, out=Path(out), scaling="aqas", rounding="optq", **calibration, table=False)
 usage = resource.getrusage(resource.RUSAGE_SELF)
 Path(laps_file).write_text(json.dumps({
     "seconds": time.perf_counter() - begin,
@@ -97,7 +98,8 @@ def measure_quantization(layers: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         model, laps = Path(scratch) / "model", Path(scratch) / "laps.json"
         _make_model(model, layers)
-        command = [sys.executable, "-c", CHILD, str(model), f"{scratch}/out", str(laps), str(CALIBRATION_LENGTH)]
+        calibration = [str(CALIBRATION_LENGTH), str(CALIBRATION_TOKENS)]
+        command = [sys.executable, "-c", CHILD, str(model), f"{scratch}/out", str(laps), *calibration]
         subprocess.run(command, check=True)
         measured: dict[str, Any] = json.loads(laps.read_text())
         weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
