@@ -2,6 +2,8 @@
 
     python -m benchmarks.python_mutation [--out DIR] [--jobs N] [FILE ...]
 
+With FILE only these are changed; the record keeps what it has of the others, as long as they and their tests are as they were.
+
 One change at a time in the syntax tree of the golden models and of dINT's rounding: another operator, comparison or constant, a
 condition that is inverted or always the same, min for max, a result or a statement that is missing. Every mutant is a process
 forked after all libraries are loaded, in which the changed module takes the place of the file's, and pytest runs the tests of
@@ -33,12 +35,14 @@ import pytest
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden.artifacts import output_directory
+from golden.artifacts import output_directory, read_json
 from golden.errors import ToolError
 from pipeline.checks import DIRECTORY, write_record
+from pipeline.stages import source_hash
 
 __all__ = ["TARGETS", "measure", "mutants"]
 
+RECORD = "mutation-python.json"
 #: What is changed, and whose tests must notice.
 TARGETS = {
     "golden/number_format.py": ["tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
@@ -234,20 +238,40 @@ def measure(file: str, tests: Sequence[str], jobs: int = 2) -> dict[str, Any]:
     count = len(_all(file))
     verdicts = Parallel(n_jobs=jobs)(delayed(_survives)(file, index, tests, seconds, cpu_s) for index in range(count))
     lines = Path(file).read_text().splitlines()
-    survivors = []
-    for (line, what, _), survived in zip(_all(file), verdicts, strict=True):
-        if survived:
-            code = lines[line - 1].strip()
-            reason = REASONS.get(f"{code} -- {what}") or REASONS.get(code, "")
-            survivors.append({"line": line, "change": what, "code": code, "reason": reason})
+    survivors = [
+        {"line": line, "change": what, "code": lines[line - 1].strip()}
+        for (line, what, _), survived in zip(_all(file), verdicts, strict=True)
+        if survived
+    ]
     return {
         "file": file,
+        "sources_sha256": source_hash([file, *tests]),
         "mutants": count,
         "killed": count - len(survivors),
         "score": (count - len(survivors)) / count,
         "survivors": survivors,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _recorded(record: Path) -> list[dict[str, Any]]:
+    """What an earlier run found of modules that, tests included, are as they were then."""
+    try:
+        results: list[dict[str, Any]] = read_json(record)["results"]
+        return [one for one in results if one["sources_sha256"] == source_hash([one["file"], *TARGETS[one["file"]]])]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _reason(survivor: dict[str, Any]) -> str:
+    code = survivor["code"]
+    return REASONS.get(f"{code} -- {survivor['change']}") or REASONS.get(code, "")
+
+
+def _show(result: dict[str, Any], console: Console) -> None:
+    console.print(f"{result['file']}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
+    for one in result["survivors"]:
+        console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {_reason(one)}", markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -258,15 +282,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
-    results = []
+    known = {one["file"]: one for one in _recorded(options.out / RECORD)} if options.files else {}
     with output_directory(options.out) as scratch:
         for file in options.files or TARGETS:
-            results.append(result := measure(file, TARGETS[file], options.jobs))
-            console.print(f"{file}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
-            for one in result["survivors"]:
-                console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {one['reason']}", markup=False)
+            known[file] = measure(file, TARGETS[file], options.jobs)
+            _show(known[file], console)
+        results = [known[file] for file in TARGETS if file in known]
+        for one in results:
+            for survivor in one["survivors"]:
+                survivor["reason"] = _reason(survivor)
         about = sorted({source for result in results for source in (result["file"], *TARGETS[result["file"]])})
-        write_record(scratch / "mutation-python.json", about, results)
+        write_record(scratch / RECORD, about, results)
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
     console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
     return int(killed < 0.95 * count)

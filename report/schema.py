@@ -284,7 +284,17 @@ RESULTS: dict[str, Any] = {
     ),
     "effort": Each({"syntheses": COUNT, "architectures": [TEXT], "kept_below": IfThere(FIGURE)}),
     "checks": IfThere(
-        [{"check": TEXT, "of": TEXT, "tried": COUNT, "held": COUNT, "exempt": COUNT, "seconds": FIGURE}],
+        [
+            {
+                "check": TEXT,
+                "of": TEXT,
+                "tried": COUNT,
+                "held": COUNT,
+                "exempt": COUNT,
+                "seconds": FIGURE,
+                "survivors": IfThere([{"place": TEXT, "change": TEXT, "reason": TEXT}]),
+            }
+        ],
     ),
     "not_measured": [TEXT],
     "stages": [{"name": TEXT, "seconds": FIGURE, "reused": TRUTH}],

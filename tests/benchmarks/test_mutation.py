@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from benchmarks import mutation, python_mutation
 from benchmarks.mutation import Fault, broken, faults, survivors
 from golden import DINT3, MacConfig
 from hdl.verilog import generate
+from pipeline import checks, stages
 from sim.stimulus import Stimulus
 from synth import yosys
 from synth.gates import Network
@@ -102,3 +104,33 @@ def test_unit_tests_are_scored(check: str, survive: bool, tmp_path: Path, monkey
     assert result["mutants"] == 3
     assert bool(result["survivors"]) == survive
     assert result["score"] == result["killed"] / result["mutants"]
+
+
+def test_a_record_keeps_what_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    targets = {f"{name}.py": [f"test_{name}.py"] for name in ("one", "two", "three")}
+    monkeypatch.setattr(python_mutation, "TARGETS", targets)
+    monkeypatch.setattr(stages, "ROOT", tmp_path)
+    for file, tests in targets.items():
+        Path(file).write_text("x = 1\n")
+        Path(tests[0]).write_text("import x\n")
+    measured: list[str] = []
+
+    def measure(file: str, tests: list[str], _jobs: int) -> dict[str, Any]:
+        measured.append(file)
+        survivors = [{"line": 1, "change": "1 to 2", "code": Path(file).read_text().strip()}]
+        figures = {"mutants": 100, "killed": 99, "score": 0.99, "seconds": 1.0, "survivors": survivors}
+        return {"file": file, "sources_sha256": stages.source_hash([file, *tests]), **figures}
+
+    monkeypatch.setattr(python_mutation, "measure", measure)
+    assert python_mutation.main(["--out", "out"]) == 0
+    Path("two.py").write_text("x = 2\n")
+    Path("test_three.py").write_text("import x, y\n")
+    monkeypatch.setattr(python_mutation, "REASONS", {"x = 1": "all the same"})
+    assert python_mutation.main(["--out", "out", "two.py"]) == 0
+    assert measured == ["one.py", "two.py", "three.py", "two.py"]
+    rows, _ = checks.collect_checks(tmp_path / "out")
+    assert [(row["of"], row["survivors"][0]["change"], row["survivors"][0]["reason"]) for row in rows] == [
+        ("one.py", "1 to 2: x = 1", "all the same"),
+        ("two.py", "1 to 2: x = 2", ""),
+    ]

@@ -28,7 +28,8 @@ EXHAUSTIVE = {
     "seconds": 2.0,
 }
 FAULTS = {"design": "mac_int4_x1", "mutants": 300, "killed": 290, "equivalent": 10, "seconds": 60.0}
-LINES = {"file": "golden/mac.py", "mutants": 100, "killed": 97, "seconds": 9.0}
+SURVIVOR = {"line": 7, "change": "1 to 2", "code": "x = 1", "reason": "never read"}
+LINES = {"file": "golden/mac.py", "mutants": 100, "killed": 97, "seconds": 9.0, "survivors": [SURVIVOR]}
 FUZZED = {"target": "operands", "cases": 2000, "findings": 1, "seconds": 4.0}
 
 
@@ -48,6 +49,8 @@ def test_all_records(tmp_path: Path) -> None:
         ("unit tests: changed lines", 100, 97, 0, 9.0),
         ("malformed input", 2000, 1999, 0, 4.0),
     ]
+    shown = {"place": "golden/mac.py, line 7", "change": "1 to 2: x = 1", "reason": "never read"}
+    assert [row["survivors"] for row in rows if "survivors" in row] == [[shown]]
 
 
 def test_what_was_not_run_is_named(tmp_path: Path) -> None:

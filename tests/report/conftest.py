@@ -128,6 +128,18 @@ def synthetic_results(pdks: tuple[str, ...] = tuple(PDKS), lane_counts: tuple[in
         "checks": [
             {"check": "proof: products", "of": "units, exhaustion", "tried": 90, "held": 90, "exempt": 0, "seconds": 61.0},
             {"check": "bench: broken units", "of": "mac_dint4_x1", "tried": 4642, "held": 4490, "exempt": 151, "seconds": 80.0},
+            {
+                "check": "unit tests: changed lines",
+                "of": "golden/mac.py",
+                "tried": 100,
+                "held": 98,
+                "exempt": 0,
+                "seconds": 9.0,
+                "survivors": [
+                    {"place": "golden/mac.py, line 7", "change": "Lt to LtE: if a < b:", "reason": "they are never equal"},
+                    {"place": "golden/mac.py, line 9", "change": "1 to 2: x = 1", "reason": ""},
+                ],
+            },
         ],
         "not_measured": ["Weights held in place: only streaming operands were simulated.", "Slow and fast corners."],
         "stages": [

@@ -248,6 +248,16 @@ def test_compared_designs_that_were_not_simulated_at_both_levels_are_named(resul
 
 
 @no_charts
+def test_scores_and_what_survived_are_shown(results: dict[str, Any]) -> None:
+    words = Page(page.render(results)).text
+    assert "bench: broken units mac_dint4_x1 4,642 4,490 151 99.9%" in words
+    assert "golden/mac.py, line 7 Lt to LtE: if a < b: they are never equal" in words
+    assert "golden/mac.py, line 9 1 to 2: x = 1 a gap" in words
+    del results["checks"][-1]
+    assert "no unit test noticed" not in page.render(results)
+
+
+@no_charts
 def test_two_designs_of_one_architecture_are_told_apart(results: dict[str, Any]) -> None:
     """A simulation of one says nothing about the other."""
     for entry in (*results["designs"], *results["energies"]):
