@@ -54,6 +54,8 @@ TARGETS = {
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
 
+_LEAST_DECIDES = "of the greatest activation: w x 127 fits wherever w x -128 does"
+_CHECKED_NEXT = "the MAC unit that the next line makes refuses the same"
 #: Survivors that are no gap: the mutated line, as it stands in the file, what was done to it unless it is all the same, and
 #: why no test can or should tell.
 REASONS = {
@@ -72,6 +74,13 @@ REASONS = {
     "number_format.with_zero_point(0)  # refuses formats whose values are not evenly spaced -- 0 to 1": "refuses the same ones",
     "table = np.tile(np.arange(half_step), (own.steps + 1, 1)) -- 1 to 2": "what is more is never read",
     "activation = 0 -- 0 to 1": "the weight that it is multiplied by is zero",
+    "least, greatest = -(1 << (activation_bits - 1)), (1 << (activation_bits - 1)) - 1 -- LShift to RShift": _LEAST_DECIDES,
+    "least, greatest = -(1 << (activation_bits - 1)), (1 << (activation_bits - 1)) - 1 -- 1 to 2": _LEAST_DECIDES,
+    "return codes.reshape(*array.shape[:-1], -1)[..., :count] -- 1 to 2": "numpy takes any negative length for what is left",
+    "totals = self.checked_activations(activations).sum(axis=-1).tolist() -- without USub": "of two axes, the last is number 1",
+    "total = (added if starts else total + added) + half & 2 * half - 1 -- Add to Sub": "the same modulo 2 x half",
+    "def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
+    "def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,
 }
 
 _SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {

@@ -275,7 +275,7 @@ def test_zero_points_out_of_range_are_refused(number_format, beyond):
         ({"bits": "2", "values": (0, 1, -1, 2)}, "bits of f is '2': an integer is needed"),
         ({"bits": 2, "values": [0, 1, -1, 2]}, "a tuple of integers is needed"),
         ({"bits": 2, "values": (0, 1, -1, 2.5)}, "one of values of f is 2.5: an integer"),
-        ({"bits": 2, "values": (0, 1, -1, 1 << 17)}, "magnitudes are at most 65536"),
+        ({"bits": 2, "values": (0, 1, -1, (1 << 16) + 1)}, "magnitudes are at most 65536"),
         ({"bits": 2, "values": (0, 1, -1, 2), "unit": 0.5}, "unit of f is 0.5: it is one of 1, 1/2"),
         ({"bits": 2, "values": (0, 1, -1, 2), "unit": Fraction(1, 3)}, "unit of f is"),
         ({"bits": 2, "values": (0, 1, -1, 2), "name": "f-2"}, "name of a format is 'f-2'"),
@@ -284,6 +284,10 @@ def test_zero_points_out_of_range_are_refused(number_format, beyond):
 def test_tables_that_are_no_format(arguments, message):
     with pytest.raises(InputError, match=message):
         NumberFormat(**{"name": "f", "title": "F", **arguments})
+
+
+def test_the_greatest_magnitude():
+    assert NumberFormat(name="f", title="F", bits=2, values=(0, 1, -1, 1 << 16)).maximum == 65536
 
 
 def test_names():
