@@ -1,6 +1,6 @@
 """`make mutation`: does the bench notice when a unit is broken? One fault at a time, and the operands of `dint simulate`.
 
-    python -m benchmarks.mutation [--out DIR]
+    python -m benchmarks.mutation [--out DIR] [--jobs N]
 
 Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
 held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
@@ -13,6 +13,7 @@ real one, in Icarus. Survivors that ABC proves equal to the unit are no faults. 
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from rich.console import Console
 
 from golden import DINT4, FORMATS, INT8, MacConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
+from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from sim.command import simulate_verilog, stimuli_for
@@ -213,7 +216,7 @@ _PYTHON["mux"] = "{0} ^ ({0} ^ {1}) & {2}"
 # The score
 
 
-def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[str, Any]:
+def measure(config: MacConfig, sample: int = _SAMPLE) -> dict[str, Any]:
     """The score of one unit: how many faults there are, are noticed, and are none; and the survivors, one by one."""
     started = time.monotonic()
     network = settled(yosys.gates(generate(config), config.name)[config.name])
@@ -228,7 +231,7 @@ def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[
     for fault, expected in asked:
         if _bench_notices(broken(network, fault), config, stimuli) != expected:
             raise ToolError(f"{config.name}: {fault}: the bench in Icarus says otherwise than all faults at once")
-    result = {
+    return {
         "design": config.name,
         "gates": len(network.gates),
         "cycles": sum(stimulus.cycles for stimulus in stimuli),
@@ -240,9 +243,12 @@ def measure(config: MacConfig, console: Console, sample: int = _SAMPLE) -> dict[
         "survivors": [{**asdict(fault), "gate": _described(network, fault)} for fault in missed],
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _said(result: dict[str, Any], console: Console) -> dict[str, Any]:
     console.print(
-        f"{config.name}: {len(suspects)} faults, {len(noticed)} noticed, {len(equivalent)} none, {len(missed)} missed:"
-        f" {result['score']:.2%} ({result['seconds']} s)"
+        f"{result['design']}: {result['mutants']} faults, {result['killed']} noticed, {result['equivalent']} none,"
+        f" {len(result['survivors'])} missed: {result['score']:.2%} ({result['seconds']} s)"
     )
     return result
 
@@ -275,7 +281,7 @@ def _described(network: Network, fault: Fault) -> str:
 
 
 UNITS = [
-    *(MacConfig(number_format) for number_format in FORMATS.values()),
+    *(MacConfig(FORMATS[name], architecture=one.name) for one in ARCHITECTURES.values() for name in one.formats),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
 ]
@@ -285,13 +291,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Break all units in all ways, print the scores and write `mutation-hardware.json`; exit code 0 if nothing was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of mutation-hardware.json")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     with output_directory(options.out) as scratch:
-        results = [measure(config, console) for config in UNITS]
-        write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim"), results)
+        shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in UNITS)
+        results = [_said(result, console) for result in shown]
+        write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim", "synth"), results)
     return int(any(result["survivors"] for result in results))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # Under its own name, so that other processes find what they are to run.
+    raise SystemExit(importlib.import_module("benchmarks.mutation").main())

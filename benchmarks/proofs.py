@@ -10,7 +10,7 @@ import importlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
+from synth.flow import area_recipes, fast_recipes, mixed_recipes
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
-from synth.recipe import Recipe
+from synth.recipe import ADDERS, Recipe
 
 __all__ = ["Proof", "prove"]
 
@@ -53,6 +54,7 @@ class _Task:
     property: str
     config: MacConfig
     kit: Pdk | None = None
+    recipe: Recipe | None = None  # of the netlist
 
 
 _HOW = {
@@ -68,8 +70,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     """Show all properties for every format and architecture; the proofs come as they are done, in a fixed order.
 
     Units have every number of `lanes` (but all products are tried for the last of them in the default architecture only); with
-    pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made with each kit for
-    the default architecture and the first two numbers of lanes, and with the first kit for all architectures and one lane.
+    pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the smallest
+    area, with each kit for the default architecture and the first two numbers of lanes, and with the first kit for all
+    architectures and one lane; of the default architecture with one lane, by every other recipe of a synthesis too.
 
     Raises
     ------
@@ -85,10 +88,9 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
     for number_format in FORMATS.values():
         unit = partial(MacConfig, number_format)
         yield _Task("no overflow", unit())
-        if number_format.bits <= 4:
-            yield from (_Task("from reset", unit(pipeline=pipeline)) for pipeline in (0, 1, 2))
-            yield _Task("from reset", unit(pipeline=2, architecture=_BEHAVIOURAL))
-        yield from (_Task("netlist", unit(lanes=count), kit) for kit in kits for count in lanes[:2])
+        yield from (_netlist(unit(lanes=count), kit) for kit in kits for count in lanes[:2])
+        for kit in kits[:1]:
+            yield from (_Task("netlist", unit(), kit, recipe) for recipe in _recipes(unit(), kit))
         yield _Task("every cycle", unit(lanes=64))
         for name, architecture in ARCHITECTURES.items():
             if not architecture.can_do(number_format):
@@ -102,20 +104,34 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
                 yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=pipeline))
             if architecture.decodes(number_format):
                 yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=1, decoded=True))
+            if number_format.bits <= 4:  # the solver finds no answer for INT8
+                yield from (_Task("from reset", unit(pipeline=pipeline, architecture=name)) for pipeline in (0, 1, 2))
             if name != number_format.architecture:
-                yield from (_Task("netlist", unit(architecture=name), kit) for kit in kits[:1])
+                yield from (_netlist(unit(architecture=name), kit) for kit in kits[:1])
+
+
+def _netlist(config: MacConfig, kit: Pdk) -> _Task:
+    return _Task("netlist", config, kit, area_recipes(config, kit)[0])
+
+
+def _recipes(config: MacConfig, kit: Pdk) -> Iterator[Recipe]:
+    """What a synthesis tries beside its first recipe: for area, for speed, between the two, and sized for a period."""
+    fast = fast_recipes(config, ADDERS)
+    yield from area_recipes(config, kit)[1:]
+    yield from fast
+    yield from mixed_recipes(config, kit, fast[0])
+    yield replace(fast[0], delay_ps=5000)
 
 
 def _show(task: _Task) -> Proof:
     config, design = task.config, task.config.name
     verilog = "" if task.property == "no overflow" else _verilog(config)
     started = time.monotonic()
-    if task.kit is not None:
-        design += f", {task.kit.name}"
-        recipe = Recipe("cells" if task.kit.full_adder else "logic")
+    if task.kit is not None and task.recipe is not None:
+        design += f", {task.kit.name}, {task.recipe.in_words()}"
         with tempfile.TemporaryDirectory(prefix="dint-proof-") as folder:
             liberty = liberty_text.unpacked(task.kit.liberty, Path(folder))
-            mapped = yosys.map_verilog(verilog, config.name, task.kit, liberty, recipe)
+            mapped = yosys.map_verilog(verilog, config.name, task.kit, liberty, task.recipe)
             compared = netlist(config, verilog, mapped.verilog, liberty)
     elif task.property == "no overflow":
         compared = no_overflow(config)
@@ -142,10 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started, proofs = time.monotonic(), []
     try:
         with output_directory(options.out) as scratch, console.status("proving") as status:
-            for proof in prove(discover(options.platforms), jobs=options.jobs):
+            kits = discover(options.platforms)
+            for proof in prove(kits, jobs=options.jobs):
                 proofs.append(proof)
                 status.update(f"{len(proofs)} proved, last {proof.property} of {proof.design}")
-            write_record(scratch / "proofs.json", ("golden", "hdl"), [asdict(proof) for proof in proofs])
+            write_record(scratch / "proofs.json", ("golden", "hdl", "synth"), [asdict(proof) for proof in proofs], pdks=kits)
     except DintError as error:
         console.print(f"after {len(proofs)} proofs: {error}", markup=False)
         return 1

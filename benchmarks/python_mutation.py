@@ -45,6 +45,10 @@ __all__ = ["TARGETS", "measure", "mutants"]
 RECORD = "mutation-python.json"
 #: What is changed, and whose tests must notice.
 TARGETS = {
+    "golden/catalogue.py": ["tests/golden/test_table_model.py", "tests/golden/test_number_format.py"],
+    "golden/parameters.py": ["tests/golden/test_unit.py", "tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
+    "golden/unit.py": ["tests/golden/test_unit.py", "tests/golden/test_mac.py", "tests/golden/test_pe.py"],
+    "golden/asymmetric_parts.py": ["tests/golden/test_asymmetric.py", "tests/golden/test_asymmetric_unit.py"],
     "golden/number_format.py": ["tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
     "golden/mac.py": ["tests/golden/test_mac.py"],
     "golden/packing.py": ["tests/golden/test_packing.py"],
@@ -79,6 +83,12 @@ REASONS = {
     "return codes.reshape(*array.shape[:-1], -1)[..., :count] -- 1 to 2": "numpy takes any negative length for what is left",
     "totals = self.checked_activations(activations).sum(axis=-1).tolist() -- without USub": "of two axes, the last is number 1",
     "total = (added if starts else total + added) + half & 2 * half - 1 -- Add to Sub": "the same modulo 2 x half",
+    "mirrored = positive > negative if -number_format.minimum > number_format.maximum else negative > positive -- Gt to GtE": (
+        "of the lengths of the sides: equal ones have returned before"
+    ),
+    "pairs = torch.stack((values[(byte & 15).clamp(max=last)], values[(byte >> 4).clamp(max=last)]), dim=-1) -- without USub": (
+        "of two axes, the last is number 1"
+    ),
     "def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
     "def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,
 }

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -45,10 +45,12 @@ from sim.runner import SimulationMismatch
 from sim.side_by_side import compare_units
 from sim.simulators import Simulator, find_simulator
 from sim.stimulus import Stimulus
+from synth import sta
 from synth.cell_models import cell_models
 from synth.energy import SDF, Unit
 from synth.flow import area_recipes
 from synth.liberty import load
+from synth.liberty_text import unpacked
 from synth.mapping import DEFAULT_CACHE, delays, generate_all, map_design, verilog_of
 from synth.netlist import read_netlist
 from synth.pdk import Pdk, discover
@@ -60,6 +62,7 @@ Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's 
 _SEED = 1
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
+_ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
 
 
@@ -94,9 +97,9 @@ class Check:
     tool: str  # simulator or kit
     unit: str  # in its default architecture
     units: int  # architectures
-    products: int  # different (unit, lane, code, activation)
+    products: int  # different (unit, lane, code, activation): all there are, or 0 where other operands are simulated
     sums: int
-    unknown_before_reset: int  # units whose accumulator was unknown before the reset
+    unknown_before_reset: int  # netlists whose accumulator was unknown before the reset; where nobody looked, 0
     seconds: float
 
 
@@ -141,7 +144,7 @@ def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
     sources = {f"{config.name}.v": verilog_of(config) for config in configs}
     results = compare_units(configs, sources, stimuli, simulator)
     sums = sum(result.sums for result in results)
-    return _check("rtl", simulator.name, configs, stimuli[0], sums, 0, started)
+    return _check("rtl", simulator.name, configs, sums, started, products=_every_product(first, stimuli[0]))
 
 
 def _stimuli(config: UnitConfig, orders: int) -> list[Replay]:
@@ -175,7 +178,8 @@ def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
         for name, right in rows.outputs.items():
             if outputs[name].shape != right.shape or len(wrong := np.flatnonzero(outputs[name] != right)):
                 raise SimulationMismatch(f"{config.name} in Amaranth: {name} is wrong {len(wrong)} times of {len(right)}")
-    return _check("amaranth", "amaranth", configs, stimulus, len(configs) * stimulus.cycles, 0, started)
+    sums = len(configs) * stimulus.cycles
+    return _check("amaranth", "amaranth", configs, sums, started, products=_every_product(first, stimulus))
 
 
 def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
@@ -191,13 +195,19 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     unknown = min(result.unknown_before_reset for result in results)
     if unknown != len(configs):
         raise ToolError(f"{pdk.name}: only {unknown} of {len(configs)} netlists of {first.name} begin unknown")
-    return _check("netlist", pdk.name, configs, stimuli[0], sum(result.sums for result in results), unknown, started)
+    sums, products = sum(result.sums for result in results), _every_product(first, stimuli[0])
+    return _check("netlist", pdk.name, configs, sums, started, products=products, unknown=unknown)
 
 
 def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
-    """Corner cases and random operands at the reported period: the same sums, though every delay applies."""
+    """Corner cases and random operands at the reported period: the same sums, the delays applied; and no setup violation."""
     started = time.monotonic()
     mapped = map_design(config, pdk, area_recipes(config, pdk)[0], cache)
+    with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
+        liberty = unpacked(pdk.liberty, Path(folder))
+        timing = sta.analyze(mapped.netlist, mapped.design, liberty, mapped.delay_ns, pdk.input_transition_ns)
+    if timing.slack_ns < -_ROUNDING_NS:
+        raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-timing.slack_ns:g} ns at {mapped.delay_ns:g} ns")
     unit = Unit(mapped.netlist, mapped.design, config, load(pdk.liberty), pdk, delays(mapped, pdk))
     stimuli = [Stimulus.corners(config), Stimulus.uniform(config, 1000, _SEED)]
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
@@ -209,24 +219,42 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
                 raise
         else:
             raise ToolError(f"{config.name} on {pdk.name} is right at a quarter of its shortest period: delays do not apply")
-    return replace(_check("netlist with delays", pdk.name, [config], stimuli[0], sums, 1, started), products=0)
+    return _check("netlist with delays", pdk.name, [config], sums, started)
 
 
 def _check(
-    level: str, tool: str, configs: Sequence[UnitConfig], stimulus: Replay, sums: int, unknown: int, started: float
+    level: str, tool: str, configs: Sequence[UnitConfig], sums: int, started: float, *, products: int = 0, unknown: int = 0
 ) -> Check:
-    """The result of a check; the products are those that the stimulus really has."""
-    config = configs[0]
     return Check(
         level=level,
         tool=tool,
-        unit=config.varied(architecture="").name,
+        unit=configs[0].varied(architecture="").name,
         units=len(configs),
-        products=len(configs) * _different(config, stimulus),
+        products=len(configs) * products,
         sums=sums,
         unknown_before_reset=unknown,
         seconds=time.monotonic() - started,
     )
+
+
+def _every_product(config: UnitConfig, stimulus: Replay) -> int:
+    """The number of different products that `stimulus` has, which must be all there are; 0 where that is not asked.
+
+    Raises
+    ------
+    ToolError
+        If one is missing.
+    """
+    owed = 1 << (config.weight_format.bits + 8)
+    if isinstance(config, MacConfig):
+        owed *= config.lanes
+    elif isinstance(config, AsymmetricConfig):
+        if config.weight_format.bits > 4:
+            return 0  # 2^24 triples are too many to simulate
+        owed *= config.lanes * (config.weight_format.steps + 1)
+    if (found := _different(config, stimulus)) != owed:
+        raise ToolError(f"{config.name}: the stimulus has {found} different products of {owed}")
+    return found
 
 
 def _different(config: UnitConfig, stimulus: Replay) -> int:
@@ -289,13 +317,13 @@ def main() -> None:
                 raise
         done.sort(key=lambda check: (check.level, check.tool, check.unit))
         rows = [asdict(check) for check in done]
-        write_record(scratch / "verification.json", ("golden", "hdl", "sim"), rows)
+        write_record(scratch / "verification.json", ("golden", "hdl", "sim", "synth"), rows, simulators, pdks)
     console.print(_table(done))
     console.print(f"all right, in {time.monotonic() - started:.0f} s")
 
 
 def _table(done: Sequence[Check]) -> Table:
-    table = Table(title="Every product, every order of control: as in the golden model", title_justify="left")
+    table = Table(title="As in the golden model", title_justify="left")
     for heading in ("level", "by", "units", "different products", "sums compared", "s"):
         table.add_column(heading, justify="left" if heading in ("level", "by") else "right")
     totals: dict[tuple[str, str], Counter[str]] = {}

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from golden.artifacts import canonical_json, read_json, write_file
 from golden.errors import InputError
 
-from .stages import source_hash
+from .stages import HARDWARE_PACKAGES, package_versions, source_hash
+
+if TYPE_CHECKING:
+    from sim.simulators import Simulator
+    from synth.pdk import Pdk
 
 __all__ = ["DIRECTORY", "collect_checks", "write_record"]
 
@@ -21,9 +25,21 @@ DIRECTORY = Path("build/verify")  # where the checks leave their records unless 
 _Row = dict[str, Any]
 
 
-def write_record(file: Path, folders: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
-    """Write `results`, a plain object each, with the hash of the sources that they are about: in `folders`, or single files."""
-    write_file(file, canonical_json({"folders": folders, "sources_sha256": source_hash(folders), "results": results}))
+def write_record(
+    file: Path,
+    folders: Sequence[str],
+    results: Sequence[Mapping[str, Any]],
+    simulators: Iterable[Simulator] = (),
+    pdks: Iterable[Pdk] = (),
+) -> None:
+    """Write `results`, a plain object each, with the hash of the sources that they are about: in `folders`, or single files.
+
+    Beside it stand the versions of Python's packages and of the simulators, and the hashes of the kits' libraries.
+    """
+    versions = package_versions(HARDWARE_PACKAGES) | {simulator.name: simulator.version for simulator in simulators}
+    kits = {pdk.name: list(pdk.liberty_sha256) for pdk in pdks}
+    about = {"folders": folders, "sources_sha256": source_hash(folders), "versions": versions, "kits": kits}
+    write_file(file, canonical_json({**about, "results": results}))
 
 
 def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
@@ -77,9 +93,9 @@ def _products(results: list[_Row]) -> list[_Row]:
     rows = []
     for (level, tool), group in _grouped(results, "level", "tool").items():
         seconds, units = (sum(one[key] for one in group) for key in ("seconds", "units"))
-        for what in ("products", "sums"):
+        for what, title in (("products", "every product"), ("sums", "sums, these included")):
             if count := sum(one[what] for one in group):
-                title = "every product" if what == "products" else "sums, every order of control"
+                # A run that finds a difference leaves no record: all of it held.
                 rows.append(_row(f"{title}: {level}", f"{what} of {units} units, {tool}", count, count, seconds))
                 seconds = 0.0  # of one run, counted once
     return rows

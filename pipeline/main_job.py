@@ -11,9 +11,19 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from golden import InputError, MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
-from .results import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, collect
+from .results import collect
 from .simulations import simulate_compared, simulate_units
-from .stages import ROOT, Stage, Stages, file_hashes, in_child, package_versions, source_hash
+from .stages import (
+    HARDWARE_PACKAGES,
+    QUANTIZATION_PACKAGES,
+    ROOT,
+    Stage,
+    Stages,
+    file_hashes,
+    in_child,
+    package_versions,
+    source_hash,
+)
 
 if TYPE_CHECKING:
     from synth.pdk import Pdk

