@@ -9,7 +9,7 @@ import argparse
 import importlib
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
-from synth.flow import area_recipes, fast_recipes, mixed_recipes
+from synth.flow import FAST_SCRIPTS, area_recipes, fast_recipes, mixed_recipes
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
 from synth.recipe import ADDERS, Recipe
@@ -114,13 +114,11 @@ def _netlist(config: MacConfig, kit: Pdk) -> _Task:
     return _Task("netlist", config, kit, area_recipes(config, kit)[0])
 
 
-def _recipes(config: MacConfig, kit: Pdk) -> Iterator[Recipe]:
+def _recipes(config: MacConfig, kit: Pdk) -> Iterable[Recipe]:
     """What a synthesis tries beside its first recipe: for area, for speed, between the two, and sized for a period."""
-    fast = fast_recipes(config, ADDERS)
-    yield from area_recipes(config, kit)[1:]
-    yield from fast
-    yield from mixed_recipes(config, kit, fast[0])
-    yield replace(fast[0], delay_ps=5000)
+    fast = [*fast_recipes(config, ADDERS[:1]), *fast_recipes(config, ADDERS[1:], FAST_SCRIPTS[:1])]
+    sized = replace(fast[0], delay_ps=5000)
+    return dict.fromkeys([*area_recipes(config, kit)[1:], *fast, *mixed_recipes(config, kit, fast[0]), sized])
 
 
 def _show(task: _Task) -> Proof:

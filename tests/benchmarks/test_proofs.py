@@ -12,10 +12,11 @@ from golden import DINT3, DINT4, FORMATS, MacConfig
 from golden.errors import DintError
 from synth.pdk import find
 from synth.proof import Refuted
+from synth.recipe import SCRIPTS
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._Task("netlist", MacConfig(DINT3), find("osu018"))]
+    tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._netlist(MacConfig(DINT3), find("osu018"))]
     tasks += [proofs._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
     monkeypatch.setattr(proofs, "_tasks", lambda *_: iter(tasks))
     assert proofs.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
@@ -40,5 +41,16 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
     for shown in ("products", "every cycle", "netlist"):
         assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
-    assert {task.config.weight_format.name for task in tasks if task.property == "from reset"} == set(FORMATS) - {"int8"}
+    from_reset = {
+        (task.config.weight_format.name, task.config.architecture, task.config.pipeline)
+        for task in tasks
+        if task.property == "from reset"
+    }
+    assert from_reset == {(f, a, pipeline) for f, a in pairs if f != "int8" for pipeline in (0, 1, 2)}
+    recipes = [task.recipe for task in tasks if task.property == "netlist" and task.config == MacConfig(DINT4)]
+    assert len(recipes) == len(set(recipes)) > 10
+    made = {(one.full_adders, one.complement, one.adder == "ripple", one.allowance < 1, one.delay_ps > 1) for one in recipes}
+    for choice in range(5):
+        assert len({one[choice] for one in made}) == 2  # each is there, and its opposite
+    assert {one.script for one in recipes} == set(SCRIPTS)
     assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import verification
@@ -19,6 +21,28 @@ def test_rtl_of_every_architecture() -> None:
     check = verification._rtl(configs, find_simulator("icarus"))
     assert check.products == 7 * 2 * 8 * 256
     assert check.sums == 7 * (8 * 256 + 8**4 + 3 + 1)
+
+
+def test_a_product_that_is_not_there_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of products is what there must be, whatever the stimulus has."""
+    products = Stimulus.products
+
+    def with_another_code_last(config: MacConfig, seed: int) -> Stimulus:
+        whole = products(config, seed)
+        return replace(whole, weights=np.concatenate([whole.weights[:-1], whole.weights[:1]]), activations=whole.activations)
+
+    monkeypatch.setattr(Stimulus, "products", with_another_code_last)
+    with pytest.raises(ToolError, match="mac_dint3_x1: the stimulus has 2047 different products of 2048"):
+        verification._rtl([MacConfig(DINT3)], find_simulator("icarus"))
+
+
+def test_setup_times_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyze = verification.sta.analyze
+    monkeypatch.setattr(
+        verification.sta, "analyze", lambda *given: replace(analyze(*given), slack_ns=analyze(*given).slack_ns - 0.01)
+    )
+    with pytest.raises(ToolError, match=r"mac_dint3_x1 on osu018: setup is violated by 0\.01 ns at"):
+        verification._with_delays(MacConfig(DINT3), find("osu018"), tmp_path)
 
 
 def test_netlist_from_an_unknown_state(tmp_path: Path) -> None:
