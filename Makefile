@@ -45,12 +45,14 @@ benchmark-accuracy: setup
 verify: setup
 	$(BIN)/python -m benchmarks.proofs $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
 	$(BIN)/python -m benchmarks.verification $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
+	$(BIN)/dint quantize --no-table --out build/verify/model
+	$(BIN)/dint simulate --layer 0 --model build/verify/model --tokens 256 --out build/verify/layer
 
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz --jobs $(JOBS)
 
 mutation: setup
-	$(BIN)/python -m benchmarks.mutation
+	$(BIN)/python -m benchmarks.mutation --jobs $(JOBS)
 	$(BIN)/python -m benchmarks.python_mutation --jobs $(JOBS)
 
 format: setup
