@@ -48,7 +48,7 @@ TARGETS = {
     "golden/catalogue.py": ["tests/golden/test_table_model.py", "tests/golden/test_number_format.py"],
     "golden/parameters.py": ["tests/golden/test_unit.py", "tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
     "golden/unit.py": ["tests/golden/test_unit.py", "tests/golden/test_mac.py", "tests/golden/test_pe.py"],
-    "golden/asymmetric_parts.py": ["tests/golden/test_asymmetric.py", "tests/golden/test_asymmetric_unit.py"],
+    "golden/asymmetric_parts.py": ["tests/golden/test_asymmetric_parts.py", "tests/golden/test_unit.py"],
     "golden/number_format.py": ["tests/golden/test_number_format.py", "tests/golden/test_mac.py"],
     "golden/mac.py": ["tests/golden/test_mac.py"],
     "golden/packing.py": ["tests/golden/test_packing.py"],

@@ -15,6 +15,8 @@ from golden import (
     MacConfig,
     OffsetConfig,
     PeConfig,
+    Port,
+    UnitConfig,
     unit_of_options,
 )
 
@@ -96,3 +98,46 @@ def test_units_of_options():
     assert unit_of_options("int8", lanes=None, default_lanes=1, shape="pe", decoded=True) == PeConfig(INT8, decoded=True)
     with pytest.raises(InputError, match="lanes is 1: a pe has one product"):
         unit_of_options("int8", lanes=1, default_lanes=1, shape="pe")
+
+
+def test_defaults_of_a_port():
+    port = Port("p")
+    assert (port.bits, port.fields, port.signed, port.output, port.initial) == (1, 1, False, False, 0)
+
+
+class Plain(UnitConfig):
+    """A unit that states nothing but what it must."""
+
+    depth = architecture = pipeline = shape = name = accumulator_bits = latency_cycles = ports = reset = None
+    lanes = 5
+
+    def respond(self, inputs):
+        raise NotImplementedError
+
+    def describe(self):
+        raise NotImplementedError
+
+
+def test_facts_that_a_shape_need_not_state():
+    assert Plain(DINT4).decoded is False
+    assert Plain(DINT4).registers_weights is False
+    assert Plain(DINT4).products == 5
+
+
+def test_the_same_with_other_parameters():
+    assert MacConfig(DINT4, lanes=3).varied(lanes=4) == MacConfig(DINT4, lanes=4)
+
+
+@pytest.mark.parametrize(
+    ("activations", "worst"), [([0, 128], 128), ([5, 200, -3], 200), ([-129, 3], -129), ([-130, 300], -130)]
+)
+def test_activations_beyond_their_bits(activations, worst):
+    with pytest.raises(InputError, match=f"^activation {worst} does not fit 8 bits: -128 to 127$"):
+        Plain(DINT4).checked_activations(activations)
+
+
+def test_activations_within_their_bits():
+    for activations in ([-128, 127], [-128, -128], [127], [], [[1, 2], [3, -128]]):
+        taken = Plain(DINT4).checked_activations(np.array(activations, dtype=np.int64))
+        assert taken.tolist() == activations
+        assert taken.dtype == np.int64
