@@ -75,7 +75,7 @@ def fusesoc(folder: Path, target: str, core: str) -> subprocess.CompletedProcess
         target,
         core,
     ]
-    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_lint(cores: Path) -> None:
@@ -104,10 +104,6 @@ def test_the_generator_makes_what_parameters_say(cores: Path, tmp_path: Path) ->
     (tmp_path / "soc.v").write_text(SOC_V)
     result = fusesoc(tmp_path, "lint", "example:example:soc")
     assert result.returncode == 0, result.stdout + result.stderr
-    (tmp_path / "soc.core").write_text(SOC.replace("lanes", "lnaes"))
-    result = fusesoc(tmp_path, "lint", "example:example:soc")
-    assert result.returncode != 0
-    assert "error: parameter 'lnaes' of example:example:soc-mac:1.0: did you mean lanes?" in result.stderr
 
 
 def request(tmp_path: Path, parameters: str) -> str:
