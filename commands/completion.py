@@ -59,6 +59,22 @@ def simulator_names() -> list[str]:
 
 
 @_if_installed
+def flow_names() -> list[str]:
+    """Flows that files are written for."""
+    from flows.command import FLOWS
+
+    return list(FLOWS)
+
+
+@_if_installed
+def platform_names() -> list[str]:
+    """Platforms of the physical flows."""
+    from flows.platforms import PLATFORMS
+
+    return list(PLATFORMS)
+
+
+@_if_installed
 def recipe_names() -> list[str]:
     """Recipes that come along, without loading what they are made for."""
     import quant

@@ -58,6 +58,7 @@ def synthesize(
     ] = None,
     activity: Annotated[str, typer.Option(help="sdf or zero-delay (simulated), or vectorless (default activities).")] = "sdf",
     power_engine: Annotated[str, typer.Option(help="dint, or opensta where it has read_vcd.")] = "dint",
+    saif: Annotated[bool, typer.Option("--saif", help="Write activity.saif too, for other power tools.")] = False,
     front: Annotated[bool, typer.Option("--front", help="Area against clock period, from smallest to fastest.")] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -73,7 +74,11 @@ def synthesize(
         from golden.errors import InputError
 
         raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
-    run = every if front else partial(one, period_ns=period_ns)
+    if front and saif:
+        from golden.errors import InputError
+
+        raise InputError("--saif: --front gives many netlists, not one; leave one of them out")
+    run = every if front else partial(one, period_ns=period_ns, saif=saif)
     return run(
         format=number_format,
         lanes=lanes,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.completion import pdk_names
+from commands.completion import flow_names, pdk_names, platform_names
 from commands.options import (
     Architecture,
     Decoded,
@@ -51,14 +51,33 @@ def generate(
     shape: Shape = "mac",
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
+    flow: Annotated[
+        list[str] | None,
+        typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
+    ] = None,
+    pdk: Annotated[
+        list[str] | None,
+        typer.Option(help="Platform of --flow; repeat for several; default: all it has.", autocompletion=platform_names),
+    ] = None,
     quiet: Quiet = False,
 ) -> Any:
     """Write the Verilog of a MAC unit or a systolic element, with .json, .sdc and FuseSoC .core beside it.
 
     Example: dint generate --format dint4 --lanes 16 --out build/rtl
-    """
-    from hdl.command import generate as run
 
+    Example: dint generate --lanes 4 --flow orfs --flow librelane --pdk sky130hd --out build/flows
+    """
+    run: Callable[..., dict[str, Path]]
+    if flow:
+        from flows.command import generate as with_flows
+
+        run = partial(with_flows, flow, pdk or ())
+    elif pdk:
+        from golden.errors import InputError
+
+        raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
+    else:
+        from hdl.command import generate as run
     files = run(
         format=number_format,
         lanes=lanes,

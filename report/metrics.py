@@ -1,4 +1,7 @@
-"""`metrics.json`: the page's figures for machines, with METRICS2.1-style names (`design__instance__area`, `power__total`)."""
+"""`metrics.json`: the page's figures for machines, with METRICS2.1-style names (`design__instance__area`, `power__total`).
+
+Its schema is `docs/metrics.schema.json` (`report.metrics_schema`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from golden.artifacts import sha256_of
 
 from . import summary
 
-__all__ = ["metrics"]
+__all__ = ["DESIGN_NAMES", "ENERGY_NAMES", "metrics", "renamed"]
 
-_DESIGN_NAMES = {
+DESIGN_NAMES = {
     "area_um2": "design__instance__area",  # um2
     "area_by_part_um2": "design__instance__area__by_part",
     "cells": "design__instance__count",
@@ -19,7 +22,7 @@ _DESIGN_NAMES = {
     "delay_ns": "timing__critical_path__delay",  # ns
     "slack_ns": "timing__setup__ws",  # ns
 }
-_ENERGY_NAMES = {
+ENERGY_NAMES = {
     "period_ns": "clock__period",  # ns
     "power_w": "power__total",  # W
     "internal_w": "power__internal__total",
@@ -51,8 +54,8 @@ def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
         "comparisons": results["comparisons"],
         "clocks": results.get("clocks"),
         "headline": [entry.as_data() for entry in summary.headline(results)],
-        "designs": [_renamed(design, _DESIGN_NAMES) for design in results["designs"]],
-        "energies": [_renamed(energy, _ENERGY_NAMES) for energy in results["energies"]],
+        "designs": [renamed(design, DESIGN_NAMES) for design in results["designs"]],
+        "energies": [renamed(energy, ENERGY_NAMES) for energy in results["energies"]],
         "accuracy": results["accuracy"],
         "verification": {
             "simulations": simulations,
@@ -68,5 +71,6 @@ def metrics(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The same object with figures under the names of `metrics.json`."""
     return {names.get(name, name): value for name, value in entry.items()}

@@ -16,7 +16,7 @@ from typing import Any
 from golden.artifacts import canonical_json
 from golden.errors import InputError
 
-__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check", "check_grid"]
+__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check", "check_grid", "check_shape"]
 
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
@@ -302,14 +302,19 @@ RESULTS: dict[str, Any] = {
 }
 
 
+def check_shape(data: Any, shape: Any, source: str) -> None:
+    """Refuse plain data that is not of `shape`: InputError with the path of the first fault."""
+    _check(data, shape, "", source)
+
+
 def check_grid(measured: Any, source: str) -> None:
     """Refuse a grid of accuracy of wrong shape, with the path of the first fault."""
-    _check(measured, GRID, "", source)
+    check_shape(measured, GRID, source)
 
 
 def check(results: Any, source: str = "results.json") -> None:
     """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault (`designs[3].area_um2`)."""
-    _check(results, RESULTS, "", source)
+    check_shape(results, RESULTS, source)
     try:
         canonical_json(results)
     except (TypeError, ValueError) as error:

@@ -45,6 +45,7 @@ def synthesize(
     dataflow: str | None = None,
     activity: str = "sdf",
     power_engine: str = "dint",
+    saif: bool = False,
     cache: Path = Path("build/cache"),
     jobs: int = 2,
     quiet: bool = False,
@@ -71,6 +72,8 @@ def synthesize(
         (default activities of the inputs, without simulation and operands).
     power_engine
         What works out power from simulated activity: "dint", or "opensta" where OpenSTA has `read_vcd`.
+    saif
+        Write `activity.saif` too: what the nets did in that simulation, for other power tools.
     cache, jobs
         Folder of earlier results; syntheses at a time.
 
@@ -99,6 +102,8 @@ def synthesize(
     if period_ns is not None and not 0 < period_ns < float("inf"):
         raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
     dataflow = check_measurement(config, dataflow, activity, power_engine, operands, cycles, jobs)
+    if saif and activity == "vectorless":
+        raise InputError("--saif: vectorless activity has no simulation; choose --activity sdf or zero-delay, or leave it out")
     kit = find(pdk, tuple(liberty), platforms)
     given = operands_of(operands, config)
     console = Console(quiet=quiet)
@@ -109,7 +114,7 @@ def synthesize(
         check_tools(kit)
         with progress(console) as advance:
             from .flow import synthesize as search
-            from .measuring import measure_all
+            from .measuring import measure_all, record
 
             mapped = search(config, kit, period_ns, cache, jobs, advance)
             if period_ns is not None and not mapped.closes(period_ns):
@@ -123,6 +128,10 @@ def synthesize(
             available = {config.weight_format.name: given} if given else {}
             measured = measure_all(tasks, kit, available, cycles, seed, cache, 1, advance, power_engine)
             metrics |= _power(measured, power_engine)
+            if saif:
+                from flows.saif import saif as text_of
+
+                write_file(scratch / "activity.saif", text_of(*record(tasks[0], kit, available, cycles, seed)))
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")

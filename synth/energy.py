@@ -11,7 +11,8 @@ drives the input ports (their nets are not counted), and loads at the output por
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +23,11 @@ import numpy as np
 from golden.artifacts import write_file
 from golden.errors import InputError, ToolError, unknown
 from golden.unit import UnitConfig
-from sim.gate_level import SCOPE, run_gate_level
+from sim.gate_level import SCOPE, GateLevelRun, run_gate_level
 from sim.replay import Replay
 
 from . import liberty_text, sta, vectorless
-from .activity import read_activity, share_at_delays
+from .activity import Activity, read_activity, share_at_delays
 from .boolean import parse
 from .cell_models import cell_models
 from .liberty import Cell, Library
@@ -171,6 +172,33 @@ class Unit:
             or the engine cannot be used.
         """
         check_engine(engine)
+        with self._recording(stimulus, period_ns, activity, workdir, time_limit_s) as (files, run, recorded, at_delays):
+            theirs = self._by_opensta(files["netlist"], period_ns, run.vcd) if engine == OPENSTA else None
+        return self._energy(
+            theirs or self._power.estimate(recorded),
+            period_ns=recorded.duration_s / run.cycles * 1e9,
+            cycles=run.cycles,
+            activity=activity,
+            annotated_fraction=recorded.annotated,
+            at_delays_fraction=at_delays,
+            sums_compared=run.sums_compared,
+        )
+
+    def record(
+        self, stimulus: Replay, period_ns: float, activity: str, workdir: Path, time_limit_s: float = 1800.0
+    ) -> tuple[Activity, Netlist]:
+        """What every net did in the simulation of `measure` with the same arguments, and the netlist.
+
+        Raises what `measure` raises.
+        """
+        with self._recording(stimulus, period_ns, activity, workdir, time_limit_s) as (_, _, recorded, _):
+            return recorded, self._gates
+
+    @contextmanager
+    def _recording(
+        self, stimulus: Replay, period_ns: float, activity: str, workdir: Path, time_limit_s: float
+    ) -> Iterator[tuple[Mapping[str, Path], GateLevelRun, Activity, float | None]]:
+        """A simulation, its files until the block ends, what its nets did, and the share of changes that are at delays."""
         if activity not in (SDF, ZERO_DELAY) or (activity == SDF and self._sdf is None):
             raise InputError(f"activity is {activity!r}: choose {SDF}, which needs an SDF file, or {ZERO_DELAY}")
         delays = self._delays if activity == SDF else None
@@ -192,26 +220,20 @@ class Unit:
                 recorded = read_activity(
                     run.vcd, SCOPE, self._gates, self._library, self._plain.instances, (run.start, run.end)
                 )
-                theirs = self._by_opensta(files["netlist"], period_ns, run.vcd) if engine == OPENSTA else None
+                yield files, run, recorded, self._share_at_delays(recorded, delays)
         except OSError as error:
             raise ToolError(f"energy: {error.filename or workdir}: {error.strerror}; is there space left?") from None
-        at_delays = None
-        if delays is not None:
-            at_delays = share_at_delays(recorded, self._gates, delays)
-            if at_delays < REQUIRED_AT_DELAYS:
-                raise ToolError(
-                    f"icarus: only {at_delays:.1%} of the output changes of {self._top} come at the delays of {self._sdf}, at "
-                    f"least {REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
-                )
-        return self._energy(
-            theirs or self._power.estimate(recorded),
-            period_ns=recorded.duration_s / run.cycles * 1e9,
-            cycles=run.cycles,
-            activity=activity,
-            annotated_fraction=recorded.annotated,
-            at_delays_fraction=at_delays,
-            sums_compared=run.sums_compared,
-        )
+
+    def _share_at_delays(self, recorded: Activity, delays: Delays | None) -> float | None:
+        if delays is None:
+            return None
+        at_delays = share_at_delays(recorded, self._gates, delays)
+        if at_delays < REQUIRED_AT_DELAYS:
+            raise ToolError(
+                f"icarus: only {at_delays:.1%} of the output changes of {self._top} come at the delays of {self._sdf}, at "
+                f"least {REQUIRED_AT_DELAYS:.0%} are needed: the delays were not applied"
+            )
+        return at_delays
 
     def assume(self, period_ns: float) -> Energy:
         """Energy at default activities of all inputs, without operands and simulation (`synth.vectorless`).

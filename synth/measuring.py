@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from golden import Operands
+from golden import InputError, Operands
 from golden.artifacts import read_record, record_text, sha256_file, sha256_of, write_file
 from sim.replay import Replay
 from sim.workload import UNIFORM, workload
 
 from . import liberty, sta
+from .activity import Activity
 from .energy import OWN_ENGINE, SDF, VECTORLESS, Unit
 from .mapping import Mapped, delays
+from .netlist import Netlist
 from .pdk import Pdk
 
-__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "standard_error"]
+__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "record", "standard_error"]
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,26 @@ def measure_all(
     return [results[i] for i in range(len(tasks))]
 
 
+def record(task: Task, pdk: Pdk, operands: Mapping[str, Operands], cycles: int, seed: int) -> tuple[Activity, Netlist]:
+    """What every net did in the simulation of the first sample of `measure_all` with the same arguments, and the netlist.
+
+    Raises
+    ------
+    InputError, ToolError
+        As `measure_all`; InputError for vectorless activity, which has no simulation.
+    """
+    stimulus = _stimuli(task, operands, cycles, seed)[0]
+    if stimulus is None:
+        raise InputError(f"activity is {task.activity!r}: nothing is simulated, so that there is nothing to record")
+    with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
+        return _unit(task.mapped, pdk, task.activity == SDF).record(stimulus, task.period_ns, task.activity, Path(workdir))
+
+
+def _unit(mapped: Mapped, pdk: Pdk, with_delays: bool) -> Unit:
+    sdf = delays(mapped, pdk) if with_delays else None
+    return Unit(mapped.netlist, mapped.design, mapped.config, liberty.load(pdk.liberty), pdk, sdf)
+
+
 def _stimuli(task: Task, operands: Mapping[str, Operands], cycles: int, seed: int) -> list[Replay | None]:
     """One for each sample; vectorless activity has a single sample without."""
     if task.activity == VECTORLESS:
@@ -225,8 +247,7 @@ def _measure(
             facts = read_record(path)
             if facts is None:
                 if unit is None:
-                    sdf = delays(mapped, pdk) if any(other.activity == SDF for other, _ in tasks) else None
-                    unit = Unit(mapped.netlist, mapped.design, mapped.config, liberty.load(pdk.liberty), pdk, sdf)
+                    unit = _unit(mapped, pdk, any(other.activity == SDF for other, _ in tasks))
                 facts = _facts(task, unit, stimulus, engine)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_file(path, record_text(facts))

@@ -19,7 +19,7 @@ import dint
 from tests.conftest import ROOT
 
 GROUP: Any = typer.main.get_command(dint.app)
-LISTINGS = {"doctor", "formats", "pdks"}  # write nothing
+LISTINGS = {"check", "doctor", "formats", "pdks"}  # write nothing
 
 
 def invoke(*arguments: str) -> Result:

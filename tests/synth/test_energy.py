@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.saif import saif
 from golden import INT4, InputError, MacConfig, ToolError
 from hdl.verilog import generate
 from sim.gate_level import GateLevelRun, run_gate_level
 from sim.stimulus import Stimulus
 from synth import energy, liberty_text, sta
+from synth.electrical import electrical
 from synth.energy import FULL_ADDERS, OTHER_LOGIC, REGISTERS, SDF, ZERO_DELAY, Energy
 from synth.liberty import Library, load
 from synth.netlist import Netlist, PlainNetlist
@@ -23,6 +25,7 @@ from synth.pdk import QFLOW, Pdk, find
 from synth.recipe import Recipe
 from synth.sdf import Delays, for_icarus
 from synth.yosys import map_verilog
+from tests.flows.saif_reader import read_saif
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed"),
@@ -219,3 +222,28 @@ def test_library_without_leakage_says_so(unit: Unit, tmp_path: Path) -> None:
     result = unit.measure(sdf=False, library=load(tmp_path / "x.lib"))
     assert not result.leakage_in_library
     assert result.leakage_w == 0
+
+
+def test_saif_states_what_the_power_was_worked_out_from(unit: Unit, with_delays: Energy) -> None:
+    mapped = energy.Unit(unit.netlist, unit.config.name, unit.config, unit.library, unit.pdk, unit.sdf)
+    activity, gates = mapped.record(unit.stimulus, PERIOD_NS, SDF, unit.folder)
+    file = read_saif(saif(activity, gates))
+    top = file.instances[unit.config.name]
+    assert file.duration * 1e-13 == pytest.approx(with_delays.cycles * PERIOD_NS * 1e-9)
+    assert len(top.instances) == len(gates.instances)
+    assert top.ports["clk"].changes == 2 * with_delays.cycles
+    assert top.ports["clk"].high == top.ports["clk"].low == file.duration / 2
+    assert {len(port.bits) for port in gates.ports.values()} > {1}
+    assert sum(len(port.bits) for port in gates.ports.values()) == len(top.ports)
+    assert top.ports.keys() | top.nets.keys() >= gates.nets
+    # 1/2 C V^2 of every change of a cell's output, from the numbers in the file alone.
+    loads = electrical(gates, unit.library, unit.pdk.input_transition_ns * 1e-9)
+    charge = 0.0
+    for instance in gates.instances:
+        for pin, net in instance.pins.items():
+            state = top.instances[instance.name].ports[pin]
+            assert state.low + state.high + state.unknown == file.duration
+            if pin in {output.name for output in unit.library.cell(instance.cell).outputs}:
+                charge += loads.load(net) * unit.library.units.capacitance_f * state.changes
+    switching_w = 0.5 * charge * unit.library.voltage**2 / (file.duration * 1e-13)
+    assert switching_w == pytest.approx(with_delays.switching_w, rel=1e-9)

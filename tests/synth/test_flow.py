@@ -18,6 +18,8 @@ import pytest
 from golden import DINT4, INT4, INT8, MacConfig, UnitConfig
 from golden.artifacts import sha256_file
 from golden.errors import InputError, ToolError
+from report.metrics_schema import SYNTHESIS
+from report.schema import check_shape
 from synth import command, flow, mapping, yosys
 from synth.flow import Task, Workshop, area_recipes, fast_recipes, smallest, synthesize
 from synth.mapping import Mapped, area_by_part, delays, map_design
@@ -221,9 +223,17 @@ def test_periods(kit: Pdk, cache: Path) -> None:
 
 def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    metrics = command.synthesize(out=out, cache=cache, cycles=64, quiet=True)
+    metrics = command.synthesize(out=out, cache=cache, cycles=64, saif=True, quiet=True)
     assert json.loads((out / "metrics.json").read_text()) == metrics
-    assert {path.name for path in out.iterdir()} == {"netlist.v", "constraints.sdc", "delays.sdf", "metrics.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "netlist.v",
+        "constraints.sdc",
+        "delays.sdf",
+        "metrics.json",
+        "activity.saif",
+    }
+    assert f'(DESIGN "{metrics["design"]}")' in (out / "activity.saif").read_text()
+    check_shape(metrics, SYNTHESIS, "metrics.json")
     power = [metrics[f"power__{kind}__total"] for kind in ("internal", "switching", "leakage")]
     assert metrics["power__total"] == pytest.approx(sum(power))
     assert metrics["timing__setup__ws"] == pytest.approx(0, abs=1e-9)

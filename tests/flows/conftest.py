@@ -1,0 +1,5 @@
+"""Made-up results of a report, shared with the report's tests."""
+
+from tests.report.conftest import make_results
+
+__all__ = ["make_results"]
