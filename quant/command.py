@@ -127,9 +127,9 @@ def quantize(
     """
     yield_when_idle()
     from .huggingface import check_output, remove_stale
+    from .kept import unfinished
     from .layers import check_execution
     from .recipes import read_recipe
-    from .streamed import unfinished
 
     options = {
         "format": format,
