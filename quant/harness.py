@@ -18,8 +18,10 @@ from golden.errors import InputError
 
 from .models import LoadedModel
 
-__all__ = ["require_harness", "run_tasks"]
+__all__ = ["HARNESS", "require_harness", "run_tasks"]
 
+#: The harness's package.
+HARNESS = "lm-eval"
 #: Requests that run together.
 BATCH = 8
 
@@ -95,7 +97,7 @@ def _rows(results: dict[str, Any], task: str) -> Iterator[dict[str, Any]]:
             "few_shot": results["n-shot"].get(task),
             "documents": count and count["effective"],
             "task_version": str(results["versions"].get(task)),
-            "harness_version": version("lm-eval"),
+            "harness_version": version(HARNESS),
         }
 
 

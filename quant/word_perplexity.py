@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from golden.errors import InputError
 
 from .evaluation import BATCH_TOKENS, Score
-from .models import LoadedModel
+from .models import FoundModel, LoadedModel
 from .texts import Text
 
 __all__ = ["WordProtocol", "word_protocol", "word_score"]
@@ -69,7 +69,7 @@ class WordProtocol:
         }
 
 
-def word_protocol(text: Text, loaded: LoadedModel) -> WordProtocol:
+def word_protocol(text: Text, loaded: LoadedModel | FoundModel) -> WordProtocol:
     """The protocol of `text`, characters and not token ids, for a model."""
     if not isinstance(text.content, str):
         raise InputError(f"text {text.name}: word perplexity counts the words of a text; token ids have none")
