@@ -75,6 +75,7 @@ def table3(
     calibration_dataset: str | None = None,
     windows: int | None = None,
     seed: int = 0,
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure every row of the paper's Table 3 on `models`; writes `table3.json` into `out` and prints the table.
@@ -92,6 +93,8 @@ def table3(
         As `quantize` takes them. The paper: Pile (scales) and C4 (OPTQ), 2048 tokens.
     windows
         LLaMA's metric on at most so many evenly spaced windows.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
 
@@ -113,8 +116,10 @@ def table3(
     from .kept import unfinished
 
     with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
+        from .models import check_device
         from .texts import one_source
 
+        check_device(device)
         source = one_source(calibration_text, calibration_dataset, "--calibration")
         calibrated = (calibration_length, source, seed, calibration_tokens)
         with console.status("reading configurations and texts"):
@@ -125,7 +130,7 @@ def table3(
             def tell(label: str, finished: int = 0) -> None:
                 progress.update(bar, description=label, advance=finished)
 
-            columns = [_column(plan, work, tell) for plan in plans]
+            columns = [_column(plan, device, work, tell) for plan in plans]
         write_file(scratch / "table3.json", canonical_json({"columns": columns}))
     wide = Console(quiet=quiet, width=max(console.width, 40 + 26 * len(columns)))
     wide.print(_table(columns))
@@ -165,12 +170,12 @@ def _planned(name: str | None, calibrated: Sequence[Any], text: Source | None, w
     return _Plan(found, calibration, metric, measure, paper_column(found) if text is None and windows is None else None, told)
 
 
-def _column(plan: _Plan, work: Path, tell: Callable[..., None]) -> dict[str, Any]:
+def _column(plan: _Plan, device: str, work: Path, tell: Callable[..., None]) -> dict[str, Any]:
     """The column of one model; `work` is the folder for what is finished, `tell` gets a row's label, and a 1 at its end."""
     from .recipes import named_recipes
 
     tell(plan.found.name)
-    loaded = plan.found.load()
+    loaded = plan.found.load(device)
     rows: list[dict[str, Any]] = []
     for name, label in ROWS.items():
         tell(f"{loaded.name}: {label}")

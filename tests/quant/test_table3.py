@@ -162,6 +162,7 @@ def test_only_what_differs_is_told() -> None:
         ({"text": Path("/no/such/text")}, "--text /no/such/text: cannot be read"),
         ({"calibration_text": Path("/no/such/text")}, "--calibration-text /no/such/text: cannot be read"),
         ({"calibration_length": 65}, "--calibration-length 65: the model has 64 positions"),
+        ({"device": "abacus"}, "--device abacus: cannot be used"),
         ({"models": ("{tiny}", "/no/such/model")}, "model /no/such/model: no such directory"),
     ],
 )
