@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.artifacts import output_directory
 from golden.errors import InputError
 
+from .failures import reason
+
 __all__ = ["progress_bar", "quiet_libraries", "written", "yield_when_idle"]
 
 
@@ -38,8 +40,9 @@ def written(out: Path) -> Iterator[Path]:
         try:
             yield scratch
         except SafetensorError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
+            raise InputError(
+                f"--out {out}: cannot be written ({reason(error)}); free some space or name another directory"
+            ) from error
 
 
 @contextmanager

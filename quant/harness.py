@@ -16,6 +16,7 @@ from typing import Any
 
 from golden.errors import InputError
 
+from .failures import reason
 from .models import LoadedModel
 
 __all__ = ["HARNESS", "require_harness", "run_tasks"]
@@ -72,9 +73,8 @@ def run_tasks(loaded: LoadedModel, tasks: Sequence[str], limit: int | None = Non
                 model, tasks=list(tasks), task_manager=manager, limit=limit, log_samples=False
             )
         except Exception as error:  # an unknown task, no network, a broken task file: one kind of exception each
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"--tasks {','.join(tasks)}: {reason}; give tasks of lm-eval ('lm_eval ls tasks'), whose data it fetches from "
+                f"--tasks {','.join(tasks)}: {reason(error)}; give tasks of lm-eval ('lm_eval ls tasks'), whose data it fetches from "
                 "the hub, or task files (.yaml)"
             ) from error
     return [row for task in results["results"] for row in _rows(results, task)]

@@ -20,6 +20,7 @@ from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
 from .adapter import adapter_of
+from .failures import reason
 from .layers import check_execution, use_execution
 from .models import (
     LoadedModel,
@@ -184,8 +185,7 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"model {name}: cannot be loaded from {path} ({first_line})") from error
+        raise InputError(f"model {name}: cannot be loaded from {path} ({reason(error)})") from error
     refuse_unsound(model, adapter, name)
     if stream is not None:
         stream.empty()

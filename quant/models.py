@@ -14,6 +14,7 @@ from golden.artifacts import read_json, sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
+from .failures import reason
 from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
 
@@ -103,7 +104,7 @@ class FoundModel:
         except InputError:
             raise
         except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-            raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
+            raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
         refuse_unsound(loaded, self.adapter, name)
         if stream is not None:
             stream.empty()
@@ -128,7 +129,7 @@ def find_model(model: str | Path | None = None) -> FoundModel:
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # as of the weights
-        raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
+        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
     return FoundModel(config, load_tokenizer(directory, name), adapter_of(config, name), model, name)
 
 
@@ -151,7 +152,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {device}: cannot be used ({_first_line(error)}); use cpu") from None
+        raise InputError(f"--device {device}: cannot be used ({reason(error)}); use cpu") from None
 
 
 def in_memory(directory: Path, name: str, device: str) -> Any:
@@ -175,7 +176,7 @@ def load_tokenizer(directory: Path, name: str) -> Any:
         tokenizer("a", add_special_tokens=False)  # some of what is wrong with one shows only then
         return tokenizer
     except Exception as error:
-        raise InputError(f"model {name}: no usable tokenizer in {directory} ({_first_line(error)})") from error
+        raise InputError(f"model {name}: no usable tokenizer in {directory} ({reason(error)})") from error
 
 
 def local_directory(model: str | Path | None, weights: bool = True) -> tuple[Path, str]:
@@ -211,7 +212,7 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"model {name}: no config.json in {directory}; it is not a Hugging Face model directory") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"model {name}: {directory / 'config.json'} cannot be read ({_first_line(error)})") from None
+        raise InputError(f"model {name}: {directory / 'config.json'} cannot be read ({reason(error)})") from None
     if not isinstance(config, dict):
         raise InputError(f"model {name}: {directory / 'config.json'} holds no configuration")
     return config
@@ -241,7 +242,7 @@ def _fetch(name: str, weights: bool) -> Path:
         raise
     except Exception as error:  # no network, no such model, no access: one kind of exception each
         raise InputError(
-            f"model {name}: no such directory, and the hub does not give a model of this name ({_first_line(error)})"
+            f"model {name}: no such directory, and the hub does not give a model of this name ({reason(error)})"
         ) from error
     return directory
 
@@ -259,7 +260,7 @@ def refuse_unsound(model: Any, adapter: Adapter, name: str) -> None:
             with torch.no_grad():
                 model(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=model.device))
         except Exception as error:  # what transformers and torch raise for a configuration that nothing checked before
-            raise InputError(f"model {name}: cannot be run ({_first_line(error)}); its config.json is wrong") from error
+            raise InputError(f"model {name}: cannot be run ({reason(error)}); its config.json is wrong") from error
 
 
 def _refuse(module: nn.Module, prefix: str, name: str) -> None:
@@ -272,7 +273,3 @@ def _refuse(module: nn.Module, prefix: str, name: str) -> None:
             raise InputError(
                 f"model {name}: {prefix}{tensor_name} contains {kind}; nothing can be computed with it, use a sound checkpoint"
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,6 +21,7 @@ from golden.artifacts import read_json, replacing
 from golden.errors import InputError
 
 from .adapter import Adapter
+from .failures import reason
 from .stopwatch import stage
 
 __all__ = [
@@ -101,8 +102,8 @@ class TensorFiles:
         try:
             layer.load_state_dict(relative, assign=True)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"model {self._name}: {layer_name} does not fit its configuration ({reason})") from None
+            told = " ".join(str(error).split())
+            raise InputError(f"model {self._name}: {layer_name} does not fit its configuration ({told})") from None
 
     def _opened(self, file: Path) -> Any:
         from safetensors import SafetensorError, safe_open
@@ -110,8 +111,7 @@ class TensorFiles:
         try:
             return safe_open(file, framework="pt")
         except (OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"model {self._name}: cannot be loaded from {file} ({reason})") from None
+            raise InputError(f"model {self._name}: cannot be loaded from {file} ({reason(error)})") from None
 
 
 class LayerStream:
