@@ -74,8 +74,8 @@ def run_tasks(loaded: LoadedModel, tasks: Sequence[str], limit: int | None = Non
             )
         except Exception as error:  # an unknown task, no network, a broken task file: one kind of exception each
             raise InputError(
-                f"--tasks {','.join(tasks)}: {reason(error)}; give tasks of lm-eval ('lm_eval ls tasks'), whose data it fetches from "
-                "the hub, or task files (.yaml)"
+                f"--tasks {','.join(tasks)}: {reason(error)}; give tasks of lm-eval ('lm_eval ls tasks'), whose data "
+                "it fetches from the hub, or task files (.yaml)"
             ) from error
     return [row for task in results["results"] for row in _rows(results, task)]
 

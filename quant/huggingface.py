@@ -34,7 +34,8 @@ from .models import (
     weights_sha256,
 )
 from .recipe import QuantizedModel
-from .streaming import INDEX, is_streamed, streamed_model, write_tensors
+from .streaming import is_streamed, streamed_model
+from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from golden.errors import DintError
 from .adapter import ScalingGroup
 from .block import GroupScale
 from .calibration import searched
-from .streaming import write_tensors
+from .tensor_files import write_tensors
 
 if TYPE_CHECKING:
     from .models import LoadedModel

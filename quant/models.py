@@ -17,6 +17,7 @@ from .adapter import Adapter, adapter_of
 from .failures import reason
 from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
+from .tensor_files import weight_files
 
 __all__ = [
     "ALSO_SHIPPED",
@@ -220,7 +221,7 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
 
 def weights_sha256(directory: Path) -> str:
     """SHA-256 of the weight file of `directory`, or of the hashes of all of them if there are several."""
-    files = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("pytorch_model*.bin"))
+    files = weight_files(directory)
     if len(files) == 1:
         return sha256_file(files[0])
     return sha256_of({file.name: sha256_file(file) for file in files})

@@ -27,7 +27,8 @@ from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .scaling import fold, search_scales
 from .stopwatch import stage
-from .streaming import LayerStream, TensorFiles, empty_model, present, write_tensors
+from .streaming import LayerStream, empty_model, present
+from .tensor_files import TensorFiles, write_tensors
 from .values import quantize_values
 
 if TYPE_CHECKING:
