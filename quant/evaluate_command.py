@@ -87,11 +87,11 @@ def evaluate(
         raise InputError(f"--limit {limit}: it is a number of documents of --tasks; name some, or leave it out")
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
-        from .harness import require_harness, run_tasks
+        from .harness import check_tasks, run_tasks
         from .huggingface import load_any
 
         if tasks:
-            require_harness(f"--tasks {','.join(tasks)}")
+            check_tasks(tasks, f"--tasks {','.join(tasks)}")
         with console.status("loading the model"):
             texts = _texts(text, dataset)
             loaded, config = load_any(model, execution, device)

@@ -14,7 +14,7 @@ from golden.artifacts import read_json, sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
-from .failures import reason
+from .failures import hub_trouble, reason
 from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
 from .tensor_files import weight_files
@@ -242,8 +242,9 @@ def _fetch(name: str, weights: bool) -> Path:
     except InputError:
         raise
     except Exception as error:  # no network, no such model, no access: one kind of exception each
+        trouble = hub_trouble(error, "give a model's directory")
         raise InputError(
-            f"model {name}: no such directory, and the hub does not give a model of this name ({reason(error)})"
+            f"model {name}: no such directory, and {trouble or f'the hub does not give a model of this name ({reason(error)})'}"
         ) from error
     return directory
 

@@ -241,9 +241,9 @@ def _metric(found: FoundModel, text: Source | None, windows: int | None) -> tupl
 
         return {"name": "per word", "text": words.name, **words.describe()}, by_words
 
-    from .harness import HARNESS, require_harness, run_tasks
+    from .harness import HARNESS, check_tasks, run_tasks
 
-    require_harness("table3")
+    check_tasks([_TASK], f"lm-evaluation-harness's task {_TASK}", "give WikiText-2's test text by --text")
 
     def by_harness(loaded: LoadedModel) -> tuple[float, float | None]:
         rows = run_tasks(loaded, [_TASK])

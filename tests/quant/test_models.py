@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -196,7 +197,28 @@ def test_quantized_already(tiny_directory: Path, tmp_path: Path) -> None:
 
 def test_hub_name_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    refused("nobody/no-such-model", "model nobody/no-such-model: no such directory, and the hub does not give")
+    line = (
+        r"model nobody/no-such: no such directory, and the hub cannot be reached \(.*\); without a network give a model's dir"
+    )
+    refused("nobody/no-such", line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            RepositoryNotFoundError,
+            "no such directory, and the hub has none of this name, or a private one; check the name, or give",
+        ),
+        (GatedRepoError, "no such directory, and the hub gives it only to those who have asked for access"),
+    ],
+)
+def test_what_the_hub_answers(kind: type[HfHubHTTPError], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind.__new__(kind, "404 Client Error.\n\nRepository Not Found")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    refused("nobody/no-such", message)
 
 
 def test_hub_model_is_fetched_configuration_first(
