@@ -27,7 +27,8 @@ def yield_when_idle() -> None:
 def progress_bar(console: Console) -> Iterator[Progress]:
     """A bar for each task, gone when the block ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    watched = console.is_interactive or console.is_jupyter  # where it is not, rich ends a bar with an empty line
+    with Progress(*columns, console=console, transient=True, disable=not watched) as progress:
         yield progress
 
 
