@@ -237,6 +237,6 @@ def operands(
 
     Example: dint operands build/opt-dint4 --layer model.decoder.layers.0.fc1 --tokens 32 --out build/operands
     """
-    from quant.command import operands as run
+    from quant.operands_command import operands as run
 
     return run(directory=directory, out=out, layers=layer, tokens=tokens, text=text, quiet=quiet)
