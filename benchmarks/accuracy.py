@@ -11,7 +11,8 @@ in its loss, which is what it adds to AWQ by the reference paper (arXiv 2311.051
 draws of the calibration windows, beside how far the activations reach at each length. As many tokens in shorter windows come
 from more places of the text; what that brings by itself shows beside the windows of full length, cut to each length.
 
-An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells.
+An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells, and the scales that
+several of them share are in DIR/unfinished.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from quant.outliers import with_outliers
 from quant.output_error import layer_inputs
 from quant.recipe import Recipe, quantize_model
 from quant.scaling import fold, search_scales
+from quant.streamed import discard
 from quant.texts import text_of
 from report.accuracy import CLEAR, RIVALS
 from report.grid import draws_by_length
@@ -85,8 +87,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "weights only": ({"activations": "fp32"}, FEW),
     "values and INT8 attention": ({"attention": "int8"}, FEW),
 }
-#: So many scaled models are kept: those of one variant and format.
-KEPT_MODELS = 3
 #: Calibrations are drawn with each of these seeds, where another draw could change what is found.
 SEEDS = (0, 1, 2)
 #: Formats whose AQAS is measured with another loss, and calibrated at other lengths.
@@ -178,7 +178,6 @@ class Cells:
             "protocols": [sha256_of([one.name, one.windows.tolist()]) for one in protocols],
             "sources": source_hash(["golden", "quant"]),
         }
-        self._scaled: dict[str, LoadedModel] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def measure(
@@ -197,11 +196,10 @@ class Cells:
             windows = calibration_windows(loaded.tokenizer, loaded.positions, None if cut else length, seed=seed).windows
             if cut:
                 windows = windows.reshape(-1, length or -1)
-            if recipe.scaling == "none" or loaded.stream is not None:
-                model = quantize_model(loaded, recipe, windows).model
-            else:
-                scaled = self._with_scales(recipe, windows, loss or recipe.activations)
-                model = quantize_model(scaled, replace(recipe, scaling="none"), windows).model
+            if loss is not None:
+                loaded, recipe = self._scaled(recipe, windows, loss), replace(recipe, scaling="none")
+            quantized = quantize_model(loaded, recipe, windows, work=self._folder.parent / "unfinished")
+            model = quantized.model
             if recipe.activations == "int8":
                 use_execution(model, fastest_execution(loaded.model.device.type))
             found = []
@@ -211,20 +209,16 @@ class Cells:
                 score = asdict(evaluator.summary(losses, divergences))
                 found.append({"text": evaluator.protocol.name, **score, "divergences": divergences.tolist()})
             write_file(file, canonical_json(found))
+            discard(quantized.files)
         measured: list[dict[str, Any]] = json.loads(file.read_text())
         return measured
 
-    def _with_scales(self, recipe: Recipe, windows: Tensor, loss: str) -> LoadedModel:
-        """The unquantized model with the recipe's scales folded in, searched once for all that is done to it afterwards."""
+    def _scaled(self, recipe: Recipe, windows: Tensor, loss: str) -> LoadedModel:
+        """The unquantized model with the recipe's scales folded in, which are searched with the activations in `loss`."""
         scheme = replace(recipe.scheme, activations=loss)
-        key = sha256_of([recipe.scaling, scheme.number_format.name, scheme.form, scheme.group_size, loss, windows.tolist()])
-        if key not in self._scaled:
-            while len(self._scaled) >= KEPT_MODELS:
-                del self._scaled[next(iter(self._scaled))]
-            model = copy.deepcopy(self._loaded.model)
-            fold(model, search_scales(self._loaded.model, self._loaded.adapter, windows, recipe.scaling, scheme))
-            self._scaled[key] = replace(self._loaded, model=model)
-        return self._scaled[key]
+        model = copy.deepcopy(self._loaded.model)
+        fold(model, search_scales(self._loaded.model, self._loaded.adapter, windows, recipe.scaling, scheme))
+        return replace(self._loaded, model=model)
 
 
 def _wanted(variants: Sequence[str], methods: Sequence[str]) -> list[tuple[str, str, str]]:

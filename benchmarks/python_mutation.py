@@ -89,6 +89,8 @@ REASONS = {
     "pairs = torch.stack((values[(byte & 15).clamp(max=last)], values[(byte >> 4).clamp(max=last)]), dim=-1) -- without USub": (
         "of two axes, the last is number 1"
     ),
+    'return {"corrected": ((totals + half) % (2 * half) - half)[:, None]} -- Add to Sub': "the same modulo 2 x half",
+    "def __post_init__(self) -> None: -- without line 28": _CHECKED_NEXT,
     "def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
     "def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,
 }

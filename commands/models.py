@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from commands.completion import format_names, recipe_names
-from commands.options import CalibrationDataset, CalibrationText, CalibrationTokens, Dataset, Out, Quiet, Seed, Text, Windows
+from commands.options import (
+    CalibrationDataset,
+    CalibrationText,
+    CalibrationTokens,
+    Dataset,
+    Device,
+    Execution,
+    Out,
+    Quiet,
+    Seed,
+    Text,
+    Windows,
+)
 
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
 
@@ -72,8 +84,8 @@ def quantize(
         ),
     ] = None,
     seed: Seed = 0,
-    execution: Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")] = "float",
-    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")] = "cpu",
+    execution: Execution = "float",
+    device: Device = "cpu",
     quiet: Quiet = False,
 ) -> Any:
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
@@ -129,6 +141,8 @@ def evaluate(
         str | None, typer.Option(help="Tasks of lm-evaluation-harness or task files (.yaml), separated by commas.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only so many documents of each task.")] = None,
+    execution: Execution = "float",
+    device: Device = "cpu",
     quiet: Quiet = False,
 ) -> Any:
     """Measure a model, quantized or not: perplexity, KL divergence, tasks of lm-evaluation-harness.
@@ -147,6 +161,8 @@ def evaluate(
         windows=windows,
         tasks=tuple(tasks.split(",")) if tasks else (),
         limit=limit,
+        execution=execution,
+        device=device,
         quiet=quiet,
     )
 
@@ -164,6 +180,7 @@ def table3(
     calibration_dataset: CalibrationDataset = None,
     windows: Windows = None,
     seed: Seed = 0,
+    device: Device = "cpu",
     quiet: Quiet = False,
 ) -> Any:
     """Measure the rows of the paper's Table 3 (W4A8V4 perplexity), the paper's figures beside ours.
@@ -185,6 +202,7 @@ def table3(
         calibration_dataset=calibration_dataset,
         windows=windows,
         seed=seed,
+        device=device,
         quiet=quiet,
     )
 
@@ -219,6 +237,6 @@ def operands(
 
     Example: dint operands build/opt-dint4 --layer model.decoder.layers.0.fc1 --tokens 32 --out build/operands
     """
-    from quant.command import operands as run
+    from quant.operands_command import operands as run
 
     return run(directory=directory, out=out, layers=layer, tokens=tokens, text=text, quiet=quiet)

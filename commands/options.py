@@ -42,6 +42,8 @@ Platforms = Annotated[Path | None, typer.Option(help="Folder in the layout of Op
 Text = Annotated[Path | None, typer.Option(help="Text file to measure on, beside the held-out Python documentation.")]
 Dataset = Annotated[str | None, typer.Option(help="Data set to measure on: NAME, NAME:SPLIT or NAME:CONFIGURATION:SPLIT.")]
 Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of each text.")]
+Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
+Execution = Annotated[str, typer.Option(help="Measure with float, or integer: INT8 products, the same results.")]
 CalibrationTokens = Annotated[int | None, typer.Option(help="Tokens of all calibration sequences together; default 16384.")]
 CalibrationText = Annotated[Path | None, typer.Option(help="Text to calibrate on; default: Python's topics.")]
 CalibrationDataset = Annotated[str | None, typer.Option(help="Data set to calibrate on, as --dataset.")]

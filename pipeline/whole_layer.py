@@ -189,7 +189,7 @@ def _operands(model: Path | None, file: Path | None, layer: int, tokens: int | N
 
     with tempfile.TemporaryDirectory(prefix="dint-layer-") as name:
         if file is None:
-            from quant.command import operands as export
+            from quant.operands_command import operands as export
 
             assert model is not None
             export(model, out=Path(name), layers=[str(layer)], tokens=tokens, quiet=True)

@@ -1,4 +1,4 @@
-"""The sub-commands `dint quantize` and `dint operands`."""
+"""The sub-command `dint quantize`: a model in few bits, beside other methods, and what the hardware multiplies of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.artifacts import canonical_json, write_file
-from golden.errors import InputError
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from .recipe import QuantizedModel, Recipe
     from .texts import Source
 
-__all__ = ["operands", "quantize"]
+__all__ = ["quantize"]
 
 
 def quantize(
@@ -127,9 +126,9 @@ def quantize(
     """
     yield_when_idle()
     from .huggingface import check_output, remove_stale
+    from .kept import unfinished
     from .layers import check_execution
     from .recipes import read_recipe
-    from .streamed import unfinished
 
     options = {
         "format": format,
@@ -151,6 +150,7 @@ def quantize(
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
+        from .export import write_operands
         from .huggingface import save_quantized
         from .models import load_model
         from .outliers import with_outliers
@@ -189,7 +189,7 @@ def quantize(
         save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
         exported = None
         if chosen.activations == "int8":
-            exported = _export(quantized.model, protocols[0], source, chosen.describe(), scratch, scratch, None, None)
+            exported = write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
         metrics = accuracy(loaded, chosen, calibration.describe(), protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
         new = {file.name for file in scratch.iterdir()}
@@ -203,77 +203,6 @@ def quantize(
     about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
     console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
-
-
-def operands(
-    directory: Path,
-    *,
-    out: Path | None = None,
-    layers: list[str] | None = None,
-    tokens: int | None = None,
-    text: Source | None = None,
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Export what a quantized model multiplies: weight codes, INT8 activations and the accumulators that must come out.
-
-    Parameters
-    ----------
-    directory
-        A directory written by `quantize`.
-    out
-        Directory that gets `operands.npz`; default `directory`.
-    layers
-        Names of linear layers, or numbers of decoder layers; default all of the first and the last decoder layer.
-    tokens
-        Number of tokens, evenly spaced over whole windows of the text; default 32.
-    text
-        UTF-8 file, or a list of strings or of token ids; default the held-out part of Python's documentation.
-    quiet
-        Print nothing.
-
-    Returns
-    -------
-    dict
-        Format, layers, tokens, number of products, and path of the file.
-
-    Raises
-    ------
-    InputError
-        If the directory holds no quantized model, a layer or token does not exist, or `out` cannot be written.
-    """
-    yield_when_idle()
-    console = Console(quiet=quiet)
-    target = directory if out is None else out
-    if not directory.is_dir():
-        raise InputError(f"{directory}: no such directory; make one with 'dint quantize'")
-    with quiet_libraries(), written(target) as scratch:
-        from .adapter import adapter_of
-        from .evaluation import documentation_protocol, text_protocol
-        from .huggingface import load_quantized
-        from .models import LoadedModel, load_tokenizer
-        from .texts import text_of
-
-        with console.status("loading the model"):
-            model, config = load_quantized(directory)
-            tokenizer = load_tokenizer(directory, directory.name)
-            adapter = adapter_of(model.config, directory.name)
-            loaded = LoadedModel(model, tokenizer, adapter, directory, directory.name, sha256="")
-            chosen = None if text is None else text_of(text, "--text")
-            protocol = documentation_protocol(loaded) if chosen is None else text_protocol(chosen, loaded)
-        exported = _export(model, protocol, config.source, config.recipe, directory, scratch, layers, tokens)
-    products = sum(layer.weights.size * layer.activations.shape[0] for layer in exported.layers)
-    console.print(
-        f"{exported.number_format.title}: {len(exported.layers)} layers, {exported.provenance['tokens']} tokens of "
-        f"{protocol.name}, {products:,} products: {target / 'operands.npz'}",
-        highlight=False,
-    )
-    return {
-        "format": exported.number_format.name,
-        "layers": [layer.name for layer in exported.layers],
-        "tokens": exported.provenance["tokens"],
-        "products": products,
-        "path": str(target / "operands.npz"),
-    }
 
 
 def _compare(
@@ -324,30 +253,6 @@ def _compare(
             result = quantized
     assert result is not None
     return result
-
-
-def _export(
-    model: Any,
-    protocol: Protocol,
-    source: dict[str, Any],
-    recipe: dict[str, Any],
-    weights: Path,
-    scratch: Path,
-    layers: list[str] | None,
-    tokens: int | None,
-) -> Any:
-    from .export import DEFAULT_TOKENS, export_operands
-    from .models import weights_sha256
-
-    provenance = {
-        "model": source,
-        "quantized_sha256": weights_sha256(weights),
-        "text": {"name": protocol.name, "sha256": protocol.text_sha256},
-        "recipe": recipe,
-    }
-    exported = export_operands(model, protocol.windows, provenance, layers, DEFAULT_TOKENS if tokens is None else tokens)
-    exported.save(scratch / "operands.npz")
-    return exported
 
 
 def _comparison_table(metrics: dict[str, Any], text: str) -> Table:

@@ -66,7 +66,8 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
         from .huggingface import load_quantized, save_configuration
         from .layers import QuantLinear
         from .models import load_tokenizer
-        from .streaming import present, write_tensors
+        from .streaming import present
+        from .tensor_files import write_tensors
 
         _refuse_without_package()
         model, config = load_quantized(directory)

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.artifacts import output_directory
 from golden.errors import InputError
 
+from .failures import reason
+
 __all__ = ["progress_bar", "quiet_libraries", "written", "yield_when_idle"]
 
 
@@ -25,7 +27,8 @@ def yield_when_idle() -> None:
 def progress_bar(console: Console) -> Iterator[Progress]:
     """A bar for each task, gone when the block ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    watched = console.is_interactive or console.is_jupyter  # where it is not, rich ends a bar with an empty line
+    with Progress(*columns, console=console, transient=True, disable=not watched) as progress:
         yield progress
 
 
@@ -38,8 +41,9 @@ def written(out: Path) -> Iterator[Path]:
         try:
             yield scratch
         except SafetensorError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"--out {out}: cannot be written ({reason}); free some space or name another directory") from error
+            raise InputError(
+                f"--out {out}: cannot be written ({reason(error)}); free some space or name another directory"
+            ) from error
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def evaluate(
     windows: int | None = None,
     tasks: Sequence[str] = (),
     limit: int | None = None,
+    execution: str = "float",
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a model that `quantize` wrote, or an unquantized one; writes `evaluation.json` into `out`.
@@ -60,6 +62,10 @@ def evaluate(
         Of lm-evaluation-harness: names, or task files (.yaml).
     limit
         Only so many documents of each task.
+    execution
+        How a quantized model computes: float, or integer (8-bit integers). The results are the same.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
 
@@ -81,15 +87,15 @@ def evaluate(
         raise InputError(f"--limit {limit}: it is a number of documents of --tasks; name some, or leave it out")
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch:
-        from .harness import require_harness, run_tasks
+        from .harness import check_tasks, run_tasks
         from .huggingface import load_any
 
         if tasks:
-            require_harness(f"--tasks {','.join(tasks)}")
+            check_tasks(tasks, f"--tasks {','.join(tasks)}")
         with console.status("loading the model"):
-            loaded, config = load_any(model)
-            unquantized = _reference(reference, loaded, config)
             texts = _texts(text, dataset)
+            loaded, config = load_any(model, execution, device)
+            unquantized = _reference(reference, loaded, config, device)
         rows = _measure(loaded, unquantized, texts, protocols, windows, console)
         found = run_tasks(loaded, tasks, limit, quiet) if tasks else []
         evaluation = {
@@ -109,16 +115,16 @@ def evaluate(
     return evaluation
 
 
-def _reference(name: str | None, loaded: LoadedModel, config: DintConfig | None) -> LoadedModel | None:
+def _reference(name: str | None, loaded: LoadedModel, config: DintConfig | None, device: str) -> LoadedModel | None:
     from .models import ALSO_SHIPPED, SHIPPED, load_model, weights_sha256
 
     if name is None:
         source = None if config is None else config.source.get("sha256")
         for directory in (SHIPPED, *ALSO_SHIPPED.values()):
             if source is not None and directory.is_dir() and source == weights_sha256(directory):
-                return load_model(directory)
+                return load_model(directory, device)
         return None
-    reference = load_model(name)
+    reference = load_model(name, device)
     sizes = [one.model.config.vocab_size for one in (reference, loaded)]
     if sizes[0] != sizes[1]:
         raise InputError(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from golden.errors import InputError
 
 from .corpus import documentation_test
-from .models import LoadedModel
+from .models import FoundModel, LoadedModel
 from .texts import Text
 
 __all__ = ["DOCUMENTATION", "Evaluator", "Protocol", "Score", "documentation_protocol", "text_protocol"]
@@ -72,12 +72,12 @@ class Score:
     kl_standard_error: float | None
 
 
-def documentation_protocol(loaded: LoadedModel, limit: int | None = None) -> Protocol:
+def documentation_protocol(loaded: LoadedModel | FoundModel, limit: int | None = None) -> Protocol:
     """The held-out topics of Python's documentation, present on every machine."""
     return text_protocol(Text(DOCUMENTATION, documentation_test()), loaded, limit)
 
 
-def text_protocol(text: Text, loaded: LoadedModel, limit: int | None = None) -> Protocol:
+def text_protocol(text: Text, loaded: LoadedModel | FoundModel, limit: int | None = None) -> Protocol:
     """Windows of `text`, all of them or `limit` evenly spaced ones; refused if there is not one complete window."""
     if limit is not None and limit < 1:
         raise InputError(f"--windows {limit}: it is a number of windows, 1 or more")

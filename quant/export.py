@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from torch import Tensor
 from golden import LayerOperands, Operands
 from golden.errors import InputError, unknown
 
+from .evaluation import Protocol
 from .layers import QuantLinear
+from .models import weights_sha256
 from .streaming import present_module
 
-__all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands", "recorded"]
+__all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands", "recorded", "write_operands"]
 
 #: Tokens exported unless asked otherwise.
 DEFAULT_TOKENS = 32
@@ -66,6 +69,32 @@ def export_operands(
     number_format = quantized[names[0]].number_format
     exported = tuple(one for name in names for one in _layer_operands(name, present_module(model, name), products[name]))
     return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
+
+
+def write_operands(
+    directory: Path,
+    model: Any,
+    protocol: Protocol,
+    source: dict[str, Any],
+    recipe: dict[str, Any],
+    weights: Path,
+    layers: Sequence[str] | None = None,
+    tokens: int = DEFAULT_TOKENS,
+) -> Operands:
+    """Export operands on the text of `protocol` into `operands.npz` of `directory`, with what they were made of.
+
+    `weights` is the directory with the weights of `model`, which was quantized from `source` by `recipe`; `layers` and
+    `tokens` as of `export_operands`.
+    """
+    provenance = {
+        "model": source,
+        "quantized_sha256": weights_sha256(weights),
+        "text": {"name": protocol.name, "sha256": protocol.text_sha256},
+        "recipe": recipe,
+    }
+    exported = export_operands(model, protocol.windows, provenance, layers, tokens)
+    exported.save(directory / "operands.npz")
+    return exported
 
 
 def default_layers(names: list[str]) -> list[str]:

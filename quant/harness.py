@@ -16,12 +16,17 @@ from typing import Any
 
 from golden.errors import InputError
 
+from .failures import hub_trouble, reason
 from .models import LoadedModel
 
-__all__ = ["require_harness", "run_tasks"]
+__all__ = ["HARNESS", "check_tasks", "require_harness", "run_tasks"]
 
+#: The harness's package.
+HARNESS = "lm-eval"
 #: Requests that run together.
 BATCH = 8
+#: What to do where the data of tasks cannot be fetched.
+_OFFLINE = "give task files (.yaml) with their data beside them"
 
 
 def require_harness(option: str) -> None:
@@ -30,6 +35,24 @@ def require_harness(option: str) -> None:
         import lm_eval.models.huggingface  # noqa: F401
     except ImportError as error:
         raise InputError(f"{option}: the package {error.name} is missing; pip install 'dint[evaluation]'") from None
+
+
+def check_tasks(tasks: Sequence[str], option: str, way_out: str = _OFFLINE) -> None:
+    """Refuse tasks that the harness does not have, or whose data is not to be had.
+
+    `option` is what the user gave, `way_out` what to give instead where the hub cannot be reached.
+
+    Raises
+    ------
+    InputError
+        If so, or if the harness is missing.
+    """
+    require_harness(option)
+    with _silenced(True):
+        try:
+            _task_manager(tasks).load(list(tasks))
+        except Exception as error:  # an unknown task, no network, a broken task file: one kind of exception each
+            raise _unusable(error, option, way_out) from error
 
 
 def run_tasks(loaded: LoadedModel, tasks: Sequence[str], limit: int | None = None, quiet: bool = True) -> list[dict[str, Any]]:
@@ -60,22 +83,28 @@ def run_tasks(loaded: LoadedModel, tasks: Sequence[str], limit: int | None = Non
         raise InputError(f"--limit {limit}: it is a number of documents, 1 or more")
     import lm_eval
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
 
     with _silenced(quiet):
-        manager = TaskManager(include_defaults=not all(task.endswith((".yaml", ".yml")) for task in tasks))
+        manager = _task_manager(tasks)
         model = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=BATCH, max_length=loaded.window)
         try:
             results: Any = lm_eval.simple_evaluate(
                 model, tasks=list(tasks), task_manager=manager, limit=limit, log_samples=False
             )
-        except Exception as error:  # an unknown task, no network, a broken task file: one kind of exception each
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"--tasks {','.join(tasks)}: {reason}; give tasks of lm-eval ('lm_eval ls tasks'), whose data it fetches from "
-                "the hub, or task files (.yaml)"
-            ) from error
+        except Exception as error:  # as in `check_tasks`
+            raise _unusable(error, f"--tasks {','.join(tasks)}") from error
     return [row for task in results["results"] for row in _rows(results, task)]
+
+
+def _task_manager(tasks: Sequence[str]) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_defaults=not all(task.endswith((".yaml", ".yml")) for task in tasks))
+
+
+def _unusable(error: Exception, option: str, way_out: str = _OFFLINE) -> InputError:
+    known = "give tasks of lm-eval ('lm_eval ls tasks'), whose data it fetches from the hub, or task files (.yaml)"
+    return InputError(f"{option}: {hub_trouble(error, way_out) or f'{reason(error)}; {known}'}")
 
 
 def _rows(results: dict[str, Any], task: str) -> Iterator[dict[str, Any]]:
@@ -95,7 +124,7 @@ def _rows(results: dict[str, Any], task: str) -> Iterator[dict[str, Any]]:
             "few_shot": results["n-shot"].get(task),
             "documents": count and count["effective"],
             "task_version": str(results["versions"].get(task)),
-            "harness_version": version("lm-eval"),
+            "harness_version": version(HARNESS),
         }
 
 

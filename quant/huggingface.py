@@ -20,9 +20,11 @@ from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
 from .adapter import adapter_of
-from .layers import use_execution
+from .failures import reason
+from .layers import check_execution, use_execution
 from .models import (
     LoadedModel,
+    check_device,
     in_memory,
     load_model,
     load_tokenizer,
@@ -32,7 +34,8 @@ from .models import (
     weights_sha256,
 )
 from .recipe import QuantizedModel
-from .streaming import INDEX, is_streamed, streamed_model, write_tensors
+from .streaming import is_streamed, streamed_model
+from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -183,8 +186,7 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"model {name}: cannot be loaded from {path} ({first_line})") from error
+        raise InputError(f"model {name}: cannot be loaded from {path} ({reason(error)})") from error
     refuse_unsound(model, adapter, name)
     if stream is not None:
         stream.empty()
@@ -192,17 +194,23 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     return model, model.hf_quantizer.quantization_config
 
 
-def load_any(model: str | Path | None) -> tuple[LoadedModel, DintConfig | None]:
+def load_any(model: str | Path | None, execution: str = "float", device: str = "cpu") -> tuple[LoadedModel, DintConfig | None]:
     """A model, quantized by dint or not at all (`load_model`), and its quantization, if it has one.
+
+    `execution`, of a quantized model, and `device` are those of `load_quantized`.
 
     Raises
     ------
     InputError
-        As `load_model` and `load_quantized` do.
+        As `load_model` and `load_quantized` do, or if an unquantized model is to multiply integers.
     """
+    check_device(device)
+    check_execution(execution)
     path, name = local_directory(model)
     if _method(path, name) != METHOD:
-        return load_model(model), None
-    quantized, config = load_quantized(path)
+        if execution != "float":
+            raise InputError(f"--execution {execution}: {name} is not quantized; leave it out, or give a quantized model")
+        return load_model(model, device), None
+    quantized, config = load_quantized(path, execution, device)
     adapter = adapter_of(quantized.config, name)
     return LoadedModel(quantized, load_tokenizer(path, name), adapter, path, name, weights_sha256(path)), config

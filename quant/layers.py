@@ -186,11 +186,11 @@ class QuantLinear(nn.Module):
         return super()._apply(fn, recurse)
 
 
-def check_execution(execution: str, scheme: Scheme) -> None:
-    """Refuse an unknown execution, and integers where the activations are none."""
+def check_execution(execution: str, scheme: Scheme | None = None) -> None:
+    """Refuse an unknown execution, and integers where the activations are none by the `scheme`, if that is known."""
     if execution not in EXECUTIONS:
         raise unknown(f"--execution {execution}", execution, EXECUTIONS)
-    if execution == "integer" and scheme.activations != "int8":
+    if execution == "integer" and scheme is not None and scheme.activations != "int8":
         raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
 
 

@@ -14,15 +14,19 @@ from golden.artifacts import read_json, sha256_file, sha256_of
 from golden.errors import InputError
 
 from .adapter import Adapter, adapter_of
+from .failures import hub_trouble, reason
 from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
+from .tensor_files import weight_files
 
 __all__ = [
     "ALSO_SHIPPED",
     "MAXIMUM_WINDOW",
     "SHIPPED",
+    "FoundModel",
     "LoadedModel",
     "check_device",
+    "find_model",
     "in_memory",
     "load_model",
     "local_directory",
@@ -68,6 +72,68 @@ class LoadedModel:
         return min(self.positions, MAXIMUM_WINDOW)
 
 
+@dataclass(frozen=True)
+class FoundModel:
+    """What is known of a model before its weights are read, which can take minutes."""
+
+    config: Any  # transformers.PretrainedConfig
+    tokenizer: Any
+    adapter: Adapter
+    source: str | Path | None  # what the user calls it
+    name: str
+
+    @property
+    def positions(self) -> int:
+        """Longest sequence the model takes, in tokens."""
+        return int(self.config.max_position_embeddings)
+
+    @property
+    def window(self) -> int:
+        """Window length of the evaluation, in tokens."""
+        return min(self.positions, MAXIMUM_WINDOW)
+
+    def load(self, device: str = "cpu") -> LoadedModel:
+        """The model itself, as float32 on `device`; raises as `load_model` does."""
+        check_device(device)
+        directory, name = local_directory(self.source)
+        stream: LayerStream | None = None
+        try:
+            if is_streamed(directory):
+                loaded, stream = streamed_model(directory, name, self.adapter, self.config, device)
+            else:
+                loaded = in_memory(directory, name, device)
+        except InputError:
+            raise
+        except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
+            raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+        refuse_unsound(loaded, self.adapter, name)
+        if stream is not None:
+            stream.empty()
+        return LoadedModel(loaded, self.tokenizer, self.adapter, directory, name, weights_sha256(directory), stream)
+
+
+def find_model(model: str | Path | None = None) -> FoundModel:
+    """What config.json and the tokenizer of `model` say, a local directory or a hub name (default: the shipped checkpoint).
+
+    Raises
+    ------
+    InputError
+        If there is no such model, its family or member of it is not supported, it is quantized already, or it has no usable
+        tokenizer.
+    """
+    directory, name = local_directory(model, weights=False)
+    if "quantization_config" in read_config(directory, name):
+        raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
+
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # as of the weights
+        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+    return FoundModel(config, load_tokenizer(directory, name), adapter_of(config, name), model, name)
+
+
 def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedModel:
     """Load `model`, a local directory or a hub name (default: the shipped checkpoint), as float32 on `device`.
 
@@ -76,33 +142,10 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedMo
     Raises
     ------
     InputError
-        If there is no such model, it is damaged or incomplete, its family or member of it is not supported, it is quantized
-        already, a weight is not finite, or there is no such device.
+        As `find_model` does, or if the model is damaged or incomplete, a weight is not finite, or there is no such device.
     """
     check_device(device)
-    directory, name = local_directory(model)
-    config = read_config(directory, name)
-    if "quantization_config" in config:
-        raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
-
-    from transformers import AutoConfig
-
-    stream: LayerStream | None = None
-    try:
-        parsed = AutoConfig.from_pretrained(directory, local_files_only=True)
-        adapter = adapter_of(parsed, name)
-        if is_streamed(directory):
-            loaded, stream = streamed_model(directory, name, adapter, parsed, device)
-        else:
-            loaded = in_memory(directory, name, device)
-    except InputError:
-        raise
-    except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-        raise InputError(f"model {name}: cannot be loaded from {directory} ({_first_line(error)})") from error
-    refuse_unsound(loaded, adapter, name)
-    if stream is not None:
-        stream.empty()
-    return LoadedModel(loaded, load_tokenizer(directory, name), adapter, directory, name, weights_sha256(directory), stream)
+    return find_model(model).load(device)
 
 
 def check_device(device: str) -> None:
@@ -110,7 +153,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {device}: cannot be used ({_first_line(error)}); use cpu") from None
+        raise InputError(f"--device {device}: cannot be used ({reason(error)}); use cpu") from None
 
 
 def in_memory(directory: Path, name: str, device: str) -> Any:
@@ -134,11 +177,11 @@ def load_tokenizer(directory: Path, name: str) -> Any:
         tokenizer("a", add_special_tokens=False)  # some of what is wrong with one shows only then
         return tokenizer
     except Exception as error:
-        raise InputError(f"model {name}: no usable tokenizer in {directory} ({_first_line(error)})") from error
+        raise InputError(f"model {name}: no usable tokenizer in {directory} ({reason(error)})") from error
 
 
-def local_directory(model: str | Path | None) -> tuple[Path, str]:
-    """Directory of `model`, fetched first if it is a hub name, and the name to call it by in results.
+def local_directory(model: str | Path | None, weights: bool = True) -> tuple[Path, str]:
+    """Directory of `model`, fetched first if it is a hub name, if need be without `weights`, and the name for results.
 
     A directory of the name of a shipped checkpoint comes before that checkpoint.
     """
@@ -160,7 +203,7 @@ def local_directory(model: str | Path | None) -> tuple[Path, str]:
         raise InputError(f"model {model}: is a file; name the directory with config.json in it")
     if isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
         raise InputError(f"model {model}: no such directory")
-    return _fetch(model), model
+    return _fetch(model, weights), model
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:
@@ -170,7 +213,7 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"model {name}: no config.json in {directory}; it is not a Hugging Face model directory") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"model {name}: {directory / 'config.json'} cannot be read ({_first_line(error)})") from None
+        raise InputError(f"model {name}: {directory / 'config.json'} cannot be read ({reason(error)})") from None
     if not isinstance(config, dict):
         raise InputError(f"model {name}: {directory / 'config.json'} holds no configuration")
     return config
@@ -178,13 +221,13 @@ def read_config(directory: Path, name: str) -> dict[str, Any]:
 
 def weights_sha256(directory: Path) -> str:
     """SHA-256 of the weight file of `directory`, or of the hashes of all of them if there are several."""
-    files = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("pytorch_model*.bin"))
+    files = weight_files(directory)
     if len(files) == 1:
         return sha256_file(files[0])
     return sha256_of({file.name: sha256_file(file) for file in files})
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, weights: bool) -> Path:
     """Download a hub model into the hub's cache: configuration first, so that an unsuitable model costs no download."""
     from huggingface_hub import snapshot_download
     from transformers import AutoConfig
@@ -192,14 +235,16 @@ def _fetch(name: str) -> Path:
     try:
         directory = Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "tokenizer.model"]))
         adapter_of(AutoConfig.from_pretrained(directory, local_files_only=True), name)
-        snapshot_download(name, allow_patterns=["model*.safetensors"])
-        if not any(directory.glob("*.safetensors")):
+        if weights:
+            snapshot_download(name, allow_patterns=["model*.safetensors"])
+        if weights and not any(directory.glob("*.safetensors")):
             snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
     except InputError:
         raise
     except Exception as error:  # no network, no such model, no access: one kind of exception each
+        trouble = hub_trouble(error, "give a model's directory")
         raise InputError(
-            f"model {name}: no such directory, and the hub does not give a model of this name ({_first_line(error)})"
+            f"model {name}: no such directory, and {trouble or f'the hub does not give a model of this name ({reason(error)})'}"
         ) from error
     return directory
 
@@ -217,7 +262,7 @@ def refuse_unsound(model: Any, adapter: Adapter, name: str) -> None:
             with torch.no_grad():
                 model(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=model.device))
         except Exception as error:  # what transformers and torch raise for a configuration that nothing checked before
-            raise InputError(f"model {name}: cannot be run ({_first_line(error)}); its config.json is wrong") from error
+            raise InputError(f"model {name}: cannot be run ({reason(error)}); its config.json is wrong") from error
 
 
 def _refuse(module: nn.Module, prefix: str, name: str) -> None:
@@ -230,7 +275,3 @@ def _refuse(module: nn.Module, prefix: str, name: str) -> None:
             raise InputError(
                 f"model {name}: {prefix}{tensor_name} contains {kind}; nothing can be computed with it, use a sound checkpoint"
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

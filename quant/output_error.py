@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from .adapter import Adapter
 from .recipe import QuantizedModel
-from .streaming import present_module, write_tensors
+from .streaming import present_module
+from .tensor_files import write_tensors
 
 __all__ = ["OutputError", "layer_inputs", "mean_error", "output_errors"]
 

@@ -16,6 +16,7 @@ from golden.errors import InputError, unknown
 from .attention import use_int8_attention
 from .block import GroupScale
 from .clipping import clipped_scales
+from .kept import kept_scales
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .models import LoadedModel
@@ -158,8 +159,9 @@ def quantize_model(
 ) -> QuantizedModel:
     """A quantized copy of `loaded`; `windows` (n, length) are calibration tokens. `progress`: `calibration_steps` times.
 
-    A streamed model's copy is streamed too, from files in the folder `work`; given the same folder again after an
-    interruption, what is finished is taken from there. Without one, the files last as long as the copy.
+    The scales found are kept in the folder `work`, if there is one, and those that another recipe found there are taken
+    (`kept.kept_scales`). A streamed model's copy is streamed too, from files in `work`; given the same folder again after
+    an interruption, what is finished is taken from there. Without one, the files last as long as the copy.
     """
     check_groups(loaded, recipe)
     adapter = loaded.adapter
@@ -179,7 +181,8 @@ def quantize_model(
 
     scales: list[GroupScale] = []
     if recipe.scaling != "none":
-        scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress)
+        kept = None if work is None else kept_scales(work, loaded, recipe, windows)
+        scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress, kept)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
     if _needs_hessians(recipe):

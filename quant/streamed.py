@@ -3,41 +3,39 @@
 The stages are those of `recipe.quantize_model`, and so is the result, bit for bit. What is finished is kept in a folder,
 each decoder layer in a file of its own: an interrupted quantization that is started again finds it there, runs the finished
 layers without deciding anything anew, and ends with the same bytes. The folder belongs to one recipe, model, set of
-calibration windows, device and version of this package; anything else gets another one.
+calibration windows, device and version of this package; anything else gets another one. Scales have folders of their own,
+which recipes share (`kept`).
 """
 
 from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from golden.artifacts import sha256_file, sha256_of
-from golden.errors import DintError
-
-from .adapter import ScalingGroup
 from .attention import use_int8_attention
 from .block import GroupScale
+from .kept import kept_scales, key_of
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .scaling import fold, search_scales
 from .stopwatch import stage
-from .streaming import LayerStream, TensorFiles, empty_model, present, write_tensors
+from .streaming import LayerStream, empty_model, present
+from .tensor_files import TensorFiles, write_tensors
 from .values import quantize_values
 
 if TYPE_CHECKING:
     from .models import LoadedModel
     from .recipe import Recipe
 
-__all__ = ["quantize_streamed", "unfinished"]
+__all__ = ["discard", "quantize_streamed"]
 
 Progress = Callable[[], None]
 
@@ -67,16 +65,16 @@ def quantize_streamed(
     if work is None:
         temporary = TemporaryDirectory(prefix="dint-")
         work = Path(temporary.name)
-    folder = work / _key(loaded, recipe, windows)
+    folder = work / key_of(loaded, recipe=recipe.describe(), windows=windows.tolist())
     rounded, complete = folder / "rounded", folder / "complete"
-    for needed in (folder / "scales", rounded, complete):
+    for needed in (rounded, complete):
         needed.mkdir(parents=True, exist_ok=True)
     adapter, source = loaded.adapter, loaded.stream
     assert source is not None
 
     scales: list[GroupScale] = []
     if recipe.scaling != "none":
-        kept = _ScaleFiles(folder / "scales", loaded.model.device)
+        kept = kept_scales(work, loaded, recipe, windows)
         scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress, kept)
     source.empty()
 
@@ -122,59 +120,10 @@ def quantize_streamed(
     return model, scales, [complete / f"{name}.safetensors" for name in names.values()]
 
 
-@contextmanager
-def unfinished(out: Path) -> Iterator[Path]:
-    """Folder beside `out` for what is finished: it outlives an interruption, and nothing else."""
-    folder = out.absolute().parent / f".{out.absolute().name}.unfinished"
-    try:
-        yield folder
-    except (DintError, SafetensorError, OSError):  # what cannot be done now is not gone on with
+def discard(files: Sequence[Path]) -> None:
+    """Remove the decoder layers of a quantized model, `files` of which are of no more use; its scales stay, for others."""
+    for folder in {file.parent.parent for file in files}:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-class _ScaleFiles:
-    """Scales in a folder, a file for each group of each decoder layer."""
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self._folder, self._device = folder, device
-
-    def read(self, layer: str, group: ScalingGroup) -> GroupScale | None:
-        """The group's scale, if it is there."""
-        from safetensors.torch import load_file
-
-        file = self._file(layer, group)
-        if not file.is_file():
-            return None
-        tensors = load_file(file)
-        alpha, beta, *losses = tensors["numbers"].tolist()
-        loss, unscaled_loss = losses or (None, None)
-        return GroupScale(layer, group, tensors["scale"].to(self._device), alpha, beta, loss, unscaled_loss)
-
-    def write(self, found: GroupScale) -> None:
-        """Keep a scale."""
-        losses = [] if found.loss is None or found.unscaled_loss is None else [found.loss, found.unscaled_loss]
-        numbers = torch.tensor([found.alpha, found.beta, *losses], dtype=torch.float64)
-        write_tensors(self._file(found.layer, found.group), {"scale": found.scale, "numbers": numbers})
-
-    def _file(self, layer: str, group: ScalingGroup) -> Path:
-        return self._folder / f"{layer}.{group.producer}.safetensors"
-
-
-def _key(loaded: LoadedModel, recipe: Recipe, windows: Tensor) -> str:
-    """Name of the folder: whatever decides the bytes of what is in it."""
-    package = Path(__file__).parent
-    decisive = {
-        "model": loaded.sha256,
-        "recipe": recipe.describe(),
-        "windows": windows.tolist(),
-        "device": str(loaded.model.device),
-        "threads": torch.get_num_threads(),  # sums are split among them
-        "torch": torch.__version__,
-        "package": {file.name: sha256_file(file) for file in sorted(package.glob("*.py"))},
-    }
-    return sha256_of(decisive)[:16]
 
 
 def _replace_linears(layer: nn.Module, names: tuple[str, ...], recipe: Recipe) -> None:

@@ -2,116 +2,46 @@
 
 A streamed model is a transformers model like any other: it is called as a whole, and hooks, searches and evaluations work
 on it unchanged. Its decoder layers are empty (on torch's `meta` device) until they run; then their weights are read from
-safetensors files, and the layer before is emptied. Embeddings, last normalization and `lm_head` stay in memory.
+files, and the layer before is emptied. Embeddings, last normalization and `lm_head` stay in memory.
 """
 
 from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from golden.artifacts import read_json, replacing
 from golden.errors import InputError
 
 from .adapter import Adapter
 from .stopwatch import stage
+from .tensor_files import TensorFiles, weight_files
 
 __all__ = [
-    "INDEX",
     "LayerStream",
-    "TensorFiles",
     "empty_model",
     "is_streamed",
     "present",
     "present_module",
     "streamed_model",
-    "write_tensors",
 ]
 
 #: Models whose weight files are larger than this together are streamed. The result is the same, bit for bit.
 STREAMED_BYTES = 1 << 27
-#: Name of the file that says which weights are in which of several files.
-INDEX = "model.safetensors.index.json"
 
 #: Called with the name of a decoder layer, the layer, empty, and a device: fills it with tensors on that device.
 Fill = Callable[[str, nn.Module, torch.device], None]
 
 
 def is_streamed(directory: Path) -> bool:
-    """Whether the model in `directory` is streamed: by the size of its safetensors files alone."""
-    return sum(file.stat().st_size for file in directory.glob("*.safetensors")) > STREAMED_BYTES
-
-
-class TensorFiles:
-    """The safetensors files of a directory as one collection of tensors, each read when it is asked for.
-
-    Raises
-    ------
-    InputError
-        If a file is damaged, or one that the index names is missing.
-    """
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self._name, self._directory = name, directory
-        self._file_of: dict[str, Path] = {}
-        index = directory / INDEX
-        try:
-            names = set(read_json(index)["weight_map"].values()) if index.is_file() else ()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"model {name}: {index} cannot be read ({error!r})") from None
-        for file in [directory / one for one in sorted(names)] or sorted(directory.glob("*.safetensors")):
-            with self._opened(file) as tensors:
-                self._file_of.update(dict.fromkeys(tensors.keys(), file))
-
-    def read(self, names: Iterable[str], device: torch.device) -> dict[str, Tensor]:
-        """The tensors called `names`, floating point as float32, in memory of their own.
-
-        Files written from a model without its head lack the first part of every name; they are found all the same.
-        """
-        found: dict[str, Tensor] = {}
-        by_file: dict[Path, dict[str, str]] = {}
-        for name in names:
-            key = name if name in self._file_of else name.partition(".")[2]
-            if key not in self._file_of:
-                raise InputError(f"model {self._name}: {self._directory} lacks the weights {name} and perhaps more")
-            by_file.setdefault(self._file_of[key], {})[name] = key
-        for file, keys in by_file.items():
-            with self._opened(file) as tensors:
-                for name, key in keys.items():
-                    tensor = tensors.get_tensor(key)
-                    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
-                    # A copy even where the type stays: in a file it may lie unaligned, and sums then differ in last bits.
-                    found[name] = tensor.to(device, dtype, copy=True)
-        return found
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._file_of
-
-    def fill(self, layer_name: str, layer: nn.Module, device: torch.device) -> None:
-        """Give an empty decoder layer its tensors."""
-        tensors = self.read((f"{layer_name}.{name}" for name in layer.state_dict()), device)
-        relative = {name.removeprefix(f"{layer_name}."): tensor for name, tensor in tensors.items()}
-        try:
-            layer.load_state_dict(relative, assign=True)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"model {self._name}: {layer_name} does not fit its configuration ({reason})") from None
-
-    def _opened(self, file: Path) -> Any:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            return safe_open(file, framework="pt")
-        except (OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"model {self._name}: cannot be loaded from {file} ({reason})") from None
+    """Whether the model in `directory` is streamed: by the size of its weight files alone."""
+    return sum(file.stat().st_size for file in weight_files(directory)) > STREAMED_BYTES
 
 
 class LayerStream:
@@ -165,15 +95,6 @@ def present_module(model: nn.Module, name: str) -> Any:
     for part in name.split("."):
         module = present(module.get_submodule(part))
     return module
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file of `tensors`, whole or not at all; equal tensors give equal bytes."""
-    from safetensors.torch import save_file
-
-    with replacing(path) as temporary:
-        save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary, metadata={"format": "pt"})
-        temporary.chmod(0o644)  # as other files are; the library makes it private
 
 
 def streamed_model(directory: Path, name: str, adapter: Adapter, config: Any, device: str = "cpu") -> tuple[Any, LayerStream]:

@@ -2,13 +2,15 @@
 
 Reference paper (arXiv 2311.05161, Table 3): W4A8V4, OPT in lm-evaluation-harness's `word_perplexity` on its task wikitext,
 LLaMA in GPTQ's metric, per token in disjoint windows. The paper's figure stands beside ours only for a model of the paper,
-known by its name and shape, in the paper's metric on WikiText-2's test text.
+known by its name and shape, in the paper's metric on WikiText-2's test text. What is done in another way than in the paper is
+said below the table (`paper_differences`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from golden.artifacts import canonical_json, write_file
+from golden.artifacts import canonical_json, read_record, record_text, write_file
 from golden.errors import InputError
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
-    from .models import LoadedModel
+    from .calibration import Calibration
+    from .models import FoundModel, LoadedModel
+    from .recipe import Recipe
     from .texts import Source
 
 __all__ = ["PAPER", "ROWS", "paper_column", "table3"]
@@ -56,8 +60,8 @@ PAPER: dict[tuple[str, str], tuple[tuple[int, int], tuple[float, ...]]] = {
 _TASK = "wikitext"
 _WIKITEXT = "Salesforce/wikitext:wikitext-2-raw-v1:test"
 
-#: Of a model: perplexity and, where there is one, its standard error.
-Measure = Callable[[Any], tuple[float, float | None]]
+#: Of a model, quantized or not: perplexity and, where there is one, its standard error.
+Measure = Callable[["LoadedModel"], tuple[float, float | None]]
 
 
 def table3(
@@ -71,6 +75,7 @@ def table3(
     calibration_dataset: str | None = None,
     windows: int | None = None,
     seed: int = 0,
+    device: str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure every row of the paper's Table 3 on `models`; writes `table3.json` into `out` and prints the table.
@@ -88,8 +93,12 @@ def table3(
         As `quantize` takes them. The paper: Pile (scales) and C4 (OPTQ), 2048 tokens.
     windows
         LLaMA's metric on at most so many evenly spaced windows.
+    device
+        Where torch computes: cpu, cuda, cuda:1.
     quiet
         Print nothing.
+
+    Every finished row is kept beside `out` until the table is: an interrupted run that is started again goes on.
 
     Returns
     -------
@@ -99,91 +108,152 @@ def table3(
     Raises
     ------
     InputError
-        If a model or a text cannot be used, a package is missing, or `out` cannot be written.
+        If a model or a text cannot be used, a package is missing, or `out` cannot be written. What can be known without the
+        models' weights is refused before any are read.
     """
     yield_when_idle()
     console = Console(quiet=quiet)
-    with quiet_libraries(), written(out) as scratch:
-        from .calibration import calibration_windows
-        from .models import load_model
-        from .recipe import quantize_model
-        from .recipes import named_recipes
+    from .kept import unfinished
+
+    with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
+        from .models import check_device
         from .texts import one_source
 
-        recipes = named_recipes()
+        check_device(device)
         source = one_source(calibration_text, calibration_dataset, "--calibration")
-        columns = []
+        calibrated = (calibration_length, source, seed, calibration_tokens)
+        with console.status("reading configurations and texts"):
+            plans = [_planned(name, calibrated, text, windows) for name in models]
         with progress_bar(console) as progress:
-            bar = progress.add_task("", total=len(models) * len(ROWS))
-            for name in models:
-                progress.update(bar, description=name or "shipped checkpoint")
-                loaded = load_model(name)
-                calibration = calibration_windows(
-                    loaded.tokenizer, loaded.positions, calibration_length, source, seed, calibration_tokens
-                )
-                metric, measure = _metric(loaded, text, windows)
-                paper = paper_column(loaded) if text is None and windows is None else None
-                rows: list[dict[str, Any]] = []
-                for recipe, label in ROWS.items():
-                    progress.update(bar, description=f"{loaded.name}: {label}")
-                    model = loaded.model
-                    if recipe is not None:
-                        model = quantize_model(loaded, recipes[recipe], calibration.windows).model
-                    perplexity, error = measure(model)
-                    figures = {"perplexity": perplexity, "standard_error": error, "paper": paper and paper[len(rows)]}
-                    rows.append({"row": label, "recipe": recipe, **figures})
-                    progress.advance(bar)
-                described = {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters}
-                columns.append({"model": described, "metric": metric, "calibration": calibration.describe(), "rows": rows})
+            bar = progress.add_task("", total=len(plans) * len(ROWS))
+
+            def tell(label: str, finished: int = 0) -> None:
+                progress.update(bar, description=label, advance=finished)
+
+            columns = [_column(plan, device, work, tell) for plan in plans]
         write_file(scratch / "table3.json", canonical_json({"columns": columns}))
     wide = Console(quiet=quiet, width=max(console.width, 40 + 26 * len(columns)))
     wide.print(_table(columns))
+    _tell_differences(columns, console)
     console.print(f"{out / 'table3.json'}", highlight=False)
     return {"columns": columns}
 
 
-def paper_column(loaded: LoadedModel) -> tuple[float, ...] | None:
+def paper_column(found: FoundModel) -> tuple[float, ...] | None:
     """The paper's figures for a model, by `ROWS`; None for one that is not the paper's by name or by shape."""
-    config = loaded.model.config
-    short = loaded.name.rsplit("/", 1)[-1].lower().removesuffix("-hf")
-    shape, figures = PAPER.get((loaded.adapter.family, short), ((0, 0), ()))
-    return figures if shape == (config.num_hidden_layers, config.hidden_size) else None
+    short = found.name.rsplit("/", 1)[-1].lower().removesuffix("-hf")
+    shape, figures = PAPER.get((found.adapter.family, short), ((0, 0), ()))
+    return figures if shape == (found.config.num_hidden_layers, found.config.hidden_size) else None
 
 
-def _metric(loaded: LoadedModel, text: Source | None, windows: int | None) -> tuple[dict[str, Any], Measure]:
+@dataclass(frozen=True)
+class _Plan:
+    """A column before the model's weights are read."""
+
+    found: FoundModel
+    calibration: Calibration
+    metric: dict[str, Any]
+    measure: Measure
+    paper: tuple[float, ...] | None
+    differences: list[str]
+
+
+def _planned(name: str | None, calibrated: Sequence[Any], text: Source | None, windows: int | None) -> _Plan:
+    from .calibration import calibration_windows
+    from .models import find_model
+    from .paper_differences import differences
+
+    found = find_model(name)
+    calibration = calibration_windows(found.tokenizer, found.positions, *calibrated)
+    metric, measure = _metric(found, text, windows)
+    told = differences(calibration, None if text is None else metric["text"], windows)
+    return _Plan(found, calibration, metric, measure, paper_column(found) if text is None and windows is None else None, told)
+
+
+def _column(plan: _Plan, device: str, work: Path, tell: Callable[..., None]) -> dict[str, Any]:
+    """The column of one model; `work` is the folder for what is finished, `tell` gets a row's label, and a 1 at its end."""
+    from .recipes import named_recipes
+
+    tell(plan.found.name)
+    loaded = plan.found.load(device)
+    rows: list[dict[str, Any]] = []
+    for name, label in ROWS.items():
+        tell(f"{loaded.name}: {label}")
+        recipe = None if name is None else named_recipes()[name]
+        figures = _figures(plan, loaded, recipe, work)
+        rows.append({"row": label, "recipe": name, **figures, "paper": plan.paper and plan.paper[len(rows)]})
+        tell(f"{loaded.name}: {label}", 1)
+    return {
+        "model": {"name": loaded.name, "sha256": loaded.sha256, "parameters": loaded.parameters},
+        "metric": plan.metric,
+        "calibration": plan.calibration.describe(),
+        "differences": plan.differences,
+        "rows": rows,
+    }
+
+
+def _figures(plan: _Plan, loaded: LoadedModel, recipe: Recipe | None, work: Path) -> dict[str, Any]:
+    """Perplexity and standard error of one row, measured once: they are a file in `work`."""
+    from .kept import key_of
+    from .recipe import quantize_model
+    from .streamed import discard
+
+    windows = plan.calibration.windows
+    described = None if recipe is None else recipe.describe()
+    key = key_of(loaded, recipe=described, windows=windows.tolist(), metric=plan.metric)
+    file = work / "rows" / f"{key}.json"
+    if (kept := read_record(file)) is not None:
+        return kept
+    if recipe is None:
+        perplexity, error = plan.measure(loaded)
+    else:
+        quantized = quantize_model(loaded, recipe, windows, work=work)
+        perplexity, error = plan.measure(replace(loaded, model=quantized.model))
+        discard(quantized.files)
+    figures = {"perplexity": perplexity, "standard_error": error}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_file(file, record_text(figures))
+    return figures
+
+
+def _metric(found: FoundModel, text: Source | None, windows: int | None) -> tuple[dict[str, Any], Measure]:
     """What the paper's perplexity of this family is, described, and its measurement."""
     from .evaluation import Evaluator, text_protocol
     from .texts import Dataset, text_of
     from .word_perplexity import word_protocol, word_score
 
-    if loaded.adapter.family == "llama":
-        protocol = text_protocol(text_of(Dataset(_WIKITEXT) if text is None else text, "--text"), loaded, windows)
+    if found.adapter.family == "llama":
+        protocol = text_protocol(text_of(Dataset(_WIKITEXT) if text is None else text, "--text"), found, windows)
 
-        def by_windows(model: Any) -> tuple[float, float | None]:
-            score = Evaluator(model, protocol).score(None)
+        def by_windows(loaded: LoadedModel) -> tuple[float, float | None]:
+            score = Evaluator(loaded.model, protocol).score(None)
             return score.perplexity, score.perplexity_standard_error
 
         return {"name": "per token", "text": protocol.name, **protocol.describe()}, by_windows
     if windows is not None:
         raise InputError(f"--windows {windows}: the metric of OPT is word perplexity, of a whole text; leave it out")
     if text is not None:
-        words = word_protocol(text_of(text, "--text"), loaded)
+        words = word_protocol(text_of(text, "--text"), found)
 
-        def by_words(model: Any) -> tuple[float, float | None]:
-            score = word_score(model, words)
+        def by_words(loaded: LoadedModel) -> tuple[float, float | None]:
+            score = word_score(loaded.model, words)
             return score.perplexity, score.perplexity_standard_error
 
         return {"name": "per word", "text": words.name, **words.describe()}, by_words
 
-    from .harness import require_harness, run_tasks
+    from .harness import HARNESS, check_tasks, run_tasks
 
-    require_harness("table3")
+    check_tasks([_TASK], f"lm-evaluation-harness's task {_TASK}", "give WikiText-2's test text by --text")
 
-    def by_harness(model: Any) -> tuple[float, float | None]:
-        found = run_tasks(replace(loaded, model=model), [_TASK])
-        return next((row["value"], row["standard_error"]) for row in found if row["metric"] == "word_perplexity")
+    def by_harness(loaded: LoadedModel) -> tuple[float, float | None]:
+        rows = run_tasks(loaded, [_TASK])
+        return next((row["value"], row["standard_error"]) for row in rows if row["metric"] == "word_perplexity")
 
-    return {"name": "per word", "text": f"lm-evaluation-harness's task {_TASK}"}, by_harness
+    return {
+        "name": "per word",
+        "text": f"lm-evaluation-harness's task {_TASK}",
+        "harness_version": version(HARNESS),
+    }, by_harness
 
 
 def _table(columns: Sequence[dict[str, Any]]) -> Table:
@@ -205,3 +275,15 @@ def _table(columns: Sequence[dict[str, Any]]) -> Table:
             cells += [f"{row['perplexity']:.2f}{error}", "" if row["paper"] is None else f"{row['paper']:.2f}"]
         table.add_row(*cells)
     return table
+
+
+def _tell_differences(columns: Sequence[dict[str, Any]], console: Console) -> None:
+    """In what the columns' measurements differ from the paper's; models are named where it is not the same for all."""
+    names: dict[str, list[str]] = {}
+    for column in columns:
+        for line in column["differences"]:
+            names.setdefault(line, []).append(column["model"]["name"])
+    console.print("In what this measurement differs from the paper's:", highlight=False)
+    for line, having in names.items():
+        which = "" if len(having) == len(columns) else f"{', '.join(having)}: "
+        console.print(f"- {which}{line}", highlight=False, markup=False)

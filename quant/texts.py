@@ -16,6 +16,7 @@ from torch import Tensor
 from golden.errors import InputError
 
 from .corpus import read_text, text_sha256
+from .failures import hub_trouble, reason
 
 __all__ = ["Dataset", "Source", "Text", "one_source", "text_of", "tokenize"]
 
@@ -120,8 +121,9 @@ def _dataset_text(source: str, option: str) -> Text:
     except StopIteration:  # what datasets ends with where a file has no row
         raise InputError(f"{option} {source}: the data set is empty") from None
     except Exception as error:  # no network, no such data set, split or file: one kind of exception each
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{option} {source}: cannot be read ({reason})") from error
+        trouble = hub_trouble(error, f"give its directory, or a file by {option.replace('dataset', 'text')}")
+        told = f"no such directory, and {trouble}" if trouble else f"cannot be read ({reason(error)})"
+        raise InputError(f"{option} {source}: {told}") from error
     content = SEPARATOR.join(pieces)[:MAXIMUM_CHARACTERS]
     if not content.strip():
         raise InputError(f"{option} {source}: the text is empty")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from golden.errors import InputError
 
 from .evaluation import BATCH_TOKENS, Score
-from .models import LoadedModel
+from .models import FoundModel, LoadedModel
 from .texts import Text
 
 __all__ = ["WordProtocol", "word_protocol", "word_score"]
@@ -69,7 +69,7 @@ class WordProtocol:
         }
 
 
-def word_protocol(text: Text, loaded: LoadedModel) -> WordProtocol:
+def word_protocol(text: Text, loaded: LoadedModel | FoundModel) -> WordProtocol:
     """The protocol of `text`, characters and not token ids, for a model."""
     if not isinstance(text.content, str):
         raise InputError(f"text {text.name}: word perplexity counts the words of a text; token ids have none")
@@ -82,8 +82,10 @@ def word_protocol(text: Text, loaded: LoadedModel) -> WordProtocol:
 def word_score(model: nn.Module, protocol: WordProtocol, progress: Callable[[], None] | None = None) -> Score:
     """Word perplexity of a model; `progress` is called after every one of the protocol's batches."""
     losses, counts = [], []
+    device: Any = model.device
     with torch.no_grad():
         for inputs, targets in protocol.batches:
+            inputs, targets = inputs.to(device), targets.to(device)
             logits = model(input_ids=inputs, use_cache=False).logits.to(torch.float32)
             loss = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
             losses.append(loss.double().sum(dim=1))

@@ -129,7 +129,7 @@ def test_the_same_with_other_parameters():
 
 
 @pytest.mark.parametrize(
-    ("activations", "worst"), [([0, 128], 128), ([5, 200, -3], 200), ([-129, 3], -129), ([-130, 300], -130)]
+    ("activations", "worst"), [([0, 128], 128), ([5, 200, -3], 200), ([-129, 3], -129), ([-130, 300], -130), ([-128, 300], 300)]
 )
 def test_activations_beyond_their_bits(activations, worst):
     with pytest.raises(InputError, match=f"^activation {worst} does not fit 8 bits: -128 to 127$"):

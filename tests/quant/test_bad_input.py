@@ -16,10 +16,11 @@ from transformers import PreTrainedModel
 
 from golden.artifacts import sha256_file
 from golden.errors import InputError
-from quant.command import operands, quantize
+from quant.command import quantize
 from quant.huggingface import load_quantized
 from quant.layers import QuantLinear
 from quant.models import load_model
+from quant.operands_command import operands
 from quant.recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe, quantize_model
 from quant.weights import FORMS
 

@@ -16,8 +16,9 @@ import pytest
 from golden import DINT3, Operands
 from golden.artifacts import sha256_file
 from golden.errors import InputError
-from quant.command import operands, quantize
+from quant.command import quantize
 from quant.comparison import compared_recipes
+from quant.operands_command import operands
 from quant.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]

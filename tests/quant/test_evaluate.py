@@ -168,12 +168,26 @@ def test_the_command(tiny_directory: Path, tmp_path: Path) -> None:
         assert f"{row['perplexity']:.2f}" in result.output
 
 
+def test_execution_changes_no_figure(quantized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        evaluate(str(quantized), out=tmp_path / name, windows=2, execution=name, device="cpu:0", quiet=True)
+        for name in ("float", "integer")
+    ]
+    assert found[0] == found[1]
+    monkeypatch.setattr("quant.layers.IntegerMatrix", None)
+    with pytest.raises(TypeError):  # it is the integers that were used
+        evaluate(str(quantized), out=tmp_path / "none", windows=2, execution="integer", quiet=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"protocols": ("bytes",)}, "--protocol bytes: known are windows, words"),
         ({"text": [5, 6] * 100, "protocols": ("words",)}, "token ids: word perplexity counts the words"),
         ({"reference": "/no/such/model"}, "no such directory"),
+        ({"device": "abacus"}, "--device abacus: cannot be used"),
+        ({"execution": "analog"}, "--execution analog: known are float, integer"),
+        ({"execution": "integer"}, "--execution integer: tiny is not quantized"),
         ({"model": "/no/such/model"}, "no such directory"),
     ],
 )

@@ -11,11 +11,12 @@ import torch
 
 from golden import Operands
 from golden.errors import InputError
-from quant.command import operands, quantize
+from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.export import export_operands
 from quant.huggingface import load_quantized
 from quant.models import LoadedModel, load_model
+from quant.operands_command import operands
 from quant.output_error import layer_inputs, output_errors
 from quant.recipe import Recipe, calibration_steps, quantize_model
 from quant.scaling import METHODS, fold, search_scales

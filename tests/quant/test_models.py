@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from golden.artifacts import sha256_file
 from golden.errors import InputError
 from quant.models import LoadedModel, load_model
+from quant.tensor_files import TensorFiles
 
 from .conftest import tiny_model
 
@@ -61,6 +63,58 @@ def test_sharded_weights(
     with torch.no_grad():
         assert torch.equal(loaded.model(input_ids=windows).logits, tiny.model(input_ids=windows).logits)
     shards[-1].unlink()
+    refused(directory, "cannot be loaded from")
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_pickled_weights(
+    tiny: LoadedModel,
+    tiny_directory: Path,
+    windows: torch.Tensor,
+    tmp_path: Path,
+    shards: int,
+    streamed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of models on the hub from before safetensors: the names begin at the decoder, the output matrix is there, too."""
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    state = load_file(directory / "model.safetensors")
+    (directory / "model.safetensors").unlink()
+    named = [(name.removeprefix("model."), tensor) for name, tensor in state.items()]
+    files = [f"pytorch_model-0000{one}-of-0000{shards}.bin" for one in range(shards)] if shards > 1 else ["pytorch_model.bin"]
+    for index, file in enumerate(files):
+        torch.save(dict(named[index::shards]), directory / file)
+    if shards > 1:
+        weight_map = {name: files[index % shards] for index, (name, _) in enumerate(named)}
+        (directory / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    if streamed:
+        monkeypatch.setattr("quant.streaming.STREAMED_BYTES", 0)
+    loaded = load_model(directory)
+    assert (loaded.stream is not None) == streamed
+    with torch.no_grad():
+        assert torch.equal(loaded.model(input_ids=windows).logits, tiny.model(input_ids=windows).logits)
+
+
+def test_pickled_files_that_cannot_be_used(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quant.streaming.STREAMED_BYTES", 0)
+    directory = copy_of(tiny_directory, tmp_path / "model")
+    state = load_file(directory / "model.safetensors")
+    (directory / "model.safetensors").unlink()
+    weights = directory / "pytorch_model.bin"
+    torch.save(state, weights, _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"or of a PyTorch older than 1\.6; .* save_pretrained makes it anew"):
+        TensorFiles(directory, "m")
+    torch.save(state, weights)
+    weights.write_bytes(weights.read_bytes()[:5000])
+    refused(directory, "cannot be loaded from")
+    for content, message in (({"a": print}, "holds more than tensors"), ([1], "holds no tensors by name")):
+        torch.save(content, weights)
+        with pytest.raises(InputError, match=message):
+            TensorFiles(directory, "m")
+    weights.unlink()
+    index = {"weight_map": {"a": weights.name}}
+    (directory / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     refused(directory, "cannot be loaded from")
 
 
@@ -143,7 +197,28 @@ def test_quantized_already(tiny_directory: Path, tmp_path: Path) -> None:
 
 def test_hub_name_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    refused("nobody/no-such-model", "model nobody/no-such-model: no such directory, and the hub does not give")
+    line = (
+        r"model nobody/no-such: no such directory, and the hub cannot be reached \(.*\); without a network give a model's dir"
+    )
+    refused("nobody/no-such", line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            RepositoryNotFoundError,
+            "no such directory, and the hub has none of this name, or a private one; check the name, or give",
+        ),
+        (GatedRepoError, "no such directory, and the hub gives it only to those who have asked for access"),
+    ],
+)
+def test_what_the_hub_answers(kind: type[HfHubHTTPError], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind.__new__(kind, "404 Client Error.\n\nRepository Not Found")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    refused("nobody/no-such", message)
 
 
 def test_hub_model_is_fetched_configuration_first(
@@ -164,8 +239,7 @@ def test_hub_model_is_fetched_configuration_first(
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     loaded = load_model("someone/tiny")
     assert loaded.name == "someone/tiny"
-    assert "model*.safetensors" in asked[1]
-    assert len(asked) == 2
+    assert ["model*.safetensors" in patterns for patterns in asked] == [False, False, True]
 
     config = json.loads((cache / "config.json").read_text())
     (tiny_directory.parent / "post").mkdir()
@@ -175,4 +249,4 @@ def test_hub_model_is_fetched_configuration_first(
         "huggingface_hub.snapshot_download", lambda _name, allow_patterns: asked.append(allow_patterns) or str(post)
     )
     refused("facebook/opt-350m", "model facebook/opt-350m: post-LayerNorm")
-    assert len(asked) == 3
+    assert ["model*.safetensors" in patterns for patterns in asked[3:]] == [False]

@@ -211,7 +211,7 @@ def test_command_goes_on_after_an_interruption(streamed: LoadedModel, tmp_path: 
     run(whole)
     assert [entry.name for entry in whole.parent.iterdir()] == ["out"]
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("quant.command._export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        interrupted.setattr("quant.export.write_operands", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(out)
     assert [entry.name for entry in out.parent.iterdir()] == [".out.unfinished"]

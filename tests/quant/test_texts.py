@@ -150,6 +150,18 @@ def test_data_sets_that_cannot_be_used(data_set: Path, suffix: str, rows: list[d
     assert "\n" not in str(caught.value)
 
 
+@needs_datasets
+def test_a_data_set_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    line = (
+        r"--calibration-dataset no/such: no such directory, and the hub cannot be reached \(.*\); without a network give its "
+        "directory, or a file by --calibration-text"
+    )
+    with pytest.raises(InputError, match=line) as caught:
+        text_of(Dataset("no/such"), "--calibration-dataset")
+    assert "\n" not in str(caught.value)
+
+
 def test_without_the_package(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InputError, match=r"--dataset wikitext: .* is missing; pip install 'dint\[datasets\]'"):
