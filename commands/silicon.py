@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,32 +67,28 @@ def synthesize(
     """
     from synth.command import synthesize as one
     from synth.front_command import front as every
+    from synth.request import Request
 
-    if front and period_ns is not None:
-        from golden.errors import InputError
-
-        raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
-    run = every if front else partial(one, period_ns=period_ns)
-    return run(
+    request = Request(
         format=number_format,
         lanes=lanes,
-        pdk=pdk,
-        out=out,
-        operands=operands,
         depth=depth,
         pipeline=pipeline,
         decoded=decoded,
-        shape=shape,
         architecture=architecture,
+        shape=shape,
+        pdk=pdk,
         liberty=tuple(liberty or ()),
         platforms=platforms,
+        period_ns=period_ns,
+        operands=operands,
+        seed=seed,
         cycles=cycles,
         dataflow=dataflow,
         activity=activity,
         power_engine=power_engine,
-        seed=seed,
-        quiet=quiet,
     )
+    return (every if front else one)(request, out=out, quiet=quiet)
 
 
 def codes(
