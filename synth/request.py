@@ -100,6 +100,13 @@ class Request:
             )
         return operands
 
+    @property
+    def dataflow_of_unit(self) -> str:
+        """The dataflow, the unit's own if none is named."""
+        from sim.workload import dataflows
+
+        return self.dataflow or dataflows(self.unit)[0]
+
     def check(self) -> None:
         """Refuse options that cannot be, or not together; neither kit nor operands are looked for."""
         from sim.workload import dataflows
@@ -124,8 +131,6 @@ class Request:
 
     def tasks(self, mapped: Mapped, period_ns: float) -> list[Task]:
         """What is measured of a netlist: the activity that was asked for first; with delays, the same without them too."""
-        from sim.workload import dataflows
-
         from .measuring import Task
 
         if self.activity is None:
@@ -133,8 +138,8 @@ class Request:
         if self.activity == "vectorless":
             return [Task(mapped, period_ns, None, None, self.activity)]
         source = "uniform" if self.operands is None else "opt"
-        dataflow = self.dataflow or dataflows(self.unit)[0]
-        return [Task(mapped, period_ns, source, dataflow, kind) for kind in dict.fromkeys((self.activity, "zero-delay"))]
+        kinds = dict.fromkeys((self.activity, "zero-delay"))
+        return [Task(mapped, period_ns, source, self.dataflow_of_unit, kind) for kind in kinds]
 
     def measure(
         self, tasks: Sequence[Task], cache: Path, jobs: int, advance: Callable[[str], None] | None = None
