@@ -22,6 +22,7 @@ from .point import identity, points_end_with_us, run, tools
 
 __all__ = ["Outcome", "carry_out", "label"]
 
+_CONNECT_S = 10.0
 #: Number of a point, and what `sweep.point.run` answered, as the answers come.
 _Answers = Generator[tuple[int, dict[str, Any]]]
 
@@ -115,8 +116,8 @@ def _on_cluster(questions: Sequence[tuple[int, dict[str, Any]]], cache: Path, ad
         return there(question, place)
 
     try:
-        client = Client(address, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except Exception as error:  # addresses that are none raise errors of many kinds
         raise ToolError(f"--cluster {address}: no Dask scheduler answers ({one_line(str(error))})") from None
     with client:
         if not client.ncores():
