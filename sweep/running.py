@@ -124,7 +124,7 @@ def _on_cluster(questions: Sequence[tuple[int, dict[str, Any]]], cache: Path, ad
             console.print(f"the cluster at {address} has no workers yet: waiting for some")
         futures = {client.submit(ask, question, str(cache), pure=False): i for i, question in questions}
         try:
-            for future, answer in as_completed(futures, with_results=True, raise_errors=False):
+            for future, answer in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
                 if future.status == "finished":
                     yield futures[future], answer
                 else:
