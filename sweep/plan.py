@@ -198,7 +198,8 @@ def _check(path: Path, key: str, value: Any) -> None:
         if key == "seed" and not 0 <= value < 1 << 32:
             raise InputError(f"seed is {value}: it is from 0 to {(1 << 32) - 1}")
         if key not in ("architecture", "decoded", "pdk"):
-            Request(**{_KEYS[key][1]: None if value == MINIMUM_AREA else value}).check()
+            alone: dict[str, Any] = {_KEYS[key][1]: None if value == MINIMUM_AREA else value}
+            Request(**alone).check()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
