@@ -21,7 +21,7 @@ from commands import running
 from commands.gates import check
 from commands.main_job import report
 from commands.models import evaluate, export, operands, quantize, table3
-from commands.silicon import codes, pdks, synthesize, zero_points
+from commands.silicon import codes, pdks, sweep, synthesize, zero_points
 from commands.this_machine import doctor
 from commands.units import formats, generate, simulate
 
@@ -83,7 +83,7 @@ app = typer.Typer(
 )
 running.add(app, "Begin here", doctor, report, formats, pdks)
 running.add(app, "Models", quantize, evaluate, operands, export, table3)
-running.add(app, "Hardware", generate, simulate, synthesize, check, zero_points, codes)
+running.add(app, "Hardware", generate, simulate, synthesize, sweep, check, zero_points, codes)
 
 _WELCOME = """\
 dint makes the hardware of the dINT4 number format: quantized model, MAC unit, its verification, its price in silicon.

@@ -24,15 +24,16 @@ from rich.table import Table
 from golden.artifacts import output_directory
 from pipeline.checks import DIRECTORY, write_record
 
-from .fuzzing import circuits, command_line, models, records
+from .fuzzing import circuits, command_line, models, records, sweeps
 from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
 
 __all__ = ["TARGETS", "fuzz", "main"]
 
-TARGETS = {target.name: target for target in (*circuits.TARGETS, *models.TARGETS, *records.TARGETS, *command_line.TARGETS)}
+_TARGETS = (*circuits.TARGETS, *models.TARGETS, *records.TARGETS, *sweeps.TARGETS, *command_line.TARGETS)
+TARGETS = {target.name: target for target in _TARGETS}
 
 _CASES = 12_000
-_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "report", "pipeline", "commands")
+_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "sweep", "report", "pipeline", "commands")
 _SHOWN = 3  # findings of one fault
 
 

@@ -69,36 +69,33 @@ def synthesize(
     """
     from synth.command import synthesize as one
     from synth.front_command import front as every
+    from synth.request import Request
 
-    if front and period_ns is not None:
-        from golden.errors import InputError
-
-        raise InputError(f"--period {period_ns:g}: --front gives the netlists of all periods; leave one of them out")
     if front and saif:
         from golden.errors import InputError
 
         raise InputError("--saif: --front gives many netlists, not one; leave one of them out")
-    run = every if front else partial(one, period_ns=period_ns, saif=saif)
-    return run(
+    request = Request(
         format=number_format,
         lanes=lanes,
-        pdk=pdk,
-        out=out,
-        operands=operands,
         depth=depth,
         pipeline=pipeline,
         decoded=decoded,
-        shape=shape,
         architecture=architecture,
+        shape=shape,
+        pdk=pdk,
         liberty=tuple(liberty or ()),
         platforms=platforms,
+        period_ns=period_ns,
+        operands=operands,
+        seed=seed,
         cycles=cycles,
         dataflow=dataflow,
         activity=activity,
         power_engine=power_engine,
-        seed=seed,
-        quiet=quiet,
     )
+    run = every if front else partial(one, saif=saif)
+    return run(request, out=out, quiet=quiet)
 
 
 def codes(
@@ -169,5 +166,40 @@ def zero_points(
         depth=depth,
         liberty=tuple(liberty or ()),
         platforms=platforms,
+        quiet=quiet,
+    )
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What to do; docs/sweep.md describes it.")],
+    out: Out = Path("build/sweep"),
+    operands: Annotated[
+        list[Path] | None, typer.Option(help="Operand file; repeat for the other formats; default: uniform operands.")
+    ] = None,
+    liberty: Liberty = None,
+    platforms: Platforms = None,
+    jobs: Annotated[int | None, typer.Option(help="Points at a time on this machine; default: one a core.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers take the points, tcp://HOST:8786.")
+    ] = None,
+    quiet: Quiet = False,
+) -> Any:
+    """Map and measure all combinations of options that a file lists; write a row for each to sweep.csv and sweep.json.
+
+    The file is TOML. Its keys are options of dint synthesize, each with a value or a list of values, as in lanes = [1, 16].
+    Results are kept: a repeated sweep runs nothing, an interrupted one goes on. Exit code 0 only if no point failed.
+
+    Example: dint sweep docs/sweep.toml --out build/sweep
+    """
+    from sweep.command import sweep as run
+
+    return run(
+        file=file,
+        out=out,
+        operands=tuple(operands or ()),
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
+        jobs=jobs,
+        cluster=cluster,
         quiet=quiet,
     )

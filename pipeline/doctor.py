@@ -32,12 +32,13 @@ __all__ = ["EXTRAS", "Check", "checks", "doctor"]
 #: By extra ("": what is always there): what cannot be done without it, and whether the main job needs it.
 EXTRAS: dict[str, tuple[str, bool]] = {
     "": ("anything", True),
-    "hardware": ("generate, simulate, synthesize, zero-points, codes, report", True),
+    "hardware": ("generate, simulate, synthesize, sweep, zero-points, codes, report", True),
     "quantization": ("quantize, operands, evaluate, export, table3, report", True),
     "report": ("report", True),
     "datasets": ("--dataset, --calibration-dataset, table3", False),
     "evaluation": ("evaluate --tasks, table3", False),
     "compressed-tensors": ("export", False),
+    "cluster": ("sweep --cluster", False),
 }
 _CHECKPOINT = ROOT / "quant" / "checkpoint"
 _BUILD = Path("build")
@@ -146,8 +147,8 @@ def _programs() -> Iterator[Check]:
         apt=compilers,
         extras=() if compilers else ("hardware",),
     )
-    yield _asked("OpenSTA", sta.version, "synthesize, zero-points, codes --map, report", True, apt=("opensta",))
-    yield _asked("Yosys", yosys.version, "synthesize, zero-points, codes --map, report", True, extras=("hardware",))
+    yield _asked("OpenSTA", sta.version, "synthesize, sweep, zero-points, codes --map, report", True, apt=("opensta",))
+    yield _asked("Yosys", yosys.version, "synthesize, sweep, zero-points, codes --map, report", True, extras=("hardware",))
     yield _shared_python()
 
 

@@ -10,72 +10,35 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from golden import ToolError, UnitConfig, unit_of_options
+from golden import InputError, ToolError
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
-from golden.errors import InputError
 
 from .pdk import DEFAULT_PDK, TECHNOLOGIES, Pdk, discover, find
-from .request import check_measurement, check_tools, femto, measured_tasks, operands_of, progress
+from .request import Request, check_jobs, check_tools, femto, progress
 
 if TYPE_CHECKING:
     from .mapping import Mapped
     from .measuring import Measurement
 
-__all__ = ["pdks", "synthesize"]
-
-_CYCLES = 512
+__all__ = ["area_and_timing", "pdks", "power", "synthesize"]
 
 
 def synthesize(
-    format: str = "dint4",
-    lanes: int | None = None,
-    pdk: str = DEFAULT_PDK,
-    period_ns: float | None = None,
+    request: Request,
     out: Path = Path("build/synthesis"),
-    operands: Path | None = None,
-    depth: int = 65536,
-    pipeline: int | None = None,
-    decoded: bool = False,
-    architecture: str = "",
-    shape: str = "mac",
-    liberty: Sequence[Path] = (),
-    platforms: Path | None = None,
-    seed: int = 0,
-    cycles: int = _CYCLES,
-    dataflow: str | None = None,
-    activity: str = "sdf",
-    power_engine: str = "dint",
-    saif: bool = False,
     cache: Path = Path("build/cache"),
     jobs: int = 2,
+    saif: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Map one unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, architecture, shape
-        The unit, as for `dint generate`; by default a MAC unit with one lane.
-    period_ns
-        Clock period. By default the smallest netlist is taken, at the shortest period it works at.
-    operands
-        Operand file of a quantized model, in `format`, for the energy; by default operands are uniform.
-    liberty, platforms
-        Where the kit is, if not in one of the usual places.
-    seed, cycles
-        Choice and number of the operands, one set a clock cycle.
-    dataflow
-        "streaming" (weights and activations are new in every cycle; the default of a MAC unit) or "weights-held" (weights stay
-        for 64 cycles; what a processing element always does, with partial sums from above).
-    activity
-        Where switching activity comes from: "sdf" (simulation with delays), "zero-delay" (simulation without) or "vectorless"
-        (default activities of the inputs, without simulation and operands).
-    power_engine
-        What works out power from simulated activity: "dint", or "opensta" where OpenSTA has `read_vcd`.
-    saif
-        Write `activity.saif` too: what the nets did in that simulation, for other power tools.
     cache, jobs
         Folder of earlier results; syntheses at a time.
+    saif
+        Write `activity.saif` too: what the nets did in the simulation, for other power tools.
 
     Returns
     -------
@@ -86,26 +49,14 @@ def synthesize(
     InputError
         If an option, the kit, a Liberty file or the operand file cannot be used.
     ToolError
-        If a tool is missing or fails; and if no netlist closes at `period_ns`, with the slack of the best: then nothing is
+        If a tool is missing or fails; and if no netlist closes at the period, with the slack of the best: then nothing is
         written, and an earlier result stays.
     """
-    config = unit_of_options(
-        format,
-        lanes=lanes,
-        default_lanes=1,
-        depth=depth,
-        pipeline=pipeline,
-        architecture=architecture,
-        decoded=decoded,
-        shape=shape,
-    )
-    if period_ns is not None and not 0 < period_ns < float("inf"):
-        raise InputError(f"--period is {period_ns:g} ns: it must be positive; leave it out for the smallest area")
-    dataflow = check_measurement(config, dataflow, activity, power_engine, operands, cycles, jobs)
-    if saif and activity == "vectorless":
+    request.check()
+    check_jobs(jobs)
+    if saif and request.activity == "vectorless":
         raise InputError("--saif: vectorless activity has no simulation; choose --activity sdf or zero-delay, or leave it out")
-    kit = find(pdk, tuple(liberty), platforms)
-    given = operands_of(operands, config)
+    config, kit, _ = request.unit, request.kit, request.given_operands
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
         from hdl.architectures import architecture_of  # Amaranth is slow to import, and `dint --help` imports this module
@@ -114,24 +65,23 @@ def synthesize(
         check_tools(kit)
         with progress(console) as advance:
             from .flow import synthesize as search
-            from .measuring import measure_all, record
 
-            mapped = search(config, kit, period_ns, cache, jobs, advance)
-            if period_ns is not None and not mapped.closes(period_ns):
+            mapped = search(config, kit, request.period_ns, cache, jobs, advance)
+            period_ns = mapped.delay_ns if request.period_ns is None else request.period_ns
+            if not mapped.closes(period_ns):
                 raise ToolError(
                     f"--period {period_ns:g} ns is not met by {config.name} on {kit.name}: the best slack found is "
                     f"{period_ns - mapped.delay_ns:.4g} ns; give {math.ceil(1000 * mapped.delay_ns) / 1000:g} ns or more"
                     f" (nothing was written to {out})"
                 )
-            metrics = _files(scratch, config, kit, mapped, period_ns, cache)
-            tasks = measured_tasks(mapped, metrics["clock__period"], given, dataflow, activity)
-            available = {config.weight_format.name: given} if given else {}
-            measured = measure_all(tasks, kit, available, cycles, seed, cache, 1, advance, power_engine)
-            metrics |= _power(measured, power_engine)
+            tasks = request.tasks(mapped, period_ns)
+            metrics = area_and_timing(mapped, period_ns) | _files(scratch, mapped, kit, period_ns, cache)
+            measured = request.measure(tasks, cache, 1, advance)
+            metrics |= power(measured, request.power_engine)
             if saif:
                 from flows.saif import saif as text_of
 
-                write_file(scratch / "activity.saif", text_of(*record(tasks[0], kit, available, cycles, seed)))
+                write_file(scratch / "activity.saif", text_of(*request.record(tasks[0])))
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")
@@ -177,51 +127,47 @@ def pdks(liberty: Sequence[Path] = (), platforms: Path | None = None, quiet: boo
     return rows
 
 
-def _files(
-    scratch: Path,
-    config: UnitConfig,
-    kit: Pdk,
-    mapped: Mapped,
-    period_ns: float | None,
-    cache: Path,
-) -> dict[str, Any]:
-    """Write all but the metrics, and return those of area and timing."""
-    from hdl.companions import constraints
-
-    from . import sta, yosys
-    from .mapping import area_by_part, delays
-
-    period = period_ns if period_ns is not None else mapped.delay_ns
-    sdf = delays(mapped, kit)
-    parts, whole = area_by_part(mapped, kit, cache)
-    write_file(scratch / "netlist.v", mapped.netlist.read_bytes())
-    write_file(scratch / "delays.sdf", sdf.read_bytes())
-    write_file(scratch / "constraints.sdc", constraints(config, period))
+def area_and_timing(mapped: Mapped, period_ns: float) -> dict[str, Any]:
+    """The metrics of a netlist's area, and of its timing at a clock period."""
+    config = mapped.config
     return {
-        "design": config.name,
+        "design": mapped.design,
         "design__instance__area": mapped.area_um2,
         "design__instance__count": mapped.cells,
-        "design__instance__area__by_part": parts,
-        "design__instance__area__with_parts_kept": whole,
-        "timing__setup__ws": round(period - mapped.delay_ns, 6),
-        "clock__period": period,
+        "timing__setup__ws": round(period_ns - mapped.delay_ns, 6),
+        "clock__period": period_ns,
         "timing__critical_path__delay": mapped.delay_ns,
-        "pdk": kit.describe(),
         "format": config.weight_format.name,
         "architecture": config.architecture,
         "shape": config.shape,
         "lanes": config.lanes,
         "options": mapped.recipe.describe(),
-        "tools": {"yosys": yosys.version(), "opensta": sta.version()},
-        "hashes": {
-            "verilog": mapped.verilog_sha256,
-            "netlist": mapped.netlist_sha256,
-            "delays": sha256_file(sdf),
-        },
+        "hashes": {"verilog": mapped.verilog_sha256, "netlist": mapped.netlist_sha256},
     }
 
 
-def _power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
+def _files(scratch: Path, mapped: Mapped, kit: Pdk, period_ns: float, cache: Path) -> dict[str, Any]:
+    """Write all but the metrics, and return those of the kit, the parts, the tools and the files."""
+    from hdl.companions import constraints
+
+    from . import sta, yosys
+    from .mapping import area_by_part, delays
+
+    sdf = delays(mapped, kit)
+    parts, whole = area_by_part(mapped, kit, cache)
+    write_file(scratch / "netlist.v", mapped.netlist.read_bytes())
+    write_file(scratch / "delays.sdf", sdf.read_bytes())
+    write_file(scratch / "constraints.sdc", constraints(mapped.config, period_ns))
+    return {
+        "design__instance__area__by_part": parts,
+        "design__instance__area__with_parts_kept": whole,
+        "pdk": kit.describe(),
+        "tools": {"yosys": yosys.version(), "opensta": sta.version()},
+        "hashes": {"verilog": mapped.verilog_sha256, "netlist": mapped.netlist_sha256, "delays": sha256_file(sdf)},
+    }
+
+
+def power(measured: Sequence[Measurement], engine: str) -> dict[str, Any]:
     """The metrics of power and energy."""
     wanted, facts = measured[0].task, measured[0].facts
     metrics = {

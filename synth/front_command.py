@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from golden import unit_of_options
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from golden.errors import InputError
 
-from .pdk import DEFAULT_PDK, find
 from .recipe import Recipe
-from .request import check_measurement, check_tools, femto, measured_tasks, operands_of, progress
+from .request import Request, check_jobs, check_tools, femto, progress
 
 if TYPE_CHECKING:
     from .mapping import Mapped
@@ -24,30 +22,16 @@ __all__ = ["front"]
 
 
 def front(
-    format: str = "dint4",
-    lanes: int | None = None,
-    pdk: str = DEFAULT_PDK,
+    request: Request,
     out: Path = Path("build/front"),
-    operands: Path | None = None,
-    depth: int = 65536,
-    pipeline: int | None = None,
-    decoded: bool = False,
-    architecture: str = "",
-    shape: str = "mac",
-    liberty: Sequence[Path] = (),
-    platforms: Path | None = None,
-    seed: int = 0,
-    cycles: int = 512,
-    dataflow: str | None = None,
-    activity: str = "sdf",
-    power_engine: str = "dint",
     cache: Path = Path("build/cache"),
     jobs: int = 2,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Map one MAC unit for every clock period (`synth.front`), measure each netlist at its own; writes `front.json` into `out`.
 
-    Parameters are those of `synthesize`. Every netlist is simulated, and its sums compared, unless `activity` is "vectorless".
+    Parameters are those of `synthesize`, without a period. Every netlist is simulated, and its sums compared, unless the
+    activity is "vectorless".
 
     Returns
     -------
@@ -59,32 +43,22 @@ def front(
     InputError, ToolError
         As `synthesize`.
     """
-    config = unit_of_options(
-        format,
-        lanes=lanes,
-        default_lanes=1,
-        depth=depth,
-        pipeline=pipeline,
-        architecture=architecture,
-        decoded=decoded,
-        shape=shape,
-    )
-    dataflow = check_measurement(config, dataflow, activity, power_engine, operands, cycles, jobs)
-    kit = find(pdk, tuple(liberty), platforms)
-    given = operands_of(operands, config)
+    if request.period_ns is not None:
+        raise InputError(f"--period {request.period_ns:g}: --front gives the netlists of all periods; leave one of them out")
+    request.check()
+    check_jobs(jobs)
+    config, kit, _ = request.unit, request.kit, request.given_operands
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
         from . import sta, yosys
         from .front import STEP, steps
         from .front import front as search
-        from .measuring import measure_all
 
         check_tools(kit)
-        available = {config.weight_format.name: given} if given else {}
         with progress(console) as advance:
             netlists = search(config, kit, cache, jobs, advance)
-            tasks = [measured_tasks(mapped, mapped.delay_ns, given, dataflow, activity)[0] for mapped in netlists]
-            measured = measure_all(tasks, kit, available, cycles, seed, cache, jobs, advance, power_engine)
+            tasks = [request.tasks(mapped, mapped.delay_ns)[0] for mapped in netlists]
+            measured = request.measure(tasks, cache, jobs, advance)
             points = [_point(mapped, one) for mapped, one in zip(netlists, measured, strict=True)]
         result = {
             "format": config.weight_format.name,
@@ -97,13 +71,13 @@ def front(
             "depth": config.depth,
             "pipeline": config.pipeline,
             "decoded": config.decoded,
-            "activity__kind": activity,
+            "activity__kind": request.activity,
             "activity__operands": tasks[0].source,
             "activity__dataflow": tasks[0].dataflow,
-            "activity__cycles": cycles,
-            "power__engine": power_engine,
+            "activity__cycles": request.cycles,
+            "power__engine": request.power_engine,
             "tools": {"yosys": yosys.version(), "opensta": sta.version()},
-            "hashes": {"operands": sha256_file(operands) if operands else None},
+            "hashes": {"operands": sha256_file(request.operands) if request.operands else None},
         }
         write_file(scratch / "front.json", canonical_json(result))
     table = Table("period", "area", "step", "energy", "recipe", box=None, pad_edge=False)

@@ -83,6 +83,7 @@ def test_formats_lists_every_value() -> None:
         (["simulate", "--layer", "0", "--model", "missing"], "missing: no such directory"),
         (["synthesize", "--pdk", "osu18"], "osu018"),
         (["synthesize", "--liberty", "missing.lib"], "missing.lib"),
+        (["sweep", "missing.toml"], "sweep file missing.toml: cannot be read"),
         (["zero-points", "--units", "65"], "units is 65"),
         (["codes", "--pdk", "osu018"], "--pdk osu018: is for the tables that --map maps"),
         (["evaluate", "--limit", "3"], "--limit 3: it is a number of documents of --tasks"),

@@ -132,6 +132,7 @@ _BASE = {
     "table3": ["model", "--windows", "1"],
     "simulate": ["--cycles", "16", "--lanes", "1"],
     "codes": ["dint3"],
+    "sweep": ["mine.toml"],
     "zero-points": ["--lanes", "1", "--units", "1"],
 }
 

@@ -18,6 +18,7 @@ from synth.mapping import Mapped, area_by_part, map_design
 from synth.measuring import Task, measure_all
 from synth.pdk import QFLOW, Pdk, find
 from synth.recipe import Recipe
+from synth.request import Request
 from synth.verification import verify
 
 pytestmark = pytest.mark.skipif(
@@ -73,16 +74,16 @@ def test_energy_of_an_element(mapped: Mapped, kit: Pdk, cache: Path) -> None:
 
 
 def test_synthesize(tmp_path: Path, cache: Path) -> None:
-    options = {"depth": 64, "shape": "pe", "cycles": 32, "cache": cache, "quiet": True}
-    metrics = synthesize("int3", out=tmp_path / "out", **options)
+    request = Request("int3", depth=64, shape="pe", cycles=32)
+    metrics = synthesize(request, tmp_path / "out", cache, quiet=True)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert (metrics["design"], metrics["shape"], metrics["lanes"]) == ("pe_int3_d64", "pe", 1)
     assert metrics["activity__dataflow"] == "weights-held"
     assert "set_input_delay" in (tmp_path / "out" / "constraints.sdc").read_text()
     with pytest.raises(InputError, match="--dataflow is 'streaming': known are weights-held"):
-        synthesize("int3", out=tmp_path / "other", dataflow="streaming", **options)
+        synthesize(replace(request, dataflow="streaming"), tmp_path / "other", cache, quiet=True)
     with pytest.raises(InputError, match="lanes is 2: a pe has one product"):
-        synthesize("int3", 2, out=tmp_path / "other", **options)
+        synthesize(replace(request, lanes=2), tmp_path / "other", cache, quiet=True)
 
 
 def test_elements_are_compared_like_units() -> None:

@@ -25,6 +25,7 @@ from synth.flow import Task, Workshop, area_recipes, fast_recipes, smallest, syn
 from synth.mapping import Mapped, area_by_part, delays, map_design
 from synth.pdk import Pdk, find
 from synth.recipe import Recipe
+from synth.request import Request
 
 CONFIG = MacConfig(DINT4)
 
@@ -223,7 +224,7 @@ def test_periods(kit: Pdk, cache: Path) -> None:
 
 def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    metrics = command.synthesize(out=out, cache=cache, cycles=64, saif=True, quiet=True)
+    metrics = command.synthesize(Request(cycles=64), out, cache, saif=True, quiet=True)
     assert json.loads((out / "metrics.json").read_text()) == metrics
     assert {path.name for path in out.iterdir()} == {
         "netlist.v",
@@ -249,11 +250,11 @@ def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
 def test_a_clock_that_nobody_can_meet(kit: Pdk, cache: Path, tmp_path: Path) -> None:
     best = synthesize(CONFIG, kit, 0.5, cache)
     earlier = tmp_path / "earlier"
-    command.synthesize(out=earlier, cache=cache, cycles=64, quiet=True)
+    command.synthesize(Request(cycles=64), earlier, cache, quiet=True)
     before = {path.name: path.read_bytes() for path in earlier.iterdir()}
     for out in (earlier, tmp_path / "new"):
         with pytest.raises(ToolError) as failure:
-            command.synthesize(period_ns=0.5, out=out, cache=cache, quiet=True)
+            command.synthesize(Request(period_ns=0.5), out, cache, quiet=True)
         message = str(failure.value)
         assert message.startswith(f"--period 0.5 ns is not met by {CONFIG.name} on osu018: the best slack found is ")
         assert f"is {0.5 - best.delay_ns:.4g} ns; " in message
@@ -262,13 +263,13 @@ def test_a_clock_that_nobody_can_meet(kit: Pdk, cache: Path, tmp_path: Path) -> 
     assert not (tmp_path / "new").exists()
     shortest = re.search(r"give (\S+) ns or more", message)
     assert shortest is not None
-    met = command.synthesize(period_ns=float(shortest[1]), out=earlier, cache=cache, cycles=64, quiet=True)
+    met = command.synthesize(Request(period_ns=float(shortest[1]), cycles=64), earlier, cache, quiet=True)
     assert 0 <= met["timing__setup__ws"] < 0.01
 
 
 def test_other_activities(cache: Path, tmp_path: Path) -> None:
     made = [
-        command.synthesize(out=tmp_path / "out", cache=cache, cycles=64, quiet=True, **options)
+        command.synthesize(Request(cycles=64, **options), tmp_path / "out", cache, quiet=True)
         for options in (
             {"activity": "zero-delay"},
             {"activity": "zero-delay", "dataflow": "weights-held"},
@@ -294,19 +295,20 @@ def test_other_activities(cache: Path, tmp_path: Path) -> None:
         ({"period_ns": 0.0}, "must be positive"),
         ({"architecture": "wallace"}, "wallace"),
         ({"cycles": 3}, "at least 16"),
-        ({"jobs": 0}, "jobs is 0"),
         ({"operands": Path("/nowhere/operands.npz")}, "no such operand file"),
         ({"dataflow": "held"}, "--dataflow is 'held': known are streaming, weights-held"),
         ({"activity": "saif"}, "--activity is 'saif': known are sdf, zero-delay, vectorless"),
         ({"activity": "vectorless", "operands": Path("x.npz")}, "--operands x.npz: --activity vectorless takes none"),
         ({"activity": "vectorless", "power_engine": "opensta"}, "--power-engine opensta: --activity vectorless simulates"),
         ({"power_engine": "spice"}, "--power-engine is 'spice': known are dint, opensta"),
-        ({"liberty": [Path("/nowhere/x.lib")]}, "no such Liberty file"),
+        ({"liberty": (Path("/nowhere/x.lib"),)}, "no such Liberty file"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        command.synthesize(out=tmp_path / "out", cache=tmp_path / "cache", quiet=True, **options)
+        command.synthesize(Request(**options), tmp_path / "out", tmp_path / "cache", quiet=True)
+    with pytest.raises(InputError, match="jobs is 0"):
+        command.synthesize(Request(), tmp_path / "out", tmp_path / "cache", jobs=0, quiet=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -317,7 +319,7 @@ def test_a_library_without_flip_flop(tmp_path: Path) -> None:
     bad = tmp_path / "bad.lib"
     bad.write_text(re.sub(r"\b(ff|latch)\s*\(", r"ignored_\1 (", text))
     with pytest.raises(InputError, match=r"bad\.lib.*flip-flop"):
-        command.synthesize(liberty=[bad], out=tmp_path / "out", cache=tmp_path / "cache", quiet=True)
+        command.synthesize(Request(liberty=(bad,)), tmp_path / "out", tmp_path / "cache", quiet=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -327,7 +329,7 @@ def test_no_sta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     sta.version.cache_clear()
     with pytest.raises(ToolError, match="install the apt package opensta"):
-        command.synthesize(out=tmp_path / "out", cache=tmp_path / "cache", quiet=True)
+        command.synthesize(Request(), tmp_path / "out", tmp_path / "cache", quiet=True)
     sta.version.cache_clear()
 
 
@@ -340,7 +342,8 @@ def test_pdks_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_interrupt_leaves_no_process_and_no_output(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from synth.command import synthesize; synthesize(lanes=16, out=Path('out'), quiet=True)"
+        "from pathlib import Path; from synth.command import synthesize; from synth.request import Request;"
+        "synthesize(Request(lanes=16), out=Path('out'), quiet=True)"
     )
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", program],

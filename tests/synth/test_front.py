@@ -18,6 +18,7 @@ from synth import front as fronts
 from synth.front import front, pareto, steps
 from synth.pdk import find
 from synth.recipe import Recipe
+from synth.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_pareto(cache: Path) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_the_command(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = front_command.front(out=tmp_path / "front", cache=cache, cycles=32)
+    result = front_command.front(Request(cycles=32), tmp_path / "front", cache)
     assert json.loads((tmp_path / "front/front.json").read_text()) == result
     points = result["points"]
     assert len(points) >= 4
@@ -87,7 +88,7 @@ def test_the_command(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_bad_options(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 16"):
-        front_command.front(out=tmp_path / "out", cycles=3)
+        front_command.front(Request(cycles=3), tmp_path / "out")
     answer = CliRunner().invoke(dint.app, ["synthesize", "--front", "--period", "5"])
     assert isinstance(answer.exception, InputError)
     assert "--front gives the netlists of all periods" in str(answer.exception)

@@ -1,0 +1,1 @@
+"""`dint sweep`: many units on many kits at many clocks, each a process of its own, here or on a cluster."""
