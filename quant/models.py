@@ -131,7 +131,8 @@ def find_model(model: str | Path | None = None) -> FoundModel:
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # as of the weights
         raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
-    return FoundModel(config, load_tokenizer(directory, name), adapter_of(config, name), model, name)
+    adapter = adapter_of(config, name)
+    return FoundModel(config, load_tokenizer(directory, name), adapter, model, name)
 
 
 def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedModel:

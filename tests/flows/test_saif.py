@@ -12,6 +12,7 @@ from golden import InputError
 from synth.activity import Activity, Wave
 from synth.command import synthesize
 from synth.netlist import ONE, ZERO, Instance, Netlist, Port
+from synth.request import Request
 from tests.flows.saif_reader import State, read_saif
 
 NETLIST = Netlist(
@@ -64,5 +65,5 @@ def test_special_characters_of_names_are_escaped() -> None:
 
 def test_vectorless_activity_has_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--saif: vectorless activity has no simulation"):
-        synthesize(activity="vectorless", saif=True, out=tmp_path / "out", quiet=True)
+        synthesize(Request(activity="vectorless"), tmp_path / "out", saif=True, quiet=True)
     assert not (tmp_path / "out").exists()

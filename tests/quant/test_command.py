@@ -57,7 +57,7 @@ def test_metrics_follow_the_schema(result: tuple[dict[str, Any], Path], tiny_dir
     metrics, _ = result
     assert metrics["model"]["sha256"] == sha256_file(tiny_directory / "model.safetensors")
     assert metrics["calibration"]["length_tokens"] == 32
-    assert metrics["calibration"]["windows"] == 32
+    assert metrics["calibration"]["windows"] == 512
     assert set(metrics["protocols"]) == {"python-documentation", "essay.txt"}
     names = [row["name"] for row in metrics["rows"]]
     assert names == [

@@ -13,8 +13,9 @@ from quant.failures import hub_trouble, reason
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_bar_leaves_nothing_behind(terminal: bool) -> None:
+def test_a_bar_leaves_nothing_behind(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a file there is none, and no empty line either; on a terminal its line is erased. So it is where the work fails."""
+    monkeypatch.setenv("TERM", "xterm")
     written = io.StringIO()
     with suppress(KeyError), progress_bar(Console(file=written, force_terminal=terminal, width=60)) as progress:
         progress.advance(progress.add_task("rows", total=3))
