@@ -25,10 +25,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden import DINT4, FORMATS, INT8, MacConfig
+from golden import DINT4, FORMATS, INT8, MacConfig, NumberFormat
 from golden.artifacts import output_directory
 from golden.errors import ToolError
-from hdl.architectures import ARCHITECTURES
+from hdl.architectures import ARCHITECTURES, Architecture
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from sim.command import simulate_verilog, stimuli_for
@@ -280,8 +280,18 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
+def _architectures(number_format: NumberFormat) -> list[Architecture]:
+    return [one for one in ARCHITECTURES.values() if one.can_do(number_format)]
+
+
+#: Every architecture of the two formats that are compared, the default ones of the others, and larger units.
 UNITS = [
-    *(MacConfig(FORMATS[name], architecture=one.name) for one in ARCHITECTURES.values() for name in one.formats),
+    *(
+        MacConfig(number_format, architecture=one.name)
+        for number_format in (DINT4, INT8)
+        for one in _architectures(number_format)
+    ),
+    *(MacConfig(number_format) for number_format in FORMATS.values() if number_format not in (DINT4, INT8)),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
 ]
