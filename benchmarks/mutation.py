@@ -1,6 +1,6 @@
 """`make mutation`: does the bench notice when a unit is broken? One fault at a time, and the operands of `dint simulate`.
 
-    python -m benchmarks.mutation [--out DIR] [--jobs N]
+    python -m benchmarks.mutation [--every-architecture] [--out DIR] [--jobs N]
 
 Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
 held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
@@ -25,10 +25,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden import DINT4, FORMATS, INT8, MacConfig, NumberFormat
+from golden import DINT4, FORMATS, INT8, MacConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
-from hdl.architectures import ARCHITECTURES, Architecture
+from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from sim.command import simulate_verilog, stimuli_for
@@ -280,21 +280,21 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
-def _architectures(number_format: NumberFormat) -> list[Architecture]:
-    return [one for one in ARCHITECTURES.values() if one.can_do(number_format)]
-
-
-#: Every architecture of the two formats that are compared, the default ones of the others, and larger units.
 UNITS = [
-    *(
-        MacConfig(number_format, architecture=one.name)
-        for number_format in (DINT4, INT8)
-        for one in _architectures(number_format)
-    ),
-    *(MacConfig(number_format) for number_format in FORMATS.values() if number_format not in (DINT4, INT8)),
+    *(MacConfig(number_format) for number_format in FORMATS.values()),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
 ]
+
+
+def every_architecture() -> list[MacConfig]:
+    """One-lane units of every architecture of the two formats that are compared."""
+    return [
+        MacConfig(number_format, architecture=one.name)
+        for number_format in (DINT4, INT8)
+        for one in ARCHITECTURES.values()
+        if one.can_do(number_format)
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -302,10 +302,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of mutation-hardware.json")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--every-architecture", action="store_true", help="of INT8 and dINT4, beside the usual units")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
+    units = dict.fromkeys([*UNITS, *(every_architecture() if options.every_architecture else ())])
     with output_directory(options.out) as scratch:
-        shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in UNITS)
+        shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in units)
         results = [_said(result, console) for result in shown]
         write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim", "synth"), results)
     return int(any(result["survivors"] for result in results))
