@@ -47,5 +47,11 @@ if [ ! -x "$VENV/bin/python" ]; then
     echo "setup: making $VENV with $("$PYTHON" --version)"
     "$PYTHON" -m venv "$VENV"
 fi
-echo "setup: installing Python packages into $VENV (a few minutes the first time)"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+echo "setup: installing Python packages into $VENV (some 500 MB; 3 to 15 minutes the first time)"
+# pip looks into an extra of an extra late, and would fetch the newest torch before it sees which one is pinned.
+"$VENV/bin/python" -c '
+import tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*sorted({one for extra in extras.values() for one in extra if "==" in one and "[" not in one}), sep="\n")
+' >"$VENV/pins.txt"
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$VENV/pins.txt" --editable '.[dev]'

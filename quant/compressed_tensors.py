@@ -57,6 +57,8 @@ def export(directory: Path, *, out: Path, quiet: bool = False) -> dict[str, Any]
         If the directory holds no such model, the layout has no place for its recipe, the package is missing, or `out`
         cannot be written.
     """
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory; make one with 'dint quantize --format int4'")
     yield_when_idle()
     from rich.console import Console
 

@@ -36,3 +36,9 @@ def test_rules_are_about_metrics_that_exist(block: str, tmp_path: Path, make_res
     (tmp_path / "metrics.json").write_text(canonical_json(figures))
     found = check(tmp_path / "metrics.json", [tmp_path / "rules.json"], quiet=True)
     assert found["rules"] == len(json.loads(block))
+
+
+def test_the_rules_that_come_along_are_those_of_the_page() -> None:
+    assert json.loads((ROOT / "docs" / "rules.json").read_text()) in [
+        json.loads(block) for block in re.findall(r"```json\n(.+?)```", TEXT, flags=re.DOTALL)
+    ]
