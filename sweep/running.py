@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from golden.artifacts import read_record, record_text, sha256_file, write_file
-from golden.errors import ToolError, one_line
+from golden.errors import InputError, ToolError, one_line
 from synth.request import Request, check_tools
 
 from .plan import Plan
@@ -107,8 +107,13 @@ def _on_cluster(questions: Sequence[tuple[int, dict[str, Any]]], cache: Path, ad
     """
     try:
         from distributed import Client, as_completed
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise ToolError(f"--cluster {address}: needs dask.distributed; pip install 'dint[cluster]'") from None
+    try:  # a client of an address that is none fails once more, and loudly, when it is collected
+        get_address_host_port(address if "://" in address else f"tcp://{address}", strict=True)
+    except ValueError as error:
+        raise InputError(f"--cluster {address}: {one_line(str(error))}; give it as tcp://HOST:PORT") from None
 
     def ask(question: dict[str, Any], place: str) -> dict[str, Any]:
         from sweep.point import run as there  # sent by value: a worker without this package says so

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -227,6 +228,15 @@ def test_a_cluster_that_is_not_there(anew: Callable[[], Path]) -> None:
     assert not (place / "again").exists()
     with pytest.raises(InputError, match="jobs is 0"):
         sweep(place / "sweep.toml", place / "out", jobs=0)
+
+
+@pytest.mark.parametrize("address", ["[red]", "red", "tcp://red", "nonsense://red:1"])
+def test_an_address_that_is_none(anew: Callable[[], Path], address: str) -> None:
+    pytest.importorskip("distributed", reason="needs dask.distributed: pip install 'dint[cluster]'")
+    place = anew()
+    with pytest.raises(InputError, match=rf"--cluster {re.escape(address)}: .*; give it as tcp://HOST:PORT$"):
+        again(place, cluster=address)
+    assert not (place / "again").exists()
 
 
 def test_a_lost_worker_loses_nothing(anew: Callable[[], Path], swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
