@@ -33,7 +33,7 @@ _TARGETS = (*circuits.TARGETS, *models.TARGETS, *records.TARGETS, *sweeps.TARGET
 TARGETS = {target.name: target for target in _TARGETS}
 
 _CASES = 12_000
-_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "sweep", "report", "pipeline", "commands")
+_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "sweep", "flows", "report", "pipeline", "commands")
 _SHOWN = 3  # findings of one fault
 
 

@@ -28,7 +28,6 @@ from rich.console import Console
 from golden import DINT4, FORMATS, INT8, MacConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
-from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from sim.command import simulate_verilog, stimuli_for
@@ -37,6 +36,8 @@ from sim.runner import SimulationMismatch
 from sim.simulators import find_simulator
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
+
+from .verification import every_architecture
 
 __all__ = ["Fault", "broken", "faults", "measure", "settled", "survivors"]
 
@@ -287,16 +288,6 @@ UNITS = [
 ]
 
 
-def every_architecture() -> list[MacConfig]:
-    """One-lane units of every architecture of the two formats that are compared."""
-    return [
-        MacConfig(number_format, architecture=one.name)
-        for number_format in (DINT4, INT8)
-        for one in ARCHITECTURES.values()
-        if one.can_do(number_format)
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Break all units in all ways, print the scores and write `mutation-hardware.json`; exit code 0 if nothing was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
@@ -305,7 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every-architecture", action="store_true", help="of INT8 and dINT4, beside the usual units")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
-    units = dict.fromkeys([*UNITS, *(every_architecture() if options.every_architecture else ())])
+    others = [unit for one in (DINT4, INT8) for unit in every_architecture(one.name)] if options.every_architecture else []
+    units = dict.fromkeys([*UNITS, *others])
     with output_directory(options.out) as scratch:
         shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in units)
         results = [_said(result, console) for result in shown]

@@ -17,7 +17,7 @@ def check(
 ) -> Any:
     """Fail, with a line for each rule that is broken, if a figure is worse than its rule.
 
-    Example: dint check --rules rules.json build/synthesis/metrics.json
+    Example: dint check --rules docs/rules.json build/synthesis/metrics.json
     """
     from flows.rules import check as run
 

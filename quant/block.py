@@ -16,7 +16,7 @@ from .integers import fastest_execution
 from .layers import QuantLinear, replace_module
 from .scheme import Scheme
 
-__all__ = ["Block", "GroupScale"]
+__all__ = ["Block", "GroupScale", "output_tensor"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Block:
 
     @cached_property
     def _reference(self) -> Tensor:
-        return _tensor(self.result)
+        return output_tensor(self.result)
 
     @cached_property
     def _energy(self) -> float:
@@ -125,8 +125,8 @@ class Block:
         """Run the block as the model ran it, with the input `x`. `forward`, not a call: a call would run the hooks again."""
         block = self.layer.get_submodule(self.group.block)
         if self.args:
-            return _tensor(block.forward(x, *self.args[1:], **self.kwargs))
-        return _tensor(block.forward(**{**self.kwargs, "hidden_states": x}))
+            return output_tensor(block.forward(x, *self.args[1:], **self.kwargs))
+        return output_tensor(block.forward(**{**self.kwargs, "hidden_states": x}))
 
 
 def _scaled(linear: nn.Linear, scale: Tensor) -> nn.Linear:
@@ -137,5 +137,6 @@ def _scaled(linear: nn.Linear, scale: Tensor) -> nn.Linear:
     return scaled
 
 
-def _tensor(output: Any) -> Tensor:
+def output_tensor(output: Any) -> Tensor:
+    """What a module put out, alone or as the first of several."""
     return output[0] if isinstance(output, tuple) else output

@@ -20,21 +20,19 @@ from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
 from .adapter import adapter_of
-from .failures import reason
 from .layers import check_execution, use_execution
 from .models import (
     LoadedModel,
     check_device,
-    in_memory,
     load_model,
     load_tokenizer,
     local_directory,
+    parsed_config,
     read_config,
-    refuse_unsound,
+    read_model,
     weights_sha256,
 )
 from .recipe import QuantizedModel
-from .streaming import is_streamed, streamed_model
 from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
@@ -173,23 +171,9 @@ def load_quantized(directory: Path, execution: str = "float", device: str = "cpu
     if method != METHOD:
         raise InputError(f"model {name}: not quantized by dint (quant_method is {method!r}); run 'dint quantize' first")
 
-    from transformers import AutoConfig
-
     register()
-    try:
-        parsed = AutoConfig.from_pretrained(path, local_files_only=True)
-        adapter, stream = adapter_of(parsed, name), None
-        if is_streamed(path):
-            model, stream = streamed_model(path, name, adapter, parsed, device)
-        else:
-            model = in_memory(path, name, device)
-    except InputError:
-        raise
-    except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-        raise InputError(f"model {name}: cannot be loaded from {path} ({reason(error)})") from error
-    refuse_unsound(model, adapter, name)
-    if stream is not None:
-        stream.empty()
+    parsed = parsed_config(path, name)
+    model, _ = read_model(path, name, adapter_of(parsed, name), parsed, device)
     use_execution(model, execution)
     return model, model.hf_quantizer.quantization_config
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import Adapter
+from .block import output_tensor
 from .calibration import check_finite
 from .stopwatch import stage
 
@@ -64,8 +65,7 @@ class _Call:
     kwargs: dict[str, Any]  # masks, positions: the same for every layer
 
     def run(self, layer: nn.Module) -> Tensor:
-        output = layer(self.hidden_states, *self.args, **self.kwargs)
-        return output[0] if isinstance(output, tuple) else output
+        return output_tensor(layer(self.hidden_states, *self.args, **self.kwargs))
 
 
 class _Reached(Exception):

@@ -27,9 +27,10 @@ __all__ = [
     "LoadedModel",
     "check_device",
     "find_model",
-    "in_memory",
     "load_model",
     "local_directory",
+    "parsed_config",
+    "read_model",
     "refuse_unsound",
     "weights_sha256",
 ]
@@ -96,19 +97,7 @@ class FoundModel:
         """The model itself, as float32 on `device`; raises as `load_model` does."""
         check_device(device)
         directory, name = local_directory(self.source)
-        stream: LayerStream | None = None
-        try:
-            if is_streamed(directory):
-                loaded, stream = streamed_model(directory, name, self.adapter, self.config, device)
-            else:
-                loaded = in_memory(directory, name, device)
-        except InputError:
-            raise
-        except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-            raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
-        refuse_unsound(loaded, self.adapter, name)
-        if stream is not None:
-            stream.empty()
+        loaded, stream = read_model(directory, name, self.adapter, self.config, device)
         return LoadedModel(loaded, self.tokenizer, self.adapter, directory, name, weights_sha256(directory), stream)
 
 
@@ -124,13 +113,7 @@ def find_model(model: str | Path | None = None) -> FoundModel:
     directory, name = local_directory(model, weights=False)
     if "quantization_config" in read_config(directory, name):
         raise InputError(f"model {name}: quantized already ({directory / 'config.json'}); give the unquantized model")
-
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    except Exception as error:  # as of the weights
-        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+    config = parsed_config(directory, name)
     adapter = adapter_of(config, name)
     return FoundModel(config, load_tokenizer(directory, name), adapter, model, name)
 
@@ -147,6 +130,34 @@ def load_model(model: str | Path | None = None, device: str = "cpu") -> LoadedMo
     """
     check_device(device)
     return find_model(model).load(device)
+
+
+def parsed_config(directory: Path, name: str) -> Any:
+    """The configuration in `directory` as transformers has it; refused if it is none."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # as of the weights
+        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+
+
+def read_model(directory: Path, name: str, adapter: Adapter, config: Any, device: str) -> tuple[Any, LayerStream | None]:
+    """The model in `directory`, quantized or not, its weights checked; a large one is streamed, with no layer present."""
+    stream: LayerStream | None = None
+    try:
+        if is_streamed(directory):
+            model, stream = streamed_model(directory, name, adapter, config, device)
+        else:
+            model = in_memory(directory, name, device)
+    except InputError:
+        raise
+    except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
+        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+    refuse_unsound(model, adapter, name)
+    if stream is not None:
+        stream.empty()
+    return model, stream
 
 
 def check_device(device: str) -> None:

@@ -395,17 +395,9 @@ def _circuit(folder: Path) -> _Circuit:
     return _Circuit(library, read_netlist(folder / "chain.v", "chain"), *words)
 
 
-def _spoilt_file(path: Path, words: list[str], rng: Random) -> None:
-    spoilt = mutations.text(words, rng).encode("utf-8", "surrogateescape")
-    if rng.random() < 0.03:
-        mutations.misplaced(path, spoilt, rng)
-    else:
-        path.write_bytes(spoilt)
-
-
 def _netlist(circuit: _Circuit, rng: Random, folder: Path) -> Case:
     path = folder / "n.v"
-    _spoilt_file(path, circuit.netlist_words, rng)
+    mutations.spoilt_file(path, circuit.netlist_words, rng, astray=0.03)
 
     def run() -> tuple[Netlist, PlainNetlist]:
         netlist = read_netlist(path, "chain")
@@ -427,7 +419,7 @@ def _netlist(circuit: _Circuit, rng: Random, folder: Path) -> Case:
 
 def _delays(circuit: _Circuit, rng: Random, folder: Path) -> Case:
     path = folder / "d.sdf"
-    _spoilt_file(path, circuit.sdf_words, rng)
+    mutations.spoilt_file(path, circuit.sdf_words, rng, astray=0.03)
 
     def check(delays: Delays) -> None:
         plain = circuit.netlist.with_plain_names()
@@ -440,7 +432,7 @@ def _delays(circuit: _Circuit, rng: Random, folder: Path) -> Case:
 
 def _waves(circuit: _Circuit, rng: Random, folder: Path) -> Case:
     path = folder / "w.vcd"
-    _spoilt_file(path, circuit.wave_words, rng)
+    mutations.spoilt_file(path, circuit.wave_words, rng, astray=0.03)
 
     def check(activity: Activity) -> None:
         _garbage(not 0 <= activity.annotated <= 1, f"annotated: {activity.annotated}")

@@ -38,11 +38,7 @@ def _recipe(words: list[str], rng: Random, folder: Path) -> Case:
     from quant.weights import FORMS
 
     path = folder / "mine.toml"
-    spoilt = mutations.text(words, rng).encode("utf-8", "surrogateescape")
-    if rng.random() < 0.05:
-        mutations.misplaced(path, spoilt, rng)
-    else:
-        path.write_bytes(spoilt)
+    mutations.spoilt_file(path, words, rng)
     options = {}
     if rng.random() < 0.3:
         options = {rng.choice(("scaling", "group-size", "form", "calibration-length")): rng.choice(mutations.VALUES[:-1])}

@@ -212,6 +212,15 @@ def json_text(value: Any, rng: Random | None = None) -> str:
 # Files
 
 
+def spoilt_file(path: Path, words: list[str], rng: Random, astray: float = 0.05) -> None:
+    """A file of `words`, spoilt as text; of a share `astray` of the cases something else in its place."""
+    spoilt = text(words, rng).encode("utf-8", "surrogateescape")
+    if rng.random() < astray:
+        misplaced(path, spoilt, rng)
+    else:
+        path.write_bytes(spoilt)
+
+
 def misplaced(path: Path, content: bytes, rng: Random) -> None:
     """Something else in the place of a file: nothing, a folder, a link to nowhere or to itself, another kind of file."""
     match rng.randrange(7):

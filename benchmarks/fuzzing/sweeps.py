@@ -35,11 +35,7 @@ def _sweep(words: list[str], rng: Random, folder: Path) -> Case:
     from synth.request import Request
 
     path = folder / "sweep.toml"
-    spoilt = mutations.text(words, rng).encode("utf-8", "surrogateescape")
-    if rng.random() < 0.05:
-        mutations.misplaced(path, spoilt, rng)
-    else:
-        path.write_bytes(spoilt)
+    mutations.spoilt_file(path, words, rng)
 
     def check(plan: Plan) -> None:
         described = {canonical_json(describe(point)) for point in plan.points}
