@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make report   the main job: from the trained model to build/report/index.html
 # make test     all tests            make check    lint and types
 # make verify   proofs and exhaustive checks of every unit      make mutation   do bench and tests notice faults?

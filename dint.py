@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """dINT: from a number format to the quantized model, the MAC unit, its verification and its price in silicon.
 
 This module is the command line (`dint --help`) and the names that a user imports; everything is loaded when it is first

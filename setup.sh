@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs what is missing: system packages through apt (as root or with sudo) and the pinned Python packages into $VENV.
 # Tells what it does; does nothing twice.
 set -eu

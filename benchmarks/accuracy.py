@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make benchmark-accuracy`: every method on every format of 3 or 4 bits alike, and what calibration's length changes (SLAC).
 
     python -m benchmarks.accuracy [MODEL] [--text FILE] [--windows N] [--variant NAME ...] [--method NAME ...]

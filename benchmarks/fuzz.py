@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make fuzz`: malformed input of every kind, thousands of cases, each reproducible by its number.
 
     python -m benchmarks.fuzz [--cases N] [--seed S] [--target NAME] [--jobs N] [--out build/verify]

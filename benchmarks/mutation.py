@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make mutation`: does the bench notice when a unit is broken? One fault at a time, and the operands of `dint simulate`.
 
     python -m benchmarks.mutation [--every-architecture] [--out DIR] [--jobs N]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """INT8 x INT8 multipliers that others make, as units with the ports of ours, to hold our baseline against.
 
 Yosys makes one of `*` and `+` (with or without its Booth multiplier); ArithsGen (Klhufek and Mrazek, DDECS 2022) makes signed

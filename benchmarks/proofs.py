@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that is proved, of every format and architecture, with times: `python -m benchmarks.proofs`.
 
 The properties and how they are shown are in `synth.proof`. The first that does not hold ends it with exit code 1.

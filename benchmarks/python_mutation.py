@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make mutation`, its second half: do the unit tests notice when a line of the arithmetic is wrong?
 
     python -m benchmarks.python_mutation [--out DIR] [--jobs N] [FILE ...]

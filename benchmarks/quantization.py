@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make benchmark-quantization`: what quantizing costs on a model of OPT-125M's shapes, and what integers bring.
 
     python -m benchmarks.quantization [--layers N ...] [--out DIR]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make benchmark-silicon`: our INT8 baseline against other people's, and the comparison with all the effort there is.
 
     python -m benchmarks.silicon [--platforms DIR] [--pdk NAME ...] [--lane N ...] [--pipeline N] [--stages DIR] [--out DIR]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exhaustive and edge checks of every unit at every level, with counts and times: `python -m benchmarks.verification`.
 
 For every architecture of every format of the catalogue:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that the shell completes: those that an option knows, as far as what lists them is installed."""
 
 from __future__ import annotations

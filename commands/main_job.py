@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command that does everything, from the trained model to the page."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that quantize and measure models."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all commands have in common: `--json`, `--debug`, the place in the help, and the exit code.
 
 A command is a function that prints for people unless its `quiet` is set, and returns the same as plain data. Data whose `ok`

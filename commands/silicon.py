@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that map units on a PDK."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command that looks at what is installed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that write and verify units."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint generate --flow`: the Verilog and its companions, and what other flows need beside them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FuseSoC (CAPI2): a core that runs the cocotb bench, and a generator core that makes any unit.
 
 The core with the Verilog, `hdl.companions.core`, has lint, compilation and synthesis. The bench is a core of its own: whoever

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LibreLane: a design folder with `config.json`, `constraint.sdc` and the Verilog.
 
 `librelane FOLDER/config.json` runs its flow Classic. Variables are those of LibreLane's universal, PDK and step variables.

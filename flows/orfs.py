@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenROAD-flow-scripts: a design folder with `config.mk`, `constraint.sdc` and the Verilog.
 
 `make DESIGN_CONFIG=FOLDER/config.mk` in its `flow` folder places and routes it, wherever the folder is. The variables are among

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The open platforms of the physical flows, as data, and timing constraints in the unit of each.
 
 Sources: the folders of OpenROAD-flow-scripts' `flow/platforms`, and the PDKs that LibreLane gets through ciel. To add a

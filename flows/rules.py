@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint check`: are the figures of a `metrics.json` as good as the rules of a file say?
 
 The rules have the form of OpenROAD-flow-scripts' `rules-base.json`, which its `flow/util/checkMetadata.py` reads:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Switching activity of a simulated netlist as SAIF 2.0, the Switching Activity Interchange Format, for other power tools.
 
 A backward SAIF file (IEEE 1801, annex I, describes the format) states for each net how long it was 0, 1 and unknown, and how

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number formats, the exact arithmetic of the MAC unit, and the operand files: numpy only."""
 
 from .asymmetric import AsymmetricConfig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Artefacts: written whole or not at all, and known by their SHA-256."""
 
 from __future__ import annotations

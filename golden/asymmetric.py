@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MAC units for asymmetric weights as one immutable object, and the exact integers they must produce.
 
 The reference paper's weights are (q - z) s with a zero-point z for each output channel (arXiv 2311.05161, section 4). A channel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two parts of units for asymmetric weights, each by itself: what one unit costs, and what all of them share once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The number formats, as data. To add one, add it here; the tests run over all of `FORMATS`."""
 
 from __future__ import annotations

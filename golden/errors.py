@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors whose message is meant for the user: one line that names the parameter, its value, the limit and the way out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The multiply-accumulate unit as one immutable object, and the exact integers it must produce.
 
 `hdl.Mac(config)` is the circuit of the same object: names, widths, latency and behaviour are derived here once and read by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A number format: which value each code stands for, and how a real number becomes a code.
 
 Every operation comes as an array function and as a scalar twin (`..._one`) written independently of it, in exact

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operand files: what a quantized model really multiplies, written by `quant` and replayed by `sim`.
 
 One `.npz` holds the layers of one model: weight codes, activations, the accumulators that must come out, and the scales that

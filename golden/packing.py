@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Codes in memory: two codes of up to four bits a byte, the first in the low half; wider codes one a byte."""
 
 from __future__ import annotations

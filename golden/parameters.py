@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Types of parameters: refused where they are wrong, instead of failing later or somewhere else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The processing element of a weight-stationary systolic array as one immutable object, and the exact integers it passes on.
 
 The element of Kung and Leiserson's arrays (H. T. Kung, "Why systolic architectures?", IEEE Computer 15, 1982) with the second

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit of any shape from the options that commands have in common."""
 
 from __future__ import annotations

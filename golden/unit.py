@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What units of every shape have in common: data ports, and the outputs that follow from inputs, cycle by cycle.
 
 The generator, the benches and the measurements know a unit through this alone, whatever its shape.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hardware of MAC units and of the processing element: Amaranth components, and Verilog with its companion files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ways to build a unit, by name: which formats each can do, and the bit heap that it makes of a weight and an activation.
 
 Every way to multiply comes in two structures. The plain name is the small one; `<name>-fast` spends gates where they shorten

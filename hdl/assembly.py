@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units made of parts, each of which is a module of its own in Verilog."""
 
 from __future__ import annotations

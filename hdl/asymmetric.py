@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The units of a `golden.AsymmetricConfig` as an Amaranth component: MAC units and the zero-point correction that they share.
 
     weights, zero_points ─► recoder ─► MAC unit ─┐

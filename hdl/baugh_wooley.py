@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two's complement multiplication by an array of and gates (Baugh and Wooley, IEEE Trans. Computers C-22, 1973).
 
 Bit i of the weight times bit j of the activation has the weight 2^(i+j), negative where exactly one of the two is a sign. The

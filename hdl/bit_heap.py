@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sum of products before it is added up: bits, each with a weight and an arrival time, and one constant.
 
 "Bit heap" is the term of de Dinechin and others (FloPoCo). Negative weights don't occur: a bit b of weight -2^k is kept as the

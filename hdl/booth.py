@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Radix-4 recoding of a two's complement weight: half as many rows as bits.
 
 `booth`: each digit looks at its pair of bits and the bit below (MacSorley, "High-speed arithmetic in binary computers", Proc.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which code carries which value: a search over code tables, for formats whose table is free.
 
 dINT's definition leaves the codes open (arXiv 2311.05161, section 4), so they can be chosen for the decoder. For each of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint generate`: Verilog of a MAC unit, of units for asymmetric weights, or of a processing element, and companion files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files beside the Verilog: facts in JSON, constraints, and a FuseSoC core."""
 
 from __future__ import annotations

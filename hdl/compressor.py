@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adding up a bit heap until two rows are left: full adders, column by column, earliest bits first.
 
 A full adder takes three bits of a column and gives one of the same column and one of the next, so their number is the number of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One digit of a weight: it selects a multiple of the activation, or none, and adds it to the bit heap.
 
 A multiple is plus or minus a power of two, so that every bit of the row X is a choice among bits of the activation or their

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights of up to 4 bits as a few digits, each of which selects one multiple of the activation.
 
 Which digits these are is found from the format's table (`hdl.split`). dINT4's are, in half-steps, 0, 8, -8, -16 and 0, 2, 4,

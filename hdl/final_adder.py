@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The only carry-propagating addition: a plain `+`, for which synthesis chooses the adder."""
 
 from __future__ import annotations

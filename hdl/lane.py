@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one lane contributes to the sum: a bit heap, or, in the behavioural description, a product."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The multiply-accumulate unit of a `golden.MacConfig` as an Amaranth component.
 
     weights, activations ─► partial products of each lane ─┐

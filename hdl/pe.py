@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The processing element of a `golden.PeConfig` as an Amaranth component.
 
                      weight, load

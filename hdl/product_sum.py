@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sum of a cycle's products and a number, in one step or in two with a register between.
 
 In one step, partial products and the number are rows of one compressor, and one addition propagates carries:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two's complement multiplication by sign and magnitude of the weight.
 
 With the sign s and the magnitude m of the weight, and ~a = -a - 1,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a weight is split into digits, so that each digit selects one multiple of the activation: a search with a cost model.
 
 A split has two or more rows, and gives every code one digit a row, 0 or plus or minus a power of two; the value of the code is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A truth table as a sum of few products (Quine 1952, McCluskey 1956): gates that can be read, and their number.
 
 Or as a tree of multiplexers. What it is not is a case statement: an `always @*` runs first when its input changes, so that with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilog-2001 text of a MAC unit, units for asymmetric weights, or a processing element: one file, the same bytes every time.
 
 The parts are converted one by one, each with its ports as declared, and the top instantiates them: every lane is an instance of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the longer checks found (`make verify`, `make mutation`, `make fuzz`), on record for the report.
 
 A record names the sources that it is about. One that is about other sources than these is not shown.

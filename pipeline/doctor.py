@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint doctor`: what is installed, what is missing, what cannot be done without it, and the one command that installs it.
 
 Every other command finds out by itself, and stops; this one looks at everything at once. It loads neither torch nor Amaranth,

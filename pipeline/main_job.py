@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job: from a trained model to the report."""
 
 from __future__ import annotations

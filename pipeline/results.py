@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the stages of the main job found, gathered into the plain data that `report` shows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units in the RTL bench: the default architectures, and the designs that stand for a side of a comparison.
 
 Which the latter are is known after the comparison only; most are not of the default architecture, which is simulated before.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages of work that are skipped while what they are made from stays the same.
 
 A stage writes one directory. Beside its files stands `stage.json` with the SHA-256 of everything the stage was made from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint simulate --layer`: every product of a decoder layer of a quantized model through the RTL, a sample at gate level."""
 
 from __future__ import annotations

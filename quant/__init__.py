@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantization of decoder language models to W4A8: calibration, scaling, rounding, evaluation, operands.
 
 Nothing is imported here, so that the command line can look at this package without loading torch. The parts:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """8-bit activations: symmetric, one scale per token, taken from the token itself."""
 
 from __future__ import annotations

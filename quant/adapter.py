@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the quantizer must know of a model family, as data: where channels can be rescaled, and on what to judge it."""
 
 from __future__ import annotations

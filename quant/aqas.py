@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AQAS, activation-quantization-aware scaling (reference paper, arXiv 2311.05161, section 3.2).
 
 For each group of linear layers that read the same channels, the s that minimizes

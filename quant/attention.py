@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention whose two matrix products, queries by keys and probabilities by values, multiply 8-bit integers.
 
 Queries, keys and probabilities are symmetric INT8 with one scale per token and head, taken from the token itself (dynamic),

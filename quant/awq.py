@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AWQ, activation-aware weight quantization (Lin et al., arXiv 2306.00978, section 3.2): scale up the weights that matter.
 
 For each group of linear layers that read the same channels, s = x^r with the mean magnitude x of each input channel's

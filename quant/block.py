@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A block at the moment the unquantized model runs it, and what its output loses when its channels are scaled and rounded."""
 
 from __future__ import annotations

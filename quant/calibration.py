@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration windows. Their length is a parameter of the method (SLAC), not a constant.
 
 Sequence-length-aware calibration (reference paper, arXiv 2311.05161, section 3.3): calibrate at the length at which the

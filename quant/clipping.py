@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weight clipping as in AWQ: give up the largest weights of a channel where finer steps for the others are worth more.
 
 Ranges are shrunk to 1, 0.95, ... 0.55 of what holds all weights of the output channel (or group), and each channel keeps

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a quantized layer uses its codes: how many weights have each, and how many bits a weight then carries.
 
 A code that hardly occurs is wasted. The entropy of the codes is what an ideal entropy coder would need for a weight: the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sub-command `dint quantize`: a model in few bits, beside other methods, and what the hardware multiplies of it."""
 
 from __future__ import annotations

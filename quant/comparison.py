@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several recipes on the same model and texts: the table behind "with and without AQAS, INT4 and dINT4"."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """INT4 models in the layout of the library compressed-tensors, which transformers loads by itself.
 
 In place of a linear layer's weight stand its codes and `weight_scale` (out, groups); a weight is (q - z) x scale with q and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What surrounds the work of every sub-command here: idle threads, a progress bar, the output directory, silence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text that every machine has: the documentation that ships inside Python itself.
 
 The project may not contain anybody's text, yet every user needs a text to calibrate on and one to measure on. CPython

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sub-command `dint evaluate`: perplexity, KL divergence and the harness's tasks, of a model quantized or not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Perplexity and KL divergence, each on a named text with a named protocol, and with a standard error.
 
 Protocol: the text is tokenized whole, without special tokens, and cut into disjoint windows as long as the model's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operands of a quantized model: what its layers multiply on a text, taken from the layers while the model runs."""
 
 from __future__ import annotations

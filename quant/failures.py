@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What other libraries raise, told in one line: dozens of kinds of exceptions, some with messages of many lines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks of EleutherAI's lm-evaluation-harness (package lm-eval), run on a loaded model, quantized or not.
 
 A task is one that the harness knows by name (its data comes from the Hugging Face hub) or a task file of one's own, whose

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantized models as Hugging Face directories.
 
 A directory holds `config.json` with a `quantization_config` (quant_method "dint"), `model.safetensors` with packed codes,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Products of 8-bit integers with 32-bit accumulators: what the hardware computes, by the processor's own instructions.
 
 The accumulators of `torch._int_mm` are those of the MAC unit bit for bit, in units of the format (dINT: half steps), and

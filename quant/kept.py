@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is finished, kept in files: an interrupted run that is started again goes on, and what recipes share is searched once.
 
 A result has a name that is a hash of whatever decides its bytes, so that a file is only taken for what it was made for.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The quantized linear layer: integer weights, integer activations, exact integer accumulators, then scales."""
 
 from __future__ import annotations

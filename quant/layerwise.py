@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Going through a model layer by layer: what each linear layer's inputs are like, then a change of the layer, then the next.
 
 The calibration windows pass one decoder layer after the other, a batch at a time. Kept are the hidden states between two layers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LLaMA (Touvron et al. 2023): its producers and consumers of channels.
 
 RMSNorm has a weight that takes up scales, and no bias. The MLP is down(act(gate(x)) * up(x)): its hidden channels are scaled

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loading a model: from a local directory, never touching the network, or from the Hugging Face hub by name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sub-command `dint operands`: what a quantized model multiplies, taken from a directory that `dint quantize` wrote."""
 
 from __future__ import annotations

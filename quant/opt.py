@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OPT (Zhang et al. 2022): its producers and consumers of channels, and which members of the family fit."""
 
 from __future__ import annotations

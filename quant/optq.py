@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OPTQ (GPTQ, Frantar et al., arXiv 2210.17323): round column by column, and let the columns not yet rounded make up for it.
 
 The layer's output error on the calibration inputs X is a quadratic form of the weights' error, with the Hessian

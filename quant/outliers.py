@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outliers like those of a large OPT, made in a model that has none, for studying scaling where no large model is at hand.
 
 In large language models a few channels of the residual stream, the same for every token, are tens of times larger than the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the output error of a linear layer comes from: weights that vanish, or weights that are merely rounded.
 
 Reference paper (arXiv 2311.05161, section 4), with W the unquantized weight, X its input in the unquantized model, Du the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """In what a measurement of `table3` differs from the reference paper's (arXiv 2311.05161), as far as that says what it did.
 
 The paper: scales are searched on a part of the Pile with AWQ's settings, OPTQ sees 128 windows of 2048 tokens of C4 (GPTQ's

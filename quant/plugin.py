@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What transformers needs to load a dINT directory: the configuration and the quantizer, registered by importing this module.
 
 It is imported while transformers is still importing itself (`quant.huggingface.register`), hence it takes from transformers

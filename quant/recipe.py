@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recipe names every choice of a quantization; `quantize_model` carries it out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes as TOML: those that come along, by name (`recipes.toml`), and files of one's own.
 
     # dint quantize --recipe mine.toml

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channel scaling: move the difficulty of quantizing between activations and weights, where it costs nothing.
 
 A method finds a scale s for each group of linear layers that read the same channels: SmoothQuant, AWQ or AQAS, each in its

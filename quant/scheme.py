@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a quantized linear layer is, however its codes were found: all that it takes to compute with them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SmoothQuant (Xiao et al., arXiv 2211.10438, eq. 4): share the channels' magnitudes between activations and weights.
 
 s = max|X|^alpha / max|W|^(1 - alpha), by input channel, W jointly over the layers that read the channels (q, k and v); no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the time of a quantization goes, by stage: asked for by the benchmark, free of cost otherwise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantizing a streamed model: layer by layer into files, so that neither the model nor its quantized copy is ever in memory.
 
 The stages are those of `recipe.quantize_model`, and so is the result, bit for bit. What is finished is kept in a folder,

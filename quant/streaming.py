@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models larger than memory: of the decoder layers, only the one that runs is in memory.
 
 A streamed model is a transformers model like any other: it is called as a whole, and hooks, searches and evaluations work

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sub-command `dint table3`: our perplexities in the layout of the reference paper's Table 3, the paper's beside them.
 
 Reference paper (arXiv 2311.05161, Table 3): W4A8V4, OPT in lm-evaluation-harness's `word_perplexity` on its task wikitext,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of tensors: safetensors, and those that PyTorch pickles (`pytorch_model.bin`), which are read in the same way.
 
 Tensors are read one by one, when they are asked for: files may be larger than memory.

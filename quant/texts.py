@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts to calibrate and to measure on: a file, a data set of Hugging Face's `datasets`, strings, or token ids."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the shipped checkpoint, or a LLaMA of its size, on WikiText-2 and a part of Python's documentation.
 
     python -m quant.training --wikitext DIR --out DIR [--family llama] [--steps N] [--seed N] [--device cuda]

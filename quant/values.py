@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attention's value tensor in few bits: what the projection of the values puts out, by output channel.
 
 The reference paper (arXiv 2311.05161: W4A8V4) quantizes the values like the weights, per channel. The scales are

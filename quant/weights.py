@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights in few bits: a scale (and perhaps a zero-point) per output channel or group, and rounding to the nearest code.
 
 Symmetric form (our choice, one multiplier for all channels): weight = value x scale, and the scale carries a *sign*. A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Word perplexity, as lm-evaluation-harness measures it on its task wikitext and others of rolling log-likelihood.
 
 Protocol: the text is one document, tokenized with the special tokens that the tokenizer adds by itself; *every* token is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the differences in accuracy can say: whether two methods differ by more than the noise of the measurement."""
 
 from __future__ import annotations

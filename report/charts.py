@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The charts of the page: which figures each one shows. A chart is small multiples, one panel a PDK, with its table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Render the report again from its own `results.json`, without running anything."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How figures are written for people: fixed units, four significant digits, and "not measured" for null."""
 
 from __future__ import annotations

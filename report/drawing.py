@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawing: horizontal bars and dots by matplotlib as inline SVG that takes its colours and font from the page.
 
 Colours are drawn as marker values and replaced by CSS variables, so that one SVG serves the light page, the dark one and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grid of `make benchmark-accuracy`, where a report is given one: every method on every format, dINT beside the others."""
 
 from __future__ import annotations

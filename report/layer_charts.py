@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The charts of what happens inside the layers: where each one's output error comes from, and which codes its weights use."""
 
 from __future__ import annotations

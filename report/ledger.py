@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fairness ledger: what each figure includes, how both sides were chosen, and what the figures cannot say."""
 
 from __future__ import annotations

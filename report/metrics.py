@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`metrics.json`: the page's figures for machines, with METRICS2.1-style names (`design__instance__area`, `power__total`).
 
 Its schema is `docs/metrics.schema.json` (`report.metrics_schema`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published schema of every `metrics.json`: `docs/metrics.schema.json`, in JSON Schema (draft 2020-12).
 
 It is made from the shapes here, which are in the language of `report.schema`; that of `dint report` is the shape of its results

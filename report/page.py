@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page: one self-contained `index.html`, with `metrics.json` and `results.json` beside it, written whole or not at all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shape of `results.json`, checked before anything is drawn: a missing key is refused, a missing figure is null.
 
 The shape is data: a dict is an object whose listed keys must be there (others are allowed and ignored), a one-element list

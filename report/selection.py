@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which rows, designs and energies a chart shows, and how a figure divides into parts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The headline: ratios as ranges, the least favourable first. The page and the terminal both take it from here.
 
 A range covers every measured PDK, lane count and clock under one condition. Only rows whose designs were chosen for the metric

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which designs were simulated at which level, and which compared ones were not simulated at both."""
 
 from __future__ import annotations

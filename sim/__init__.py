@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulation of the MAC unit: operand streams, cocotb benches, and the simulators that run them."""
 
 from .runner import SimulationMismatch

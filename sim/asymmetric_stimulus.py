@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What units for asymmetric weights are given: sums of several output channels at once, read one after the other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench that runs inside the simulator: drives every input port, and holds every output port against what it must be.
 
 cocotb imports this module; `sim.runner` starts the simulator and names the folder of the run in the environment variable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two steps of a simulation under cocotb, compilation and run, each in a process group with a time limit.
 
 `sim.launch` calls cocotb's runner there; here it is started, watched and ended, and what it left behind is judged.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an element of a weight-stationary array is given: weights that stay, activations of successive tokens, sums from above.
 
 A column of the array makes the sums of one output channel, an element for each input k of it: weight w[k] stays, activations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint simulate`: generate a unit, replay operands on it, and hold every sum against the golden model."""
 
 from __future__ import annotations

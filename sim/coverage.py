@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operand coverage: which pairs of weight code and activation a replay multiplies, and how often."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gate-level simulation by Icarus Verilog: a mapped netlist replays a stimulus, and its nets are recorded for a power estimate.
 
 Inputs are read from memory files and compared outputs counted inside the simulation, which runs some hundred times faster than

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit in Amaranth's own simulator: the component as Python describes it, before any Verilog is written."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One step of cocotb's runner in a process of its own: `python sim/launch.py JOB`.
 
 A separate process, because cocotb's runner reads and ends its surroundings (the environment, `sys.exit`) and knows no time

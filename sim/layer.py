@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every product of whole linear layers through a unit, every sum compared with the exact one.
 
     replay = replay_layers(verilog, config, operands, find_simulator("verilator"))

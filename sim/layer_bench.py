@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replay of whole linear layers inside the simulator: the Verilog around a MAC unit, and the cocotb bench that controls it.
 
 All operands of a layer lie in memories of the simulation, and a state machine in Verilog feeds the unit a row of operands a

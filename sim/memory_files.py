@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What simulations read and write: levels of ports side by side in a word, and memory files for `$readmemh`, a word a line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """External programs as child processes: a time limit, one clear line when they fail, and none left behind.
 
 Every child leads a process group of its own, so that what it started itself (Yosys starts ABC) ends with it, be it by the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every stimulus is: levels of input ports, cycle by cycle, and sums that an operand file states for them.
 
 A stimulus is plain arrays, made once and replayed unchanged by every level of simulation (RTL, netlist, any simulator), so

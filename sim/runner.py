@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile a unit and run the bench on it, through cocotb's runner, for Icarus and Verilator alike.
 
     with build(verilog, config, find_simulator("icarus")) as design:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several units on the same operands at once, each one's outputs compared in every cycle, inside the simulation.
 
 Units that differ only in how they are made, such as the architectures of a format, take the same inputs and owe the same

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding simulators: which are there, in which version, and what their programs need."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operand streams: what a MAC unit is given, cycle by cycle, and which sums must come out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Workloads: operands in the order in which a MAC unit in use meets them, for averages over time such as energy.
 
 A workload has a source, that is which operands, and a dataflow, that is which of them change from cycle to cycle.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a sweep file asks for: a TOML file whose keys are options of `dint synthesize`, each with one value or a list of them.
 
     format = ["int8", "dint4"]

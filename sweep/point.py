@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One point of a sweep, mapped and measured in a process of its own: `python -m sweep.point`.
 
 What crashes, or runs out of memory, takes no other point with it. The process is asked by a line of JSON on its standard input,

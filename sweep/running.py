@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Carries out the points of a sweep: those that are not kept from an earlier run, several at a time, here or on a cluster."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ABC, the part of Yosys that proves networks of gates equal: it merges what is equal inside, from the inputs on, by SAT.
 
 Two networks of the same origin, such as Verilog and what it was mapped to, have much in common inside, so that even multipliers

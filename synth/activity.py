@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Switching activity: when each net of a netlist changed, read from the waveforms of a simulation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network of gates and adders computes, as the one polynomial of its inputs: multipliers and adder trees, exactly.
 
 A bit is a number, 0 or 1; a gate is then a polynomial of its inputs (not a: 1 - a; a and b: a b; a xor b: a + b - 2 a b), and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boolean expressions of Liberty: `function`, `when`, `next_state` and the like, evaluated and written as Verilog.
 
 Operators, tightest first (Liberty reference manual, `function` attribute): `!x` and `x'` invert; `^` is exclusive or; `*`,

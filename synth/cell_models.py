@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilog models of library cells, made from the functions in the Liberty file: what a gate-level simulation needs.
 
 Every timing arc from an input to an output becomes one unconditional path `(in => out)`, so that delay annotation has exactly

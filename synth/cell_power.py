@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the power groups of a cell say in each of its states, prepared once per cell type as arrays over the states.
 
 A state is the values of all pins of the cell, inputs and outputs, as a number: bit i is pin i. For every edge of a pin, the

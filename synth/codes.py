@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint codes`: the code tables that a format's decoder would like best, and what mapping says of the cost model."""
 
 from __future__ import annotations

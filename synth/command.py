@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint synthesize` and `dint pdks`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fair comparison: both sides through the same search, measured alike, each represented by its best netlist.
 
 Every architecture's netlist (`synth.search`) is simulated with the same kind of operands, and each side is represented by its

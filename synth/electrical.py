@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loads and transition times of the nets of a netlist, without wires: what the power tables are entered with.
 
 The load of a net is the sum of the capacitances of its pins. Transition times start at the ports (and the clock, which is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy per MAC: gate-level simulation of a mapped netlist with given operands, and the power of what happened there.
 
 Beside it the power at the activities that tools assume by default.

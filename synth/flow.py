@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search for a good netlist: the same recipes for every architecture and format, run in parallel, cached one by one.
 
 For the smallest area, every architecture is mapped with full-adder cells in both polarities and, where it is followed, with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front of one configuration: what area each clock period takes, from minimum area to maximum speed.
 
 An architecture is mapped in both its structures by the recipes for area, by those for speed, and by those between them, in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint synthesize --front`."""
 
 from __future__ import annotations

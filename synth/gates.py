@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A module as a network of gates and flip-flops: evaluated on many inputs at once, or written for a solver.
 
 `synth.yosys.gates` makes one of Verilog or of a mapped netlist. A net is an integer; nets 0 and 1 are the constants.

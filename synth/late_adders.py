@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which full adders a library's cells would make too late, and gates should make instead.
 
 A full-adder cell is small and slow; gates are twice as large, and ABC rebuilds them for depth. Between a design of cells and

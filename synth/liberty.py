@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cell libraries in Liberty format, read by Yosys's own parser (lln-libparse): units, cells, pins, timing and power tables.
 
 Liberty is the format of the Open Source Liberty user guide and reference manual. Only what a gate-level model, a delay and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Liberty files as text: unpacked once into the cache, in the form that Yosys and OpenSTA both read.
 
 `.lib.gz` is decompressed. The library's default wire load is taken out, because OpenSTA 2.0 applies it and newer versions and

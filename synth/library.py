@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cell library as data: units, cells, pins, timing and power tables. `synth.liberty` reads one from Liberty files.
 
 Named after the groups and attributes of the Liberty reference manual. Only what a gate-level model, a delay and a power

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Look-up tables of a cell library: a delay, a transition time or an energy over input transition and output load."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One design mapped by one recipe and timed: the unit of work, cached by the content of everything that decides it."""
 
 from __future__ import annotations

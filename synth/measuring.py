@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy measurements of mapped netlists, several at a time, each in a process of its own and cached by content."""
 
 from __future__ import annotations

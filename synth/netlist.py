@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gate-level netlists: one flat module of library cells, as Yosys writes it, read into ports, cells and nets.
 
 Understood is what `write_verilog -noattr -noexpr` puts out after `splitnets`: declarations, cell instances with named pins,

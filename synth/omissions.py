@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a comparison did not try or measure, in sentences: a reader should not have to guess it."""
 
 from __future__ import annotations

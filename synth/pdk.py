@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Process design kits: what is known about each library, as data, and where its Liberty files are found.
 
 Nothing is bundled. A kit is looked for in the files that the user names, in `$PDK_ROOT` (the layout of ciel and open_pdks), in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Full adders before mapping: which become cells, in which polarity, and which are cheaper as gates.
 
 A full adder is self-dual: complemented inputs give complemented outputs. So every cell of the compressor may work on true or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power of a mapped netlist from recorded activity: for each event the actual edge, the pin that caused it, the actual state.
 
 Three parts, defined as in Liberty and in OpenSTA:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is proved of MAC units without running a single operand; `benchmarks.proofs` proves it of all of them.
 
 * *products*: for each lane, each code and each activation, with any operands in the other lanes and any sum before, a sum

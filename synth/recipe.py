@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a design is mapped: the choices, and the Yosys commands that they mean.
 
 A recipe says whether full adders become library cells or gates, how carries are propagated, which script ABC runs, and for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What commands that map and measure a unit share: the request, its checks, what is measured, the display of progress."""
 
 from __future__ import annotations

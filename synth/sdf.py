@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delays from an SDF file (IEEE 1497, version 3.0), and the same delays in the form that Icarus Verilog applies.
 
 Icarus takes OpenSTA's own SDF without a complaint and applies none of it: OpenSTA leaves the typical value of each triple

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search of one comparison: netlists of minimum area and netlists for the baseline's tightest clock, by equal effort.
 
 1. Every architecture that can do a format is mapped for area, by the same recipes; those over `Effort.keep` times the smallest

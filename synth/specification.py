@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a MAC unit must do, stated without the generator: from the format's list of values and the description of the ports.
 
 Stated twice: as Verilog, which looks products up and adds, for a solver; and as the polynomial of the inputs that the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenSTA: critical path and delays (SDF) of a mapped netlist; and its power, where OpenSTA is new enough to read waveforms.
 
 The same assumptions everywhere: one ideal clock, operands arrive with its edge, every port and the clock have the same input

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectorless power: activities as tools assume them when they are told nothing, propagated through the gates; no simulation.
 
 A net has a probability of being high, and a number of transitions per clock cycle, its density.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mapped netlists at gate level: every product, the corner cases, and operands of the model, every output in every cycle.
 
 Parts of units for asymmetric weights are given random operands.

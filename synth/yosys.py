@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Yosys: from Verilog to a netlist of library cells, one process per synthesis."""
 
 from __future__ import annotations

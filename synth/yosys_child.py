@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One synthesis, run by `synth.yosys` in a process of its own: `python -m synth.yosys_child JOB`.
 
 A Yosys error ends the process that runs it, and a second synthesis in one process gives other areas; hence one process each.

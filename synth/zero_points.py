@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint zero-points`: what zero-points cost, apart from the comparison, which is for symmetric weights.
 
 The sum of activations and the correction are there once for all units that share activations (`golden.AsymmetricConfig`), so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared fixtures: reference material (libraries, texts, oracles) is used where it is present and skipped where it is not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every command: an example that can be typed, the same options with the same meaning, names that the shell completes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: starts without torch, every command shows an example, errors are one line."""
 
 from __future__ import annotations

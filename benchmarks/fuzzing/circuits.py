@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is fuzzed on the side of the hardware: formats, units, operand files, cell libraries, netlists, delays, waveforms."""
 
 from __future__ import annotations

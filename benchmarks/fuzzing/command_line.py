@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line, fuzzed by what it says of itself: every command with options of every kind, odd values, files spoilt.
 
 Each case contains at least one thing that no command can do, so that success is a finding: a value that no option of its type

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs cases of malformed input, each from (target, seed, index) alone, in processes that a case may crash or hang.
 
 A case must end in a refusal (a `DintError` of one line) or in something that its target's check finds sound. Everything else is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is fuzzed on the side of the models: recipes, model directories, directories of quantized models."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ways to spoil a valid input: bytes, tokens of a text, plain data, JSON, archives of arrays, tensor files.
 
 Every function takes a `random.Random` and changes nothing in place. Most changes keep the syntax, so that what is spoiled gets

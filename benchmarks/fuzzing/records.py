@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is fuzzed of the tools' own records: results of a report, stages of the main job, caches of syntheses and energies."""
 
 from __future__ import annotations

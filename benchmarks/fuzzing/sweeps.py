@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sweep files, fuzzed: what is read is a plan whose points can be, or it is refused in one line."""
 
 from __future__ import annotations

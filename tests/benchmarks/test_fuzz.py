@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A slice of the fuzzing, and that it finds what it is for."""
 
 from __future__ import annotations

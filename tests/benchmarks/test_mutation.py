@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mutation scores: faults are what they say, all at once as one at a time, and a weak bench or test scores low."""
 
 from __future__ import annotations

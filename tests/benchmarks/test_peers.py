@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other people's units compute what ours do, so that comparing their areas means something."""
 
 from __future__ import annotations

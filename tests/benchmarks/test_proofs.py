@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All that is proved: the list of it, and the command."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A slice of the verification of every unit at every level, and that it fails where something is wrong."""
 
 from __future__ import annotations

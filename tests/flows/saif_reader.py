@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads SAIF as its grammar has it, strictly: parentheses, strings, names with escapes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command lines and rules of docs/flows.md are what they say."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FuseSoC itself runs lint, the bench, and the generator core."""
 
 from __future__ import annotations

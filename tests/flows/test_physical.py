@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Design folders for OpenROAD-flow-scripts and LibreLane: published variables, existing files, times in the library's unit."""
 
 from __future__ import annotations

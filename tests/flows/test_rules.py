@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint check`: rules that hold, rules that are broken, and rules that are none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SAIF of known waves: times and counts as they must be, names as readers want them, the same bytes again."""
 
 from __future__ import annotations

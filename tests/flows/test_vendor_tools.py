@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Verilator and Yosys can foresee of the warnings of Vivado and Quartus, over a sample of every shape and structure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact units for asymmetric weights: every weight with every zero-point, sums, sequences, widths, what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of units for asymmetric weights: their ports, and that together they are the exact sum."""
 
 from __future__ import annotations

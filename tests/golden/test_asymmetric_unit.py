@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units for asymmetric weights, cycle by cycle, against a register machine of Python integers; ports; what they refuse."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an error says is one line, whatever it repeats."""
 
 from __future__ import annotations

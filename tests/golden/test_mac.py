@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact MAC: dot products, sequences, widths, names, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Formats: tables, both twins of every operation, and rounding with the paper's thresholds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operand files: what was saved comes back, and nothing else does."""
 
 from __future__ import annotations

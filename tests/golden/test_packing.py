@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two codes a byte, and back."""
 
 from __future__ import annotations

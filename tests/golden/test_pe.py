@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact processing element: a sequence by hand, an array of elements against a matrix product, what is refused."""
 
 from __future__ import annotations

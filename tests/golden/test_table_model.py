@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A second golden model, written from the formats' definitions alone: tables of steps and of products, and Python integers.
 
 Nothing of `golden` is used but the names of codes; what the two models say must be equal, at boundaries above all.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What units of every shape have in common: ports, reset, responses."""
 
 from __future__ import annotations

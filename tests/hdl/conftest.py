@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit's Verilog in Icarus, and its component in Amaranth's simulator: input ports in, what every output port shows out."""
 
 from __future__ import annotations

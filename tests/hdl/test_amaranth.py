@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The component inside Amaranth, where it is built of logic and not of Verilog modules."""
 
 from __future__ import annotations

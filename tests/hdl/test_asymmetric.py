@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units for asymmetric weights: products with every zero-point, random control in two simulators, and their files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search over code tables: what it gives are tables of the format, none of which an exchange of two codes improves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint generate`: the four files, their contents, their bytes, and what is refused."""
 
 from __future__ import annotations

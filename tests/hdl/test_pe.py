@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The processing element: every product, random control in two simulators, and its files."""
 
 from __future__ import annotations

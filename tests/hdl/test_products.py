@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every product of every code and every activation, for every architecture of every format."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums over many cycles and lanes against the golden model: accumulate, hold, restart, reset."""
 
 from __future__ import annotations

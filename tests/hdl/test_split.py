@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splits: every code's digits add up to its value, in rows as the style says, and nothing cheaper was overlooked."""
 
 from __future__ import annotations

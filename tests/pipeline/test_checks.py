@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of the longer checks: shown if they are of these sources, named if they are not, refused if they cannot be read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint doctor`: what is missing is found, with the command that installs it, also where almost everything is missing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job from end to end, on a tiny model and with little search: every stage real, and reused the second time."""
 
 from __future__ import annotations

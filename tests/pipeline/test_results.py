@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is gathered for the report: statistics of the operands, and a chain of hashes without a gap."""
 
 from __future__ import annotations

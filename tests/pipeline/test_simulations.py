@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units go through the RTL bench; winners of the comparison each once, and those that were there before not again."""
 
 from __future__ import annotations

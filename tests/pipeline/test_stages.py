@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages are reused exactly as long as what they were made from, and what they made, stays the same."""
 
 from __future__ import annotations

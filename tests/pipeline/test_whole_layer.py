@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint simulate --layer` from the operands to its file, and what it refuses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A tiny OPT and a tiny LLaMA with what matters here (outlier channels, heavy tails), on disk as users have theirs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark of accuracy measures what it says, on the tiny model and a few of its methods."""
 
 from __future__ import annotations

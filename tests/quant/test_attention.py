@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values in few bits and attention in INT8: against small restatements, causal, and the same after reload."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a quantization refuses: each with one line that says what to do, and nothing left behind."""
 
 from __future__ import annotations

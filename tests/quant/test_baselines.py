@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SmoothQuant and AWQ against their papers' formulas, written out on the inputs of the unquantized model."""
 
 from __future__ import annotations

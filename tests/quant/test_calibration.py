@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration windows: length, budget, seed, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clipping search against AWQ's procedure written out on the inputs, channel by channel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint quantize` and `dint operands` from end to end, on the tiny model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export to compressed-tensors: loaded by transformers alone it is the same model; what has no place there is refused."""
 
 from __future__ import annotations

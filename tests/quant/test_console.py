@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What surrounds the work of the sub-commands: bars that leave nothing behind, and foreign errors in one line."""
 
 from __future__ import annotations

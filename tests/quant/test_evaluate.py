@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint evaluate`: on quantized and plain directories, offline; word perplexity as lm-evaluation-harness computes it."""
 
 from __future__ import annotations

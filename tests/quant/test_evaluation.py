@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Perplexity and KL divergence against textbook definitions; protocols; the error split against the plain error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer execution: the hardware's accumulators, and the same outputs as the float execution, bit for bit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exported operands: the quantized model's own integers, agreeing with every other way to compute them."""
 
 from __future__ import annotations

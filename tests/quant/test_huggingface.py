@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directories that `from_pretrained` loads, bit for bit the model that was measured."""
 
 from __future__ import annotations

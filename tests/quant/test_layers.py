@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The quantized layer: its accumulators are the MAC unit's, in four independent computations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LLaMA: what differs from OPT (RMSNorm, a gate, rotary embeddings, grouped-query attention), from folding to reload."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models that are refused, each with one line that says why."""
 
 from __future__ import annotations

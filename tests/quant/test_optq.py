@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OPTQ against independent restatements of its definition, and as a stage of a whole quantization."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Made outliers: the function stays, the activations get channels far above the others; and how well codes are used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes as TOML: by name and from a file, overridden by options, and refused in one line where something is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AQAS: folding changes nothing, the objective is the paper's, and the search looks at the unquantized model only."""
 
 from __future__ import annotations

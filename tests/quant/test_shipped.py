@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is claimed of the number formats, on the trained checkpoint.
 
 By output error, which ranks methods cleanly. On this model the KL divergences of INT4 and dINT4 differ by less than another

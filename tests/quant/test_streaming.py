@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models whose decoder layers are in memory only while they run: the same results, bit for bit, and less memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint table3`: the paper's figures are the paper's, the rows are its recipes, the metric is that of the model's family."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts from files, data sets, strings and token ids: the same text gives the same tokens, however it comes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training script: what it releases loads, and its model card says what was measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding against the golden model, code by code; scales against their definition."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Made-up results in the real shape: none of these figures was measured, they only exercise the report."""
 
 from __future__ import annotations

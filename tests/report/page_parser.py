@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the page as a browser does, and refuses what is not well formed."""
 
 from __future__ import annotations

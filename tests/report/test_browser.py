@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page in a real browser: no console message, no request beyond the file itself, no overflow at phone width.
 
 Chromium is driven over its debugging pipe: descriptors 3 and 4, JSON messages ended by a zero byte. That needs no package.

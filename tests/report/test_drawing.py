@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawings: lengths stand for values, colours and fonts come from the page, any label fits."""
 
 from __future__ import annotations

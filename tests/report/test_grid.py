@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grid of accuracy on the page, from the file that its benchmark writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published schema is that of the shapes, a schema, and what the files of figures fit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page and its files: well formed, self-contained, complete, escaped, and the same bytes from the same results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is missing or contradicts itself is refused in one line that says where."""
 
 from __future__ import annotations

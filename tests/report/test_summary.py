@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranges: over what they go, what leads, and that the page and the terminal say the same."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stand-in units written from the port description alone, and operand files, for the tests of the simulation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench inside the simulator: correct units pass, each broken one fails, with the operands in the message."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint simulate` on the generated units, with operand files, waves and results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gate-level simulation: counts, what is recorded, and that a wrong or unknown sum never passes."""
 
 from __future__ import annotations

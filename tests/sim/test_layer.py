@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole layers: every sum is compared, wherever it is, and nothing that is wrong passes."""
 
 from __future__ import annotations

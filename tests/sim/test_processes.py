@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes: what they print, how they fail, and that neither a time limit nor an interrupt leaves one behind."""
 
 from __future__ import annotations

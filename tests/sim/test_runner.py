@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulators that are missing, crash, hang or lie; runs side by side; interrupts that leave nothing behind."""
 
 from __future__ import annotations

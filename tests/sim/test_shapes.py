@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processing elements and units for asymmetric weights in the bench: what they are given, and that faults are found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units side by side: all products of all architectures, edges of control and range, and nothing that is wrong passes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stimuli: what they contain, what they refuse, and that they are the same every time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Workloads: where their operands come from, which of them change, and what formats have in common."""
 
 from __future__ import annotations

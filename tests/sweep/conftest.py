@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small sweep that has been run once: two units, and two that cannot be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a sweep file means: all combinations, without those that cannot be; wrong ones are refused by name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint sweep`: what `dint synthesize` finds, once; failures and interrupts cost nothing but themselves."""
 
 from __future__ import annotations

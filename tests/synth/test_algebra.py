@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Polynomials: unique forms, of small networks those of their truth tables."""
 
 from __future__ import annotations

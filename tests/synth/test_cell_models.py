@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boolean expressions, and cell models simulated by Icarus against the functions that they were made from."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint codes`: the tables that it maps, the file that it writes, the correlation that it prints, what it refuses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fair comparison: each side's best, the same clock, ratios that are what they say."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processing elements through the flow: netlists that do what they must, their energy, and `dint synthesize --shape pe`."""
 
 from __future__ import annotations

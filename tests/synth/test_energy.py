@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy of a mapped MAC unit from end to end: Yosys, OpenSTA, Icarus, power; and every way in which it must be refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One design from Verilog to area and delay: cache, parts, periods, and `dint synthesize`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front: no netlist on it is beaten, cells give way to gates along it, and `dint synthesize --front` tells its gaps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of gates: right values, right registers, and nothing that has no meaning."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Full adders of cells and of gates in one design: what is late becomes gates, the sums stay right, and it pays."""
 
 from __future__ import annotations

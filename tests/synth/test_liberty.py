@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading Liberty files: what is in them, several files as one library, and the files that are refused."""
 
 from __future__ import annotations

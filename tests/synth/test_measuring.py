@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements of a registered unit: workloads, samples, their spread, and what comes from the cache."""
 
 from __future__ import annotations

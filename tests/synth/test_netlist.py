@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading gate-level Verilog, and writing it again with plain names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kits are found in every layout, described without faults, and refused in words that help."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Polarities of full adders: alternating or uniform, and gates where a cell would be a waste."""
 
 from __future__ import annotations

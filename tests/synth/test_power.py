@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The power estimator against figures worked out by hand from the tables of tiny.lib: internal, switching, leakage.
 
 The library: V = 2 V, time in ns, capacitance in pF, energy in pJ (pF x V^2), leakage in nW; every table is a plane, so that a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenSTA as power engine: against our own where a new enough OpenSTA is there, and how it is asked where it is not."""
 
 from __future__ import annotations

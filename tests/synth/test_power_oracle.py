@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The power estimator against OpenSTA 3.1 on recorded activity of mapped netlists, instance by instance.
 
 OpenSTA works with probabilities of pins that it takes as independent. Where that is exact (switching) the two must agree to the

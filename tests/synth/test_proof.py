@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proofs of MAC units: they hold for what is generated, and every one fails where its property is broken."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delays: read from SDF as OpenSTA writes it, written as Icarus applies them, and proved to be applied."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenSTA against a calculation by hand, and what it must refuse."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectorless activities and powers, against calculations by hand from tiny.lib and against OpenSTA where the two must agree."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mapping: right netlists, only library cells, the same bytes every time, and errors that stay in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dint zero-points`: the designs that it maps, what it adds up, what it refuses."""
 
 from __future__ import annotations
