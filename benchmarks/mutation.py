@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make mutation`: does the bench notice when a unit is broken? One fault at a time, and the operands of `dint simulate`.
 
-    python -m benchmarks.mutation [--every-architecture] [--out DIR] [--jobs N]
+    python -m benchmarks.mutation [--out DIR] [--jobs N]
 
 Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
 held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
 simulated at once, one in each bit of a word (parallel fault simulation: Seshu, "On an improved diagnosis program", IEEE Trans.
 Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: the accumulator in reset, and after
 every clock edge. That this is the bench's verdict is checked: faults that survive, and a sample of the others, go through the
-real one, in Icarus. Survivors that ABC proves equal to the unit are no faults. What remains is a gap in the bench.
+real one, in Icarus. Survivors that ABC proves equal to the unit are no faults, nor are those that it proves equal in all
+that the unit is made for, such as sums of up to `depth` products (`synth.reachable`). What remains is a gap in the bench.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden import DINT4, FORMATS, INT8, MacConfig
+from golden import DINT4, FORMATS, INT8, MacConfig, PeConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
 from hdl.verilog import generate
@@ -37,15 +39,20 @@ from sim.runner import SimulationMismatch
 from sim.simulators import find_simulator
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
+from synth.reachable import within_limits
 
 from .verification import every_architecture
 
 __all__ = ["Fault", "broken", "faults", "measure", "settled", "survivors"]
 
-CYCLES, SEED = 4000, 0  # of `dint simulate`
+SEED = 0  # of `dint simulate`
+_SOON = 4000  # edges that show most faults: those left are asked about before the rest is simulated
 _SAMPLE = 10  # killed faults of each unit that go through the real bench
 _SEGMENT = 100  # cycles after which faults that were noticed are left out
 _OTHER_KINDS = ("and", "or", "xor")
+
+
+Unit = MacConfig | PeConfig
 
 
 @dataclass(frozen=True)
@@ -125,19 +132,25 @@ def settled(network: Network) -> Network:
 # All faults at once
 
 
-def survivors(network: Network, config: MacConfig, stimuli: Sequence[Replay], suspects: Sequence[Fault]) -> list[Fault]:
-    """The faults that no stimulus shows: the accumulator is right in reset and after every edge."""
+def survivors(
+    network: Network,
+    config: Unit,
+    stimuli: Sequence[Replay],
+    suspects: Sequence[Fault],
+    edges: int | None = None,
+) -> list[Fault]:
+    """The faults that no stimulus shows, or not within so many edges: all outputs are right in reset and after every edge."""
     alive = list(suspects)
     for stimulus in stimuli:
-        alive = _survivors(network, config, stimulus, alive)
+        alive = _survivors(network, config, stimulus, alive, edges)
     return alive
 
 
-def _survivors(network: Network, config: MacConfig, stimulus: Replay, alive: list[Fault]) -> list[Fault]:
+def _survivors(network: Network, config: Unit, stimulus: Replay, alive: list[Fault], edges: int | None) -> list[Fault]:
     state = dict.fromkeys(network.flip_flops, 0)
-    cycle = _compiled(network, alive)
+    cycle = _compiled(network, config, alive)
     noticed = 0
-    for edge, (levels, expected) in enumerate(_edges(network, config, stimulus), 1):
+    for edge, (levels, expected) in enumerate(islice(_edges(network, config, stimulus), edges), 1):
         ones = (1 << len(alive)) - 1
         state, shown = cycle(levels, state, ones)
         if expected is not None:
@@ -147,28 +160,32 @@ def _survivors(network: Network, config: MacConfig, stimulus: Replay, alive: lis
             kept = [i for i in range(len(alive)) if not noticed >> i & 1]
             alive = [alive[i] for i in kept]
             state = {net: sum((word >> i & 1) << j for j, i in enumerate(kept)) for net, word in state.items()}
-            cycle, noticed = _compiled(network, alive), 0
+            cycle, noticed = _compiled(network, config, alive), 0
         if not alive:
             break
     return [fault for i, fault in enumerate(alive) if not noticed >> i & 1]
 
 
-def _edges(network: Network, config: MacConfig, stimulus: Replay) -> Iterator[tuple[dict[int, bool], int | None]]:
-    """Levels of the input nets before each clock edge, and what the bench expects after it, as `sim.bench` does it."""
-    rows, before = stimulus.rows(config), stimulus.reset_row(config)
-    held = [None] * (config.latency_cycles + 1)  # what a unit shows before it is reset does not matter
-    expected = rows.outputs["accumulator"][:, 0] & (1 << config.accumulator_bits) - 1
-    levels = {
-        port.name: port.levels(np.concatenate([np.repeat(before[port.name], len(held) + 1, axis=0), rows.inputs[port.name]]))
-        for port in config.inputs
-    }
-    for row, sum_ in enumerate([*held, 0, *expected.tolist()]):
+def _edges(network: Network, config: Unit, stimulus: Replay) -> Iterator[tuple[dict[int, bool], int | None]]:
+    """Levels of the input nets before each clock edge, and what the bench expects after it of all outputs, as `sim.bench`."""
+    rows, lead = stimulus.rows_from_reset(config)
+    levels = {port.name: port.levels(rows.inputs[port.name]) for port in config.inputs}
+    expected = np.concatenate([port.levels(rows.outputs[port.name]) for port in config.outputs], axis=1)
+    words = np.packbits(expected, axis=1, bitorder="little")
+    for row, word in enumerate(words):
         ports = ((nets, levels[name][row].tolist()) for name, nets in network.inputs.items() if name in levels)
-        yield {net: bool(bit) for nets, bits in ports for net, bit in zip(nets, bits, strict=True)}, sum_
+        driven = {net: bit for nets, bits in ports for net, bit in zip(nets, bits, strict=True)}
+        # What a unit shows before it is reset does not matter.
+        yield driven, int.from_bytes(word.tobytes(), "little") if row >= lead - 1 else None
 
 
-def _compiled(network: Network, alive: Sequence[Fault]) -> Any:
-    """A function of the inputs' levels, the registers' words and the word of ones: the registers and the accumulator after."""
+def _shown(network: Network, config: Unit) -> list[int]:
+    """The nets of all outputs, in the order of `_edges`."""
+    return [net for port in config.outputs for net in network.outputs[port.name]]
+
+
+def _compiled(network: Network, config: Unit, alive: Sequence[Fault]) -> Any:
+    """A function of the inputs' levels, the registers' words and the word of ones: the registers and the outputs after."""
     at: dict[tuple[int, int | None], dict[str, int]] = {}
     for i, fault in enumerate(alive):
         masks = at.setdefault((fault.net, fault.pin), {})
@@ -204,8 +221,8 @@ def _compiled(network: Network, alive: Sequence[Fault]) -> Any:
         pins = [f"({seen(name, at.get((gate.output, pin), {}))})" for pin, name in enumerate(names)]
         lines.append(f"  n{gate.output} = {seen(_PYTHON[gate.kind].format(*pins), at.get((gate.output, None), {}), names)}")
     registers = ", ".join(f"{net}: n{taken}" for net, taken in network.flip_flops.items())
-    # The output shows the register after the edge, faults of the register included.
-    after = [seen(f"n{network.flip_flops[net]}", at.get((net, None), {})) for net in network.outputs["accumulator"]]
+    # An output shows its register after the edge, faults of the register included.
+    after = [seen(f"n{network.flip_flops[net]}", at.get((net, None), {})) for net in _shown(network, config)]
     lines.append(f"  return {{{registers}}}, ({', '.join(after)},)")
     exec("\n".join(lines), constants)
     return constants["cycle"]
@@ -218,16 +235,18 @@ _PYTHON["mux"] = "{0} ^ ({0} ^ {1}) & {2}"
 # The score
 
 
-def measure(config: MacConfig, sample: int = _SAMPLE) -> dict[str, Any]:
+def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
     """The score of one unit: how many faults there are, are noticed, and are none; and the survivors, one by one."""
     started = time.monotonic()
     network = settled(yosys.gates(generate(config), config.name)[config.name])
-    stimuli = stimuli_for(config, None, CYCLES, SEED)
+    stimuli = stimuli_for(config, None, None, SEED)
     suspects = faults(network)
-    alive = survivors(network, config, stimuli[:1], suspects)
+    alive = survivors(network, config, stimuli[:1], suspects, _SOON)
     equivalent = {fault for fault in alive if _same(network, broken(network, fault))}
-    missed = survivors(network, config, stimuli[1:], [fault for fault in alive if fault not in equivalent])
-    noticed = [fault for fault in suspects if fault not in equivalent | set(missed)]
+    missed = survivors(network, config, stimuli, [fault for fault in alive if fault not in equivalent])
+    beyond = {fault for fault in missed if _same_within_limits(network, broken(network, fault), config)}
+    missed = [fault for fault in missed if fault not in beyond]
+    noticed = [fault for fault in suspects if fault not in equivalent | beyond | set(missed)]
     chosen = np.random.default_rng(SEED).choice(len(noticed), min(sample, len(noticed)), replace=False)
     asked = [(noticed[i], True) for i in sorted(chosen.tolist())] + [(fault, False) for fault in missed[:sample]]
     for fault, expected in asked:
@@ -240,7 +259,8 @@ def measure(config: MacConfig, sample: int = _SAMPLE) -> dict[str, Any]:
         "mutants": len(suspects),
         "killed": len(noticed),
         "equivalent": len(equivalent),
-        "score": len(noticed) / (len(suspects) - len(equivalent)),
+        "beyond_limits": len(beyond),
+        "score": len(noticed) / (len(suspects) - len(equivalent) - len(beyond)),
         "checked_in_icarus": len(asked),
         "survivors": [{**asdict(fault), "gate": _described(network, fault)} for fault in missed],
         "seconds": round(time.monotonic() - started, 1),
@@ -250,6 +270,7 @@ def measure(config: MacConfig, sample: int = _SAMPLE) -> dict[str, Any]:
 def _said(result: dict[str, Any], console: Console) -> dict[str, Any]:
     console.print(
         f"{result['design']}: {result['mutants']} faults, {result['killed']} noticed, {result['equivalent']} none,"
+        f" {result['beyond_limits']} beyond limits,"
         f" {len(result['survivors'])} missed: {result['score']:.2%} ({result['seconds']} s)"
     )
     return result
@@ -262,12 +283,19 @@ def _same(network: Network, other: Network) -> bool:
     return abc.equal(left, right)
 
 
+def _same_within_limits(network: Network, other: Network, config: Unit) -> bool:
+    """Whether the two are the same in all that the unit is made for, such as sums of up to `depth` products."""
+    total = network.outputs[config.sum_port.name]
+    left, right = (within_limits(one, config, total) for one in (network, other))
+    return _same(left, right)
+
+
 def _hidden(network: Network) -> list[int]:
     shown = {net for net, _ in network.registers.values()}
     return [net for net in network.flip_flops if net not in shown]
 
 
-def _bench_notices(network: Network, config: MacConfig, stimuli: Sequence[Replay]) -> bool:
+def _bench_notices(network: Network, config: Unit, stimuli: Sequence[Replay]) -> bool:
     try:
         simulate_verilog(network.verilog(), config, stimuli, find_simulator("icarus"), quiet=True)
     except SimulationMismatch:
@@ -282,10 +310,12 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
-UNITS = [
+UNITS: list[Any] = [
     *(MacConfig(number_format) for number_format in FORMATS.values()),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
+    *(PeConfig(number_format) for number_format in (DINT4, INT8)),
+    *(unit for number_format in (DINT4, INT8) for unit in every_architecture(number_format.name)),
 ]
 
 
@@ -294,13 +324,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Score the bench by broken units.")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of mutation-hardware.json")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--every-architecture", action="store_true", help="of INT8 and dINT4, beside the usual units")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
-    others = [unit for one in (DINT4, INT8) for unit in every_architecture(one.name)] if options.every_architecture else []
-    units = dict.fromkeys([*UNITS, *others])
     with output_directory(options.out) as scratch:
-        shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in units)
+        shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in dict.fromkeys(UNITS))
         results = [_said(result, console) for result in shown]
         write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim", "synth"), results)
     return int(any(result["survivors"] for result in results))

@@ -65,6 +65,7 @@ _SEED = 1
 _ORDERS = {"verilator": 6, "icarus": 4}
 _ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
+_LONGEST_SUM = 1024  # cycles of its sums of extreme products
 
 
 def _mac(lanes: int = 1, pipeline: int = 0, decoded: bool = False) -> Shape:
@@ -156,7 +157,7 @@ def _stimuli(config: UnitConfig, orders: int) -> list[Replay]:
         return [column.products(config), column.corners(config), column.uniform(config, _UNIFORM, _SEED)]
     assert isinstance(config, AsymmetricConfig)
     random = asymmetric_stimulus.uniform(config, _UNIFORM, _SEED)
-    return [asymmetric_stimulus.products(config, _SEED), asymmetric_stimulus.corners(config), random]
+    return [asymmetric_stimulus.products(config, _SEED), asymmetric_stimulus.corners(config, _LONGEST_SUM), random]
 
 
 def _full_depth(config: MacConfig) -> Stimulus:

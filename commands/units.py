@@ -101,7 +101,8 @@ def simulate(
     simulator: Simulator = "auto",
     operands: OperandFile = None,
     cycles: Annotated[
-        int | None, typer.Option(help="Cycles of each random stimulus; default 4000; corner cases run whole.")
+        int | None,
+        typer.Option(help="Cycles of each random stimulus; default: 64000 products, at least 4000; corner cases run whole."),
     ] = None,
     waves: Annotated[Path | None, typer.Option(help="Wave file to write; one that exists is never overwritten.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for simulation.json.", rich_help_panel=OUTPUT_PANEL)] = None,

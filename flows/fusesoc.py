@@ -26,7 +26,6 @@ from golden.errors import DintError, InputError, one_line, unknown
 __all__ = ["cores", "main"]
 
 _LANES = 16
-_CYCLES = 4000
 _SCRIPT = "dint_generator.py"
 
 _GENERATOR = f"""\
@@ -116,7 +115,7 @@ def _bench(options: Path, verilog: Path) -> None:
     from sim.simulators import find_simulator
 
     config = unit_of_options(**{"lanes": None, "default_lanes": _LANES} | read_json(options))
-    stimuli = stimuli_for(config, None, _CYCLES, seed=0)
+    stimuli = stimuli_for(config, None, None, seed=0)
     simulate_verilog(verilog.read_text(encoding="utf-8"), config, stimuli, find_simulator("icarus"))
 
 

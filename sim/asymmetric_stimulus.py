@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConfig, Operands
 
 from .replay import PortStimulus
-from .stimulus import Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
+from .stimulus import LONGEST_SUM, Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
 
 __all__ = ["corners", "from_operands", "of_part", "products", "uniform"]
-
-_EXTREME_PRODUCTS = 256
 
 
 def from_operands(operands: Operands, config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
@@ -128,15 +126,20 @@ def products(config: AsymmetricConfig, seed: int) -> PortStimulus:
 
 
 def uniform(config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
-    """All operands and zero-points equally likely; sums of all lengths, pauses and resets, any unit read in any cycle."""
+    """All operands and zero-points equally likely; sums of 1 to 1024 cycles, pauses and resets, any unit read in any cycle."""
     check_cycles(cycles)
     random = np.random.default_rng([seed, 7])
     number_format = config.weight_format
+    # Lengths in equal numbers for each power of two; every fourth sum ends in a reset.
+    ends = np.cumsum(np.exp2(random.uniform(0, 10, cycles)).astype(np.int64))
+    first, rst = np.zeros(cycles, bool), np.zeros(cycles, bool)
+    first[np.append(0, ends[ends < cycles])] = True
+    rst[ends[3::4][ends[3::4] <= cycles] - 1] = True
     columns = {
         "activations": random.integers(-128, 128, (cycles, config.lanes)),
-        "first": random.random(cycles) < 0.1,
+        "first": first,
         "valid": random.random(cycles) < 0.8,
-        "rst": random.random(cycles) < 0.05,
+        "rst": rst,
         "read_unit": random.integers(0, config.units, cycles),
         "read_zero_point": random.integers(0, number_format.steps + 1, cycles),
         "zero_points": random.integers(0, number_format.steps + 1, (cycles, config.units)),
@@ -145,12 +148,12 @@ def uniform(config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
     return _stimulus(config, columns, "uniform")
 
 
-def corners(config: AsymmetricConfig) -> PortStimulus:
+def corners(config: AsymmetricConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:
     """The cases that random operands rarely meet; the same for every call.
 
     1. Every extreme weight (all codes of up to 4 bits) with every extreme activation and the zero-points 0, in the middle and
        the last, as sums of one cycle.
-    2. The longest sums of the largest products, or 256 cycles of them.
+    2. Sums of the greatest and of the least products, to the depth or `longest_sum` cycles.
     3. `first`, `valid` and `rst` in every order of three cycles (a de Bruijn sequence), every unit read by turns.
     """
     number_format, lanes, units = config.weight_format, config.lanes, config.units
@@ -158,12 +161,11 @@ def corners(config: AsymmetricConfig) -> PortStimulus:
     rows: list[tuple[int, int, int, int, int, int]] = []  # code, activation, zero-point, first, valid, rst
     for zero_point in sorted({0, 1, (last + 1) // 2, last}):
         rows += [(code, a, zero_point, 1, 1, 0) for code in extreme_codes(number_format) for a in extreme_activations()]
+    length = min(config.depth // lanes, longest_sum)
     for zero_point in (0, last):
         values = number_format.with_zero_point(zero_point).values
         heaviest = values.index(max(values, key=abs))
-        for a in (-128, 127):
-            length = min(config.depth // lanes, _EXTREME_PRODUCTS)
-            rows += [(heaviest, a, zero_point, i == 0, 1, 0) for i in range(length)]
+        rows += [(heaviest, -128, zero_point, i == 0, 1, 0) for i in range(length)]
     rows.append((0, 0, 0, 0, 0, 1))
     codes, activations = extreme_codes(number_format), extreme_activations()
     in_sum = 0

@@ -179,13 +179,22 @@ def weights_in_use(stimulus: Replay) -> NDArray[np.int64]:
     return np.where(before >= 0, ports["weight"][before], -1)
 
 
+def _runs(bits: int) -> list[int]:
+    """2^n - 1 and each 2^n - 1 - 2^i with i < n as two's complement numbers of so many bits, and their inverses."""
+    full = [(1 << ones) - 1 for ones in range(1, bits)]
+    runs = [*full, *(run - (1 << place) for run in full for place in range(run.bit_length()))]
+    return [*runs, *(~run for run in runs)]
+
+
 def corners(config: PeConfig) -> PortStimulus:
     """The cases that random operands rarely meet; the same for every call.
 
     1. Every extreme weight (all codes of up to 4 bits) with every extreme activation, on partial sums of zero.
     2. The greatest and the least product on the greatest and least partial sums, where sums wrap, and around zero, where the
        carry runs through the whole sum.
-    3. `load` and `swap` in every order: all sequences of four cycles (a de Bruijn sequence), with another weight every cycle.
+    3. A run of ones from the lowest place to any other, with and without a zero at any place in it, and the inverse of each:
+       where the carry of a product of either sign must stop, and where it must not.
+    4. `load` and `swap` in every order: all sequences of four cycles (a de Bruijn sequence), with another weight every cycle.
     """
     number_format, half = config.weight_format, 1 << config.accumulator_bits - 1
     rows: list[tuple[int, int, int, int, int]] = []
@@ -196,6 +205,10 @@ def corners(config: PeConfig) -> PortStimulus:
         for a in (-128, 127, 1, -1):
             # The activation is taken by one edge, its partial sum by the next.
             rows += [row for s in (-half, half - 1, 0, -1, 1) for row in ((0, 0, 0, a, 0), (0, 0, 0, 0, s))]
+    smallest = min(value for value in number_format.values if value > 0)
+    runs = _runs(config.accumulator_bits)
+    for value, a in ((smallest, 1), (smallest, -1), (number_format.maximum, 127), (number_format.minimum, 127)):
+        rows += [(number_format.encode_one(value), 1, 0, 0, 0), (0, 0, 1, a, 0), *((0, 0, 0, a, run) for run in runs)]
     codes = [code for code in extreme_codes(number_format) if number_format.values[code]]
     activations = [a for a in extreme_activations() if a]
     for i, order in enumerate(de_bruijn(symbols=4, length=4)):

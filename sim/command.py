@@ -26,7 +26,9 @@ from .stimulus import LONGEST_SUM, Stimulus
 __all__ = ["simulate", "simulate_verilog", "stimuli_for"]
 
 _LANES = 16
-_CYCLES = 4000  # some seconds for 16 lanes in Icarus
+# Of each random stimulus: some seconds in Icarus for 16 lanes as for one. Faults of a single gate that few operands show,
+# such as a carry past both compressor and final adder, take tens of thousands of products to be met (`make mutation`).
+_PRODUCTS, _LEAST_CYCLES = 64000, 4000
 
 
 def simulate(
@@ -58,8 +60,8 @@ def simulate(
     operands
         An operand file (`operands.npz`) of a quantized model, replayed beside uniform and corner operands.
     cycles
-        Clock cycles of each random stimulus, by default 4000, and at least those of the file's longest sum; the corner cases
-        have a number of their own.
+        Clock cycles of each random stimulus, by default as many as 64000 products take, at least 4000, and at least those of
+        the file's longest sum; the corner cases have a number of their own.
     waves
         Record waves in `<name>-<stimulus><suffix>`: `.vcd`, or with Icarus `.fst` too. Existing files are refused.
     out
@@ -91,7 +93,7 @@ def simulate(
         shape=shape,
         zero_points=zero_points,
     )
-    stimuli = stimuli_for(config, operands, _CYCLES if cycles is None else cycles, seed)
+    stimuli = stimuli_for(config, operands, cycles, seed)
     if time_limit <= 0:
         raise InputError(f"time_limit is {time_limit:g}: it is a number of seconds above 0")
     found = find_simulator(simulator)
@@ -107,13 +109,15 @@ def simulate(
 
 
 def stimuli_for(
-    config: UnitConfig, operands: Path | None, cycles: int, seed: int, longest_sum: int = LONGEST_SUM
+    config: UnitConfig, operands: Path | None, cycles: int | None, seed: int, longest_sum: int = LONGEST_SUM
 ) -> list[Replay]:
     """What a unit is simulated with: operands of the file, if there is one, then uniform operands, then the corner cases.
 
-    Each of the first two is `cycles` long; operands of the file take the cycles of the unit's longest sum, if those are more.
-    `longest_sum` is that of a MAC unit's corner cases (`Stimulus.corners`).
+    Each of the first two is `cycles` long (None: as `simulate` says); operands of the file take the cycles of the unit's
+    longest sum, if those are more. `longest_sum` is that of the corner cases of units that make sums (`Stimulus.corners`).
     """
+    if cycles is None:
+        cycles = max(_LEAST_CYCLES, _PRODUCTS // config.lanes)
     file = None if operands is None else Operands.load(operands)
     longest = max((layer.weights.shape[1] for layer in file.layers), default=0) if file is not None else 0
     whole = max(cycles, -(-longest // config.lanes))
@@ -125,7 +129,7 @@ def stimuli_for(
         stimuli = [column.uniform(config, cycles, seed), column.corners(config)]
         return stimuli if file is None else [column.from_operands(file, config, cycles, seed), *stimuli]
     assert isinstance(config, AsymmetricConfig)
-    stimuli = [asymmetric_stimulus.uniform(config, cycles, seed), asymmetric_stimulus.corners(config)]
+    stimuli = [asymmetric_stimulus.uniform(config, cycles, seed), asymmetric_stimulus.corners(config, longest_sum)]
     return stimuli if file is None else [asymmetric_stimulus.from_operands(file, config, whole, seed), *stimuli]
 
 

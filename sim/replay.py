@@ -96,6 +96,15 @@ class Replay(ABC):
         inputs = {name: np.pad(column.astype(np.int64), ((0, idle), (0, 0))) for name, column in self.inputs.items()}
         return Rows(inputs, config.respond(inputs))
 
+    def rows_from_reset(self, config: UnitConfig) -> tuple[Rows, int]:
+        """`rows` after those of reset, and how many these are: `latency_cycles` + 2, the last of which shows the reset."""
+        lead = config.latency_cycles + 2
+        held = {name: np.repeat(row, lead, axis=0) for name, row in self.reset_row(config).items()}
+        sides = zip(Rows(held, config.respond(held)), self.rows(config), strict=True)
+        return Rows(
+            *({name: np.concatenate([column, then[name]]) for name, column in first.items()} for first, then in sides)
+        ), lead
+
     def reset_row(self, config: UnitConfig) -> dict[str, NDArray[np.int64]]:
         """The row that is held before the first, (1, fields) each: the unit's reset, and the first operands otherwise."""
         first = {name: column[:1].astype(np.int64) for name, column in self.inputs.items()}

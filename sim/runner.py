@@ -174,18 +174,10 @@ class Design:
 
 
 def _write_job(folder: Path, config: UnitConfig, stimulus: Replay) -> int:
-    """Write what the bench reads; the number of rows that it must compare.
-
-    Reset is held for `latency_cycles` + 2 rows first, of which what the last one shows is compared; then comes the stimulus.
-    """
-    lead = config.latency_cycles + 2
-    before, rows = stimulus.reset_row(config), stimulus.rows(config)
-    held = {name: np.repeat(row, lead, axis=0) for name, row in before.items()}
-    settled = config.respond(held)
-    inputs = {name: np.concatenate([held[name], column]) for name, column in rows.inputs.items()}
-    outputs = {name: np.concatenate([settled[name], column]) for name, column in rows.outputs.items()}
-    packed = {port.name: packed_ports([port], inputs) for port in config.inputs}
-    packed |= {port.name: packed_ports([port], outputs) for port in config.outputs}
+    """Write what the bench reads; the number of rows that it must compare beside the last one of reset."""
+    rows, lead = stimulus.rows_from_reset(config)
+    packed = {port.name: packed_ports([port], rows.inputs) for port in config.inputs}
+    packed |= {port.name: packed_ports([port], rows.outputs) for port in config.outputs}
     np.savez(folder / "rows.npz", allow_pickle=False, **packed)
     sides = {
         "inputs": {port.name: port.width for port in config.inputs},

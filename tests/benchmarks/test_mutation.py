@@ -13,12 +13,13 @@ import pytest
 
 from benchmarks import mutation, python_mutation
 from benchmarks.mutation import Fault, broken, faults, survivors
-from golden import DINT3, MacConfig
+from golden import DINT3, MacConfig, PeConfig
 from hdl.verilog import generate
 from pipeline import checks, stages
 from sim.stimulus import Stimulus
 from synth import yosys
 from synth.gates import Network
+from synth.reachable import within_limits
 
 CONFIG = MacConfig(DINT3, depth=16)
 STIMULUS = Stimulus.uniform(CONFIG, 12, 0)
@@ -79,6 +80,23 @@ def test_the_real_bench_agrees(network: Network) -> None:
     assert mutation._bench_notices(broken(network, Fault(first, None, "1")), CONFIG, [STIMULUS])
     assert not mutation._same(network, broken(network, held))
     assert mutation._same(network, network)
+
+
+def test_what_a_unit_is_not_made_for_is_no_gap(network: Network) -> None:
+    limited = within_limits(network, CONFIG, network.outputs["accumulator"])
+    assert not mutation._same(network, limited)
+    assert mutation._same_within_limits(network, limited, CONFIG)
+    first = network.inputs["first"][0]
+    assert not mutation._same_within_limits(network, broken(network, Fault(first, None, "0")), CONFIG)
+
+
+def test_a_whole_unit_is_scored() -> None:
+    """Of a unit too shallow for its accumulator's bits some faults cannot be seen; all others are."""
+    result = mutation.measure(PeConfig(DINT3, depth=5), sample=2)
+    assert result["survivors"] == []
+    assert result["score"] == 1
+    assert result["mutants"] == result["killed"] + result["equivalent"] + result["beyond_limits"]
+    assert result["checked_in_icarus"] == 2
 
 
 def test_mutants_change_one_thing_each() -> None:

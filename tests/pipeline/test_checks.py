@@ -28,7 +28,7 @@ EXHAUSTIVE = {
     "sums": 30000,
     "seconds": 2.0,
 }
-FAULTS = {"design": "mac_int4_x1", "mutants": 300, "killed": 290, "equivalent": 10, "seconds": 60.0}
+FAULTS = {"design": "mac_int4_x1", "mutants": 300, "killed": 290, "equivalent": 7, "beyond_limits": 3, "seconds": 60.0}
 SURVIVOR = {"line": 7, "change": "1 to 2", "code": "x = 1", "reason": "never read"}
 LINES = {"file": "golden/mac.py", "mutants": 100, "killed": 97, "seconds": 9.0, "survivors": [SURVIVOR]}
 FUZZED = {"target": "operands", "cases": 2000, "findings": 1, "seconds": 4.0}
