@@ -119,18 +119,18 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
 
 def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
     """Processing elements and units for asymmetric weights."""
-    element, chosen = PeConfig(number_format), number_format is _IN_FULL
-    elements = [element, PeConfig(number_format, decoded=True)]
-    if chosen:
+    element, in_full = PeConfig(number_format), number_format is _IN_FULL
+    elements = [element, element.varied(decoded=True)]
+    if in_full:
         able = (name for name, architecture in ARCHITECTURES.items() if architecture.can_do(number_format))
         elements += [element.varied(architecture=name) for name in able if name != element.architecture]
     yield from (_Task("every cycle", one) for one in elements)
-    yield from (_netlist(one, kit) for one in elements[: 1 + chosen] for kit in kits)
+    yield from (_netlist(one, kit) for one in elements[:2] for kit in kits)
     if not number_format.has_zero_points:
         return
     pair = AsymmetricConfig(number_format, units=2)
     yield _Task("every cycle", AsymmetricConfig(number_format, units=3, lanes=lanes))
-    yield from (_Task("every cycle", pair.varied(pipeline=pipeline)) for pipeline in (1, 2) if chosen)
+    yield from (_Task("every cycle", pair.varied(pipeline=pipeline)) for pipeline in (1, 2) if in_full)
     yield from (_netlist(pair, kit) for kit in kits)
     yield _Task("no overflow", pair)
 

@@ -103,7 +103,7 @@ def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 
         If a bit of the port is no register, or the form grows beyond all bounds.
     """
     network = modules[top]
-    bits, behind = network.outputs[port], network.outputs.get(through, ())
+    bits, behind = network.outputs[port], network.outputs[through] if through else ()
     if not {*bits, *behind} <= set(network.flip_flops):
         raise ToolError(f"{top}: {through or port} is not made of registers")
     rewriting = _Rewriting(modules, network, 1 << len(bits))

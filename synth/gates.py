@@ -231,7 +231,7 @@ def read_network(module: Mapping[str, Any], name: str) -> Network:
     known = {0, 1, *flip_flops, *(net for bits in sides["input"].values() for net in bits)}
     known |= {net for instance in instances for bits in instance.pins.values() for net in bits}
     named = {wire: facts["bits"] for wire, facts in module.get("netnames", {}).items() if not facts["hide_name"]}
-    wires = {wire: _nets(bits) for wire, bits in named.items() if "x" not in bits}
+    wires = {wire: _nets(bits) for wire, bits in named.items() if not {"x", "z"} & set(bits)}
     return Network(name, sides["input"], sides["output"], _ordered(gates, known, name), flip_flops, tuple(instances), wires)
 
 

@@ -183,10 +183,14 @@ def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, bool]]:
 def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Path]) -> int:
     """Show that a mapped netlist takes what its Verilog takes, in every cycle; gives the number of its gates.
 
+    Registers that no output shows are paired by the names that mapping keeps (`synth.gates.matched`).
+
     Raises
     ------
     Refuted
         If there is a state and inputs for which it does not.
+    InputError
+        If a register cannot be paired.
     """
     wanted = yosys.gates(verilog, config.name)[config.name]
     found = yosys.gates(mapped, config.name, liberty)[config.name]
