@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from golden import FORMATS, MacConfig
+from golden import DINT4, FORMATS, AsymmetricConfig, MacConfig, NumberFormat, PeConfig, UnitConfig
 from golden.artifacts import output_directory
 from golden.errors import DintError
 from hdl.architectures import ARCHITECTURES
@@ -34,6 +34,7 @@ from synth.recipe import ADDERS, Recipe
 __all__ = ["Proof", "prove"]
 
 _BEHAVIOURAL = "multiply"  # the Verilog with `*`
+_IN_FULL = DINT4  # the format whose processing elements and units for asymmetric weights are proved in every variety
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class _Task:
     """A property to be shown of a unit, or of what it is mapped to."""
 
     property: str
-    config: MacConfig
+    config: UnitConfig
     kit: Pdk | None = None
     recipe: Recipe | None = None  # of the netlist
 
@@ -70,10 +71,14 @@ _HOW = {
 def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2) -> Iterator[Proof]:
     """Show all properties for every format and architecture; the proofs come as they are done, in a fixed order.
 
-    Units have every number of `lanes` (but all products are tried for the last of them in the default architecture only); with
-    pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the smallest
-    area, with each kit for the default architecture and the first two numbers of lanes, and with the first kit for all
-    architectures and one lane; of the default architecture with one lane, by every other recipe of a synthesis too.
+    MAC units have every number of `lanes` (but all products are tried for the last of them in the default architecture only);
+    with pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the
+    smallest area, with each kit for the default architecture and the first two numbers of lanes, and with the first kit for
+    all architectures and one lane; of the default architecture with one lane, by every other recipe of a synthesis too.
+
+    Processing elements have the default architecture, and register codes and select lines; every architecture in one format.
+    Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
+    both there is a netlist for each format, with the first kit.
 
     Raises
     ------
@@ -109,9 +114,28 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
                 yield from (_Task("from reset", unit(pipeline=pipeline, architecture=name)) for pipeline in (0, 1, 2))
             if name != number_format.architecture:
                 yield from (_netlist(unit(architecture=name), kit) for kit in kits[:1])
+        yield from _other_shapes(number_format, kits[:1], lanes[1])
 
 
-def _netlist(config: MacConfig, kit: Pdk) -> _Task:
+def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
+    """Processing elements and units for asymmetric weights."""
+    element, in_full = PeConfig(number_format), number_format is _IN_FULL
+    elements = [element, element.varied(decoded=True)]
+    if in_full:
+        able = (name for name, architecture in ARCHITECTURES.items() if architecture.can_do(number_format))
+        elements += [element.varied(architecture=name) for name in able if name != element.architecture]
+    yield from (_Task("every cycle", one) for one in elements)
+    yield from (_netlist(one, kit) for one in elements[:2] for kit in kits)
+    if not number_format.has_zero_points:
+        return
+    pair = AsymmetricConfig(number_format, units=2)
+    yield _Task("every cycle", AsymmetricConfig(number_format, units=3, lanes=lanes))
+    yield from (_Task("every cycle", pair.varied(pipeline=pipeline)) for pipeline in (1, 2) if in_full)
+    yield from (_netlist(pair, kit) for kit in kits)
+    yield _Task("no overflow", pair)
+
+
+def _netlist(config: UnitConfig, kit: Pdk) -> _Task:
     return _Task("netlist", config, kit, area_recipes(config, kit)[0])
 
 
@@ -134,9 +158,11 @@ def _show(task: _Task) -> Proof:
             compared = netlist(config, verilog, mapped.verilog, liberty)
     elif task.property == "no overflow":
         compared = no_overflow(config)
+    elif task.property == "every cycle":
+        compared = every_cycle(config, verilog)
     else:
-        show = {"products": products, "every cycle": every_cycle, "from reset": from_reset}[task.property]
-        compared = show(config, verilog)
+        assert isinstance(config, MacConfig)
+        compared = {"products": products, "from reset": from_reset}[task.property](config, verilog)
     by, unit = _HOW[task.property]
     return Proof(design, task.property, by, compared, unit, round(time.monotonic() - started, 3))
 
@@ -146,9 +172,7 @@ _verilog = lru_cache(maxsize=8)(generate)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prove all, print a table, and write `proofs.json`. The exit code is 0 if all was proved."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.proofs", description="Prove MAC units right, and their netlists."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proofs", description="Prove units right, and their netlists.")
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="directory of proofs.json")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")

@@ -27,7 +27,7 @@ from golden.errors import ToolError
 
 from .gates import FUNCTIONS, Gate, Instance, Network
 
-__all__ = ["Polynomial", "next_word", "of_table", "product", "total", "word"]
+__all__ = ["Polynomial", "bits_of", "next_word", "of_table", "product", "total", "word"]
 
 #: A sum of monomials: a monomial is the set of its variables, and comes with its coefficient.
 Polynomial = dict[frozenset[Any], int]
@@ -62,6 +62,12 @@ def word(variables: Sequence[Any], signed: bool = False) -> Polynomial:
     return total(*({frozenset({variable}): weight} for variable, weight in zip(variables, weights, strict=True)))
 
 
+def bits_of(name: str, count: int, cycle: int = 0) -> list[str]:
+    """What the bits of a port or register are called in forms, `cycle` cycles before, least significant first."""
+    ending = f"@{cycle}" if cycle else ""
+    return [f"{name}[{place}]{ending}" for place in range(count)] if count > 1 else [name + ending]
+
+
 def of_table(variables: Sequence[Any], values: ArrayLike) -> Polynomial:
     """The function that is `values[i]` where the variables are the bits of i, least significant first (Moebius transform)."""
     coefficients = np.array(values, dtype=np.int64)
@@ -76,12 +82,13 @@ def of_table(variables: Sequence[Any], values: ArrayLike) -> Polynomial:
     )
 
 
-def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 0) -> Polynomial:
+def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 0, through: str = "") -> Polynomial:
     """What the registers shown at the output `port` become, modulo 2^(their number), by the names of what it depends on.
 
-    These are the bits of `port`, before the clock edge, and inputs, `delay` cycles before: other registers are replaced by what
-    they took at the edge before, `delay` times over. Since nothing is assumed of the state, the form holds at every edge but
-    the first `delay`, from whatever state. What cannot be expressed so stays in the form under another name.
+    These are inputs and registers that an output shows, before the clock edge, such as `first` and `sum[3]`; those of c cycles
+    before end in @c (`first@1`). Registers are replaced by what they took at the edge before, `delay` times over: all but those
+    of `port`, or those of the output `through` only. Since nothing is assumed of the state, the form holds at every edge but
+    the first `delay`, from whatever state. A register that no output shows stays in the form under another name.
 
     Parameters
     ----------
@@ -96,20 +103,22 @@ def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 
         If a bit of the port is no register, or the form grows beyond all bounds.
     """
     network = modules[top]
-    bits = network.outputs[port]
-    if not set(bits) <= set(network.flip_flops):
-        raise ToolError(f"{top}: {port} is not made of registers")
+    bits, behind = network.outputs[port], network.outputs[through] if through else ()
+    if not {*bits, *behind} <= set(network.flip_flops):
+        raise ToolError(f"{top}: {through or port} is not made of registers")
     rewriting = _Rewriting(modules, network, 1 << len(bits))
     for place, net in enumerate(bits):
         rewriting.add(frozenset({network.flip_flops[net]}), 1 << place)
     for cycle in range(delay + 1):
         rewriting.combinational(cycle)
         if cycle < delay:
-            rewriting.registers(cycle, set(bits))
-    names = {net: f"{port}[{place}]" for place, net in enumerate(bits)}
-    for name, nets in network.inputs.items():
-        for place, net in enumerate(nets):
-            names[net + delay * rewriting.stride] = f"{name}[{place}]" if len(nets) > 1 else name
+            rewriting.registers(cycle, behind or network.flip_flops.keys() - set(bits))
+    names = {
+        net + cycle * rewriting.stride: name
+        for cycle in range(delay + 1)
+        for port, nets in {**network.inputs, **network.outputs}.items()
+        for net, name in zip(nets, bits_of(port, len(nets), cycle), strict=True)
+    }
     return {
         frozenset(names.get(variable, f"net {variable}") for variable in monomial): coefficient
         for monomial, coefficient in rewriting.terms.items()
@@ -165,11 +174,11 @@ class _Rewriting:
         self.replace(shift, {})
         self.replace(1 + shift, {_ONE: 1})
 
-    def registers(self, cycle: int, but: set[int]) -> None:
+    def registers(self, cycle: int, which: Iterable[int]) -> None:
         """Replace registers in one cycle by what they took at the edge before."""
-        for register, taken in self._network.flip_flops.items():
-            if register not in but:
-                self.replace(register + cycle * self.stride, {frozenset({taken + (cycle + 1) * self.stride}): 1})
+        for register in which:
+            taken = self._network.flip_flops[register]
+            self.replace(register + cycle * self.stride, {frozenset({taken + (cycle + 1) * self.stride}): 1})
 
     def _steps(self) -> list[_Step]:
         """All gates and instances: what they drive, what they read, and the values to replace it by; readers before drivers."""

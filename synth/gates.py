@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from golden.errors import InputError, ToolError
 
-__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "read_network"]
+__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "matched", "read_network"]
 
 #: What each kind of gate computes, bit by bit, of words whose bits are independent cases; `ones` is the word of ones.
 FUNCTIONS: dict[str, Callable[..., int]] = {
@@ -70,7 +70,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Network:
-    """Gates in an order in which every net is driven before it is read; flip-flops, by output, with the net that they take."""
+    """Gates in an order in which every net is driven before it is read; flip-flops, by output, with the net that they take.
+
+    `wires` are the nets that have a name in the source, ports among them; a net may have several.
+    """
 
     name: str
     inputs: Mapping[str, tuple[int, ...]]
@@ -78,6 +81,20 @@ class Network:
     gates: tuple[Gate, ...]
     flip_flops: Mapping[int, int]
     instances: tuple[Instance, ...] = ()
+    wires: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def showing(self, names: Collection[str]) -> Network:
+        """The network with these wires, or bits of wires, as outputs, too.
+
+        Raises
+        ------
+        ToolError
+            If there is no wire of a name.
+        """
+        known = {**self.wires, **{name: (net,) for name, net in _named(self.wires)}}
+        if missing := sorted(set(names) - known.keys()):
+            raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
+        return replace(self, outputs={**self.outputs, **{name: known[name] for name in names}})
 
     def evaluate(self, values: Mapping[int, int], cases: int) -> dict[int, int]:
         """Every net in `cases` cases at once, of `values` of the input nets and flip-flops: bit i of a word is case i."""
@@ -103,9 +120,18 @@ class Network:
     @cached_property
     def registers(self) -> dict[str, tuple[int, bool]]:
         """Output bits that show a flip-flop, by name: its output, and whether the bit is its inverse."""
+        return self._registers(self.outputs)
+
+    @property
+    def hidden(self) -> dict[str, int]:
+        """Bits of wires that show a flip-flop which no output shows, by name: its output."""
+        shown = {net for net, _ in self.registers.values()}
+        return {name: net for name, (net, _) in self._registers(self.wires).items() if net not in shown}
+
+    def _registers(self, wires: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, bool]]:
         drivers = {gate.output: gate for gate in self.gates}
         shown = {}
-        for name, net in _named(self.outputs):
+        for name, net in _named(wires):
             inverted = False
             while net not in self.flip_flops and (gate := drivers.get(net)) and gate.kind in ("buf", "not"):
                 inverted ^= gate.kind == "not"
@@ -161,6 +187,21 @@ class Network:
         return "\n".join([*lines, ".end", ""])
 
 
+def matched(left: Network, right: Network) -> tuple[Network, Network]:
+    """Both with outputs for the flip-flops that their outputs do not show, paired by the names that they have in common.
+
+    What cannot be paired stays hidden. A wrong pair makes equal networks look different, never different ones equal.
+    """
+    ours, theirs = left.hidden, right.hidden
+    pairs: dict[int, int] = {}
+    names = []
+    for name in sorted(ours.keys() & theirs.keys()):
+        if ours[name] not in pairs and theirs[name] not in pairs.values():
+            pairs[ours[name]] = theirs[name]
+            names.append(name)
+    return left.showing(names), right.showing(names)
+
+
 def read_network(module: Mapping[str, Any], name: str) -> Network:
     """The network of a module in Yosys's JSON.
 
@@ -189,7 +230,9 @@ def read_network(module: Mapping[str, Any], name: str) -> Network:
     sides = {side: {port: bits for port, (to, bits) in ports.items() if to == side} for side in ("input", "output")}
     known = {0, 1, *flip_flops, *(net for bits in sides["input"].values() for net in bits)}
     known |= {net for instance in instances for bits in instance.pins.values() for net in bits}
-    return Network(name, sides["input"], sides["output"], _ordered(gates, known, name), flip_flops, tuple(instances))
+    named = {wire: facts["bits"] for wire, facts in module.get("netnames", {}).items() if not facts["hide_name"]}
+    wires = {wire: _nets(bits) for wire, bits in named.items() if not {"x", "z"} & set(bits)}
+    return Network(name, sides["input"], sides["output"], _ordered(gates, known, name), flip_flops, tuple(instances), wires)
 
 
 def _ordered(gates: Sequence[Gate], known: set[int], name: str) -> tuple[Gate, ...]:

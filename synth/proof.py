@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is proved of MAC units without running a single operand; `benchmarks.proofs` proves it of all of them.
+"""What is proved of units without running a single operand; `benchmarks.proofs` proves it of all formats.
 
-* *products*: for each lane, each code and each activation, with any operands in the other lanes and any sum before, a sum
-  that starts with them is the sum of the values in the format's table times the activations. By exhaustion, on gates.
-* *every cycle*: whatever the registers hold, the accumulator after a clock edge is what the ports' description says, that is 0
-  in reset, the same without `valid`, the products with `first`, else their sum with what was there. By algebra
-  (`synth.algebra`), for any number of lanes. As nothing is assumed of the registers, this is an induction over all time whose
-  start is the reset: a cycle of it makes the accumulator 0 from any state, known or not.
-* *from reset*: the same from reset, by a solver that knows nothing of our algebra: a bounded check from reset and temporal
-  induction, for one lane and codes of up to four bits, which is what SAT can do.
+* *products*: of MAC units, for each lane, each code and each activation, with any operands in the other lanes and any sum
+  before, a sum that starts with them is the sum of the values in the format's table times the activations. By exhaustion, on
+  gates.
+* *every cycle*: whatever the registers hold, what they take at a clock edge is what the ports' description says. Of a MAC
+  unit, the accumulator takes 0 in reset, itself without `valid`, the products with `first`, else their sum with what was
+  there. By algebra (`synth.algebra`), for any number of lanes. As nothing is assumed of the registers, this is an induction
+  over all time whose start is the reset: a cycle of it makes the accumulator 0 from any state, known or not; for a processing
+  element the start is a weight that is loaded and swapped in. What each shape claims is in `synth.specification`.
+* *from reset*: of MAC units, the same from reset, by a solver that knows nothing of our algebra: a bounded check from reset
+  and temporal induction, for one lane and codes of up to four bits, which is what SAT can do.
 * *no overflow*: sums of up to `depth` products stay within the accumulator, and would not within one bit less.
 * *netlist*: the gates that a design is mapped to take, in every cycle, what its Verilog takes. By ABC (`synth.abc`).
 
@@ -17,18 +19,20 @@ The specification (`synth.specification`) shares nothing with the generator but 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import MacConfig
+from golden import AsymmetricConfig, MacConfig, UnitConfig
 from golden.errors import DintError
 
-from . import abc, algebra, yosys
-from .gates import Network
-from .specification import as_polynomial, as_verilog
+from . import abc, yosys
+from .algebra import bits_of, next_word, product, total, word
+from .gates import Network, matched
+from .specification import Transition, as_verilog, multiplied, transitions
 
 __all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
 
@@ -96,22 +100,31 @@ def _column(numbers: NDArray[np.int64]) -> int:
     return int.from_bytes(np.packbits((numbers & 1).astype(np.uint8), bitorder="little").tobytes(), "little")
 
 
-def every_cycle(config: MacConfig, verilog: str) -> int:
-    """Show that the accumulator after any edge is the specified polynomial; gives the number of its terms.
+def every_cycle(config: UnitConfig, verilog: str) -> int:
+    """Show that every register takes what is specified at any edge; gives the number of terms of these polynomials.
 
     Raises
     ------
     Refuted
         With a state and inputs that are treated wrongly: those named are 1, all others 0.
     """
+    claims, name = list(transitions(config)), config.name
     parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
-    modules = yosys.gates(verilog, config.name, keep=parts)
-    found, wanted = algebra.next_word(modules, config.name, "accumulator", config.pipeline), as_polynomial(config)
-    if found != wanted:
-        # Forms of different functions differ, and where the smallest of the differing terms alone is 1, so do the functions.
-        differing = [monomial for monomial in found.keys() | wanted.keys() if found.get(monomial) != wanted.get(monomial)]
+    modules = yosys.gates(verilog, name, keep=parts)
+    modules[name] = modules[name].showing([claim.register for claim in claims])
+    return sum(_takes(modules, name, claim) for claim in claims)
+
+
+def _takes(modules: Mapping[str, Network], name: str, claim: Transition) -> int:
+    bits = len(modules[name].outputs[claim.register])
+    wanted = word(bits_of(claim.register, bits)) if claim.becomes is None else claim.becomes
+    found = next_word(modules, name, claim.register, claim.delay, claim.through)
+    difference = product(claim.where, total(found, {monomial: -c for monomial, c in wanted.items()}))
+    if differing := [monomial for monomial, coefficient in difference.items() if coefficient % (1 << bits)]:
+        # The form of zero is unique, and where the smallest of the terms alone is 1, its coefficient is the difference.
         least = min(differing, key=lambda monomial: (len(monomial), sorted(monomial)))
-        raise Refuted(f"{config.name}: a wrong sum with {', '.join(sorted(least)) or 'nothing'} at 1 and all else at 0")
+        ones = ", ".join(sorted(least)) or "nothing"
+        raise Refuted(f"{name}: a wrong {claim.register} with {ones} at 1 and all else at 0")
     return len(wanted)
 
 
@@ -130,38 +143,57 @@ def from_reset(config: MacConfig, verilog: str, timeout_s: float = 300.0) -> int
     return 1
 
 
-def no_overflow(config: MacConfig, bits: int | None = None) -> int:
-    """Show that any sum of 1 to `depth` products is a two's complement number of `bits` (by default the accumulator's).
+def no_overflow(config: UnitConfig, more: int = 0) -> int:
+    """Show that sums of 1 to `depth` terms are two's complement numbers of their registers' bits and `more`.
 
-    By induction: a sum of n products lies from n x least to n x greatest product, both found by trying all; and what a sum of
-    `depth` reaches does not fit one bit less. Gives the number of products tried.
+    By induction: a sum of n terms lies from n x the least to n x the greatest, both found by trying all; and what a sum of
+    `depth` reaches does not fit one bit less. Of units for asymmetric weights these are the corrected sums, for every
+    zero-point, and the sum of activations; and the sums before the correction, which need not be as short as can be. Gives the
+    number of terms tried.
 
     Raises
     ------
     Refuted
         If a sum does not fit, or the bits are more than needed.
     """
-    width = config.accumulator_bits if bits is None else bits
-    tried = [value * activation for value in config.weight_format.values for activation in range(-128, 128)]
-    least, greatest = min(0, min(tried)) * config.depth, max(0, max(tried)) * config.depth
-    half = 1 << (width - 1)
-    if not -half <= least <= greatest < half:
-        raise Refuted(f"{config.name}: {config.depth} products reach from {least} to {greatest}, beyond {width} bits")
-    if -half // 2 <= least and greatest < half // 2:
-        raise Refuted(f"{config.name}: {config.depth} products reach from {least} to {greatest}, {width} bits are too many")
-    return len(tried)
+    tried = 0
+    for what, factors, bits, tight in _sums(config):
+        terms, width, half = [factor * a for factor in factors for a in range(-128, 128)], bits + more, 1 << (bits + more - 1)
+        least, greatest = min(0, min(terms)) * config.depth, max(0, max(terms)) * config.depth
+        reached = f"{config.name}: {config.depth} {what} reach from {least} to {greatest}"
+        if not -half <= least <= greatest < half:
+            raise Refuted(f"{reached}, beyond {width} bits")
+        if tight and -half // 2 <= least and greatest < half // 2:
+            raise Refuted(f"{reached}, {width} bits are too many")
+        tried += len(terms)
+    return tried
 
 
-def netlist(config: MacConfig, verilog: str, mapped: str, liberty: Sequence[Path]) -> int:
+def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, bool]]:
+    """The sums of a unit: of what, what activations are multiplied by, the bits, and whether one less would not do."""
+    if not isinstance(config, AsymmetricConfig):
+        yield "products", config.weight_format.values, config.accumulator_bits, True
+        return
+    less = [config.weight_format.with_zero_point(point).values for point in range(config.weight_format.steps + 1)]
+    yield "products less zero-points", sorted(set(chain(*less))), config.accumulator_bits, True
+    yield "activations", (1,), config.activation_sum_bits, True
+    yield "products", sorted(set(chain(*multiplied(config)))), config.unit.accumulator_bits, False
+
+
+def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Path]) -> int:
     """Show that a mapped netlist takes what its Verilog takes, in every cycle; gives the number of its gates.
+
+    Registers that no output shows are paired by the names that mapping keeps (`synth.gates.matched`).
 
     Raises
     ------
     Refuted
         If there is a state and inputs for which it does not.
+    InputError
+        If a register cannot be paired.
     """
     wanted = yosys.gates(verilog, config.name)[config.name]
     found = yosys.gates(mapped, config.name, liberty)[config.name]
-    if not abc.equal(wanted, found):
-        raise Refuted(f"{config.name}: the netlist takes another sum than its Verilog")
+    if not abc.equal(*matched(wanted, found)):
+        raise Refuted(f"{config.name}: the netlist takes something else than its Verilog")
     return len(found.gates)

@@ -1,36 +1,172 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a MAC unit must do, stated without the generator: from the format's list of values and the description of the ports.
+"""What units must do, stated without the generator: from the format's list of values and the description of the ports.
 
-Stated twice: as Verilog, which looks products up and adds, for a solver; and as the polynomial of the inputs that the
-accumulator becomes, for `synth.algebra`.
+As polynomials that registers become at an edge, for `synth.algebra`; and of a MAC unit as Verilog, too, which looks products
+up and adds, for a solver.
 """
 
 from __future__ import annotations
 
-from golden import MacConfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-from .algebra import Polynomial, of_table, product, total, word
+from golden import AsymmetricConfig, MacConfig, PeConfig, UnitConfig
 
-__all__ = ["as_polynomial", "as_verilog"]
+from .algebra import Polynomial, bits_of, of_table, product, total, word
+
+__all__ = ["Transition", "as_verilog", "multiplied", "transitions"]
+
+_ALWAYS: Polynomial = {frozenset(): 1}
 
 
-def as_polynomial(config: MacConfig) -> Polynomial:
-    """The accumulator after an edge, modulo 2^(its bits), of itself before and of the inputs, by names like `weights[3]`.
+@dataclass(frozen=True)
+class Transition:
+    """What a register takes at every edge, modulo 2^(its bits), by names as `synth.algebra.next_word` gives them.
 
-    (1 - rst) ((1 - valid) accumulator + valid ((1 - first) accumulator + sum of values[weight] x activation))
+    Parameters
+    ----------
+    register
+        An output, or a wire within the unit.
+    becomes
+        A polynomial of registers and inputs; None: it stays as it is.
+    delay, through
+        How far back inputs are looked for, as for `next_word`.
+    where
+        It is claimed where this is 1; 0 or 1 otherwise.
     """
-    bits, width = config.weight_format.bits, config.activation_bits
-    accumulator = word([f"accumulator[{i}]" for i in range(config.accumulator_bits)])
-    products = []
-    for lane in range(config.lanes):
-        weight = [f"weights[{bits * lane + i}]" for i in range(bits)]
-        activation = [f"activations[{width * lane + i}]" for i in range(width)]
-        products.append(product(of_table(weight, config.weight_format.values), word(activation, signed=True)))
-    taken = total(product(_not("first"), accumulator), *products)
-    held_or_taken = total(product(_not("valid"), accumulator), product({frozenset({"valid"}): 1}, taken))
-    modulus = 1 << config.accumulator_bits
-    result = product(_not("rst"), held_or_taken)
-    return {monomial: c % modulus for monomial, c in result.items() if c % modulus}
+
+    register: str
+    becomes: Polynomial | None
+    delay: int = 0
+    through: str = ""
+    where: Polynomial = field(default_factory=lambda: _ALWAYS)
+
+
+def transitions(config: UnitConfig) -> Iterator[Transition]:
+    """What is claimed of a unit; together it determines the outputs."""
+    if isinstance(config, PeConfig):
+        return _of_element(config)
+    if isinstance(config, AsymmetricConfig):
+        return _of_asymmetric(config)
+    assert isinstance(config, MacConfig)
+    return _of_mac(config)
+
+
+def _of_mac(config: MacConfig) -> Iterator[Transition]:
+    """The products of a cycle are added."""
+    number_format, cycle = config.weight_format, config.pipeline
+    weights = bits_of("weights", number_format.bits * config.lanes, cycle)
+    added = _products(config, weights, (), number_format.values, cycle)
+    yield Transition("accumulator", _sum("accumulator", config.accumulator_bits, added, cycle), cycle)
+
+
+def _of_element(config: PeConfig) -> Iterator[Transition]:
+    """The weight in use stays without `swap`; after one the sum is that with the weight that was next.
+
+    So, by induction, the sum is that with the weight that was swapped in last, in whatever form it is kept.
+    """
+    in_use = "selects_in_use" if config.decoded else "weight_in_use"
+    number_format, total_bits = config.weight_format, config.accumulator_bits
+    weight, following = bits_of("weight", number_format.bits), bits_of("weight_out", number_format.bits)
+    activation, used = (bits_of(name, config.activation_bits) for name in ("activation", "activation_out"))
+    swapped = of_table(bits_of("weight_out", number_format.bits, 1), number_format.values)
+    added = product(swapped, word(used, signed=True))
+    yield Transition("weight_out", total(product(_bit("load"), word(weight)), product(_not("load"), word(following))))
+    yield Transition("swap_out", _bit("swap"))
+    yield Transition("activation_out", word(activation))
+    yield Transition(in_use, None, where=_not("swap"))
+    sums = total(word(bits_of("partial_sum", total_bits)), added)
+    yield Transition("partial_sum_out", sums, 1, in_use, where=_bit("swap@1"))
+
+
+def _of_asymmetric(config: AsymmetricConfig) -> Iterator[Transition]:
+    """A unit's sum is that of `multiplied` times activations; the offset times the sum of activations is taken off again.
+
+    Claimed for zero-points that the format takes.
+    """
+    units = [f"unit_{u}.accumulator" for u in range(config.units)]
+    sums = ["correction.activation_sum", *(f"correction.activation_sum_{i + 1}" for i in range(config.pipeline))]
+    yield from (_unit(config, u, unit) for u, unit in enumerate(units))
+
+    sum_bits = config.activation_sum_bits
+    added = total(*(word(activation, signed=True) for activation in _activations(config)))
+    yield Transition(sums[0], _sum(sums[0], sum_bits, added, 0))
+    yield from (Transition(after, word(bits_of(before, sum_bits))) for before, after in pairwise(sums))
+
+    choice = bits_of("read_unit", max(1, (config.units - 1).bit_length()))
+    read = []
+    for u, unit in enumerate(units):
+        chosen = of_table(choice, [min(i, config.units - 1) == u for i in range(1 << len(choice))])
+        read.append(product(chosen, word(bits_of(unit, config.unit.accumulator_bits), signed=True)))
+    zero_point, legal, offsets = bits_of("read_zero_point", config.zero_point_bits), _legal(config), _offsets(config)
+    minus = of_table(zero_point, [-offset for offset in offsets] + [0] * (len(legal) - len(offsets)))
+    corrected = total(*read, product(minus, word(bits_of(sums[-1], sum_bits), signed=True)))
+    yield Transition("accumulator", corrected, where=of_table(zero_point, legal))
+
+
+def _unit(config: AsymmetricConfig, u: int, register: str) -> Transition:
+    """The sum of unit u; without special codes it takes no zero-point."""
+    number_format, width, cycle = config.weight_format, config.zero_point_bits, config.pipeline
+    count = number_format.bits * config.lanes
+    weights = bits_of("weights", count * config.units, cycle)[count * u : count * (u + 1)]
+    zero_point, where, values = list[str](), _ALWAYS, list(number_format.values)
+    if number_format.special_codes:
+        zero_point = bits_of("zero_points", width * config.units, cycle)[width * u : width * (u + 1)]
+        where = of_table(zero_point, _legal(config))
+        values = [value for row in multiplied(config) for value in row]
+        values += [0] * ((1 << width + number_format.bits) - len(values))
+    added = _products(config, weights, zero_point, values, cycle)
+    return Transition(register, _sum(register, config.unit.accumulator_bits, added, cycle), cycle, where=where)
+
+
+def _legal(config: AsymmetricConfig) -> list[bool]:
+    """Whether the format takes a number as a zero-point."""
+    return [number <= config.weight_format.steps for number in range(1 << config.zero_point_bits)]
+
+
+def multiplied(config: AsymmetricConfig) -> list[list[int]]:
+    """What a unit multiplies activations by, for each zero-point, by code: the weight less zero-point, plus the offset.
+
+    For codes of the grid that is their value; special codes, which the zero-point does not move, are higher by the offset.
+    """
+    rows = [config.weight_format.with_zero_point(point).values for point in range(config.weight_format.steps + 1)]
+    return [[value + offset for value in values] for values, offset in zip(rows, _offsets(config), strict=True)]
+
+
+def _offsets(config: AsymmetricConfig) -> list[int]:
+    """For each zero-point, what the sum of activations is multiplied by, in units: the zero-point as a value of the grid."""
+    number_format = config.weight_format
+    least = min(value for code, value in enumerate(number_format.values) if code not in number_format.special_codes)
+    return [int(point / number_format.unit) + least for point in range(number_format.steps + 1)]
+
+
+def _products(
+    config: MacConfig | AsymmetricConfig, weights: Sequence[str], zero_point: Sequence[str], values: Sequence[int], cycle: int
+) -> Polynomial:
+    """The sum of values[zero-point, weight] x activation."""
+    bits = config.weight_format.bits
+    tables = [of_table([*weights[bits * i : bits * (i + 1)], *zero_point], values) for i in range(config.lanes)]
+    activations = [word(activation, signed=True) for activation in _activations(config, cycle)]
+    return total(*(product(table, activation) for table, activation in zip(tables, activations, strict=True)))
+
+
+def _activations(config: MacConfig | AsymmetricConfig, cycle: int = 0) -> list[list[str]]:
+    width = config.activation_bits
+    bits = bits_of("activations", width * config.lanes, cycle)
+    return [bits[width * i : width * (i + 1)] for i in range(config.lanes)]
+
+
+def _sum(register: str, bits: int, added: Polynomial, cycle: int) -> Polynomial:
+    """(1 - rst) ((1 - valid) register + valid ((1 - first) register + added)), with controls of so many cycles before."""
+    (rst,), (valid,), (first,) = (bits_of(name, 1, cycle) for name in ("rst", "valid", "first"))
+    before = word(bits_of(register, bits))
+    taken = total(product(_not(first), before), added)
+    return product(_not(rst), total(product(_not(valid), before), product(_bit(valid), taken)))
+
+
+def _bit(name: str) -> Polynomial:
+    return {frozenset({name}): 1}
 
 
 def _not(name: str) -> Polynomial:
@@ -38,7 +174,7 @@ def _not(name: str) -> Polynomial:
 
 
 def as_verilog(config: MacConfig) -> str:
-    """A module `config.name` whose products are looked up by code: multiples of the activation, made of shifts and `+`."""
+    """A MAC unit as a module whose products are looked up by code: multiples of the activation, made of shifts and `+`."""
     bits, width, lanes = config.weight_format.bits, config.accumulator_bits, config.lanes
     table = "\n".join(
         f"        {bits}'d{code}: product = {_multiple(v)};" for code, v in enumerate(config.weight_format.values)

@@ -26,6 +26,7 @@ TIMEOUT_S = 600.0
 _HINT = "install the hardware extra: pip install 'dint[hardware]'"
 _SCRIPT = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
 _AS_LOGIC = "-ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch"  # library cells as what they compute
+_SHORT = 8  # bits of additions that are better made of gates: those of zero-points and constants
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -129,7 +130,8 @@ def equivalent(verilog: str, netlist: str, top: str, liberty: Sequence[Path], ti
 def gates(verilog: str, top: str, liberty: Sequence[Path] = (), keep: Sequence[str] = ()) -> dict[str, Network]:
     """The module `top` of Verilog, or of a netlist of the cells of `liberty`, as a network of gates.
 
-    Modules whose names end in one of `keep` stay modules of gates; additions around them stay words.
+    Modules whose names end in one of `keep` stay modules of gates; additions around them stay words, but for those of a few
+    bits.
 
     Returns
     -------
@@ -157,6 +159,7 @@ def gates(verilog: str, top: str, liberty: Sequence[Path] = (), keep: Sequence[s
             "opt_expr",
             "opt_clean",
             " ".join(["techmap", *patterns]),
+            f"techmap t:$add r:A_WIDTH<={_SHORT} %i",
             "simplemap",
             "opt_expr",
             "opt_clean",

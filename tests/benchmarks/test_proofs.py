@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import proofs
-from golden import DINT3, DINT4, FORMATS, MacConfig
+from golden import DINT3, DINT4, FORMATS, AsymmetricConfig, MacConfig, PeConfig
 from golden.errors import DintError
 from synth.pdk import find
 from synth.proof import Refuted
@@ -38,7 +38,8 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     """Every format and architecture with every property that applies; not by the list that the proofs are made from."""
     from hdl.architectures import ARCHITECTURES
 
-    tasks = list(proofs._tasks([find("osu018")], (1, 4, 16)))
+    everything = list(proofs._tasks([find("osu018")], (1, 4, 16)))
+    tasks = [task for task in everything if isinstance(task.config, MacConfig)]
     pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
     for shown in ("products", "every cycle", "netlist"):
         assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
@@ -55,3 +56,17 @@ def test_what_is_proved_covers_the_catalogue() -> None:
         assert len({one[choice] for one in made}) == 2  # each is there, and its opposite
     assert {one.script for one in recipes} == set(SCRIPTS)
     assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)
+    elements, asymmetric = (
+        [task for task in everything if isinstance(task.config, kind)] for kind in (PeConfig, AsymmetricConfig)
+    )
+    assert {(task.property, task.config.weight_format.name, task.config.decoded) for task in elements} == {
+        (shown, name, decoded) for shown in ("every cycle", "netlist") for name in FORMATS for decoded in (False, True)
+    }
+    assert {task.config.architecture for task in elements if task.config.weight_format == DINT4} == {
+        a for f, a in pairs if f == "dint4"
+    }
+    with_zero_points = {name for name, number_format in FORMATS.items() if number_format.has_zero_points}
+    for shown_of_both in ("every cycle", "netlist", "no overflow"):
+        these = [task for task in asymmetric if task.property == shown_of_both]
+        assert {task.config.weight_format.name for task in these} == with_zero_points
+        assert all(task.config.products > 1 for task in these)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from golden.errors import ToolError
 from synth import yosys
-from synth.algebra import Polynomial, next_word, of_table, product, total, word
+from synth.algebra import Polynomial, bits_of, next_word, of_table, product, total, word
 
 
 def evaluate(polynomial: Polynomial, ones: set[str]) -> int:
@@ -50,10 +50,14 @@ SAME_CYCLE = "wire now = go; wire [5:0] q = p;"
 DELAYED = "reg now; reg [5:0] q; always @(posedge clk) begin now <= go; q <= p; end"
 
 
-def wanted() -> Polynomial:
-    before, go = word([f"sum[{i}]" for i in range(6)]), {frozenset({"go"}): 1}
-    products = product(word([f"a[{i}]" for i in range(3)]), word([f"b[{i}]" for i in range(3)]))
-    return {monomial: c % 64 for monomial, c in total(before, product(go, products)).items()}
+def wanted(delay: int) -> Polynomial:
+    before, go = word(bits_of("sum", 6)), word(bits_of("go", 1, delay))
+    products = product(word(bits_of("a", 3, delay)), word(bits_of("b", 3, delay)))
+    return modulo(total(before, product(go, products)))
+
+
+def modulo(form: Polynomial) -> Polynomial:
+    return {monomial: c % 64 for monomial, c in form.items()}
 
 
 @pytest.mark.parametrize(("registers", "delay"), [(SAME_CYCLE, 0), (DELAYED, 1)])
@@ -62,7 +66,7 @@ def wanted() -> Polynomial:
 )
 def test_what_a_register_becomes(registers: str, delay: int, expression: str, right: bool) -> None:
     modules = yosys.gates(UNIT.format(registers=registers, expression=expression), "top", keep=("times",))
-    assert (next_word(modules, "top", "sum", delay) == wanted()) == right
+    assert (next_word(modules, "top", "sum", delay) == wanted(delay)) == right
 
 
 def test_what_is_expressed_otherwise_keeps_another_name() -> None:
@@ -70,6 +74,19 @@ def test_what_is_expressed_otherwise_keeps_another_name() -> None:
     variables = frozenset[str]().union(*next_word(modules, "top", "sum", delay=0))
     assert any(name.startswith("net ") for name in variables)
     assert not any(name.startswith("a[") for name in variables)
+
+
+def test_what_a_register_becomes_through_another() -> None:
+    """Only the one named is replaced by what it took; another, which an output shows, stays."""
+    text = UNIT.format(registers=DELAYED, expression="sum + q")
+    top = yosys.gates(text, "top", keep=("times",))
+    top["top"] = top["top"].showing(["now", "q"])
+    before, now = word(bits_of("sum", 6)), word(["now"])
+    products = product(word(bits_of("a", 3, 1)), word(bits_of("b", 3, 1)))
+    assert next_word(top, "top", "sum") == modulo(total(before, product(now, word(bits_of("q", 6)))))
+    assert next_word(top, "top", "sum", 1, "q") == modulo(total(before, product(now, products)))
+    with pytest.raises(ToolError, match="no wire called nothing"):
+        top["top"].showing(["nothing"])
 
 
 def test_a_port_without_registers() -> None:

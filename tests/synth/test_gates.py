@@ -9,7 +9,7 @@ import pytest
 
 from golden.errors import InputError, ToolError
 from synth import abc, yosys
-from synth.gates import FUNCTIONS, PINS, read_network
+from synth.gates import FUNCTIONS, PINS, matched, read_network
 
 COUNTER = """
 module top(input clk, input up, input [1:0] x, output reg [2:0] q, output not_q0);
@@ -77,6 +77,19 @@ def test_equal_is_told_from_unequal(other: str, same: bool) -> None:
     text = COUNTER.replace(", output not_q0", "").replace("assign not_q0 = ~q[0];", "")
     networks = [yosys.gates(verilog, "top")["top"] for verilog in (text, f"{other} endmodule")]
     assert abc.equal(*networks) == same
+
+
+@pytest.mark.parametrize(("taken", "same"), [("a", True), ("a & d", False)])
+def test_registers_that_no_output_shows_are_paired_by_name(taken: str, same: bool) -> None:
+    """One network keeps the inverse; that its wire of the same name shows it is what makes them a pair."""
+    ports, clock = "module top(input clk, d, output reg q);", "always @(posedge clk) begin"
+    plain = f"{ports} reg a; {clock} a <= d; q <= a; end endmodule"
+    inverse = f"{ports} reg n; wire a = ~n; {clock} n <= ~d; q <= {taken}; end endmodule"
+    networks = [yosys.gates(verilog, "top")["top"] for verilog in (plain, inverse)]
+    assert [set(network.hidden) for network in networks] == [{"a"}, {"a", "n"}]
+    assert abc.equal(*matched(*networks)) == same
+    with pytest.raises(InputError, match="not shown"):
+        abc.equal(*networks)
 
 
 def test_what_has_no_meaning_is_refused() -> None:
