@@ -7,14 +7,12 @@ platform, add an entry to `PLATFORMS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from golden import InputError, Port, UnitConfig
+from golden import UnitConfig
+from hdl import companions
 
 __all__ = ["PLATFORMS", "Platform", "constraints"]
-
-_UNITS = {"ns": 1, "ps": 1000}  # in a nanosecond
 
 
 @dataclass(frozen=True)
@@ -50,22 +48,10 @@ def constraints(config: UnitConfig, period_ns: float, platform: Platform) -> str
     InputError
         If the period is not positive.
     """
-    if not 0 < period_ns < float("inf"):
-        raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
-    unit = _UNITS[platform.time_unit]
+    common = companions.constraints(
+        config, period_ns, unit=platform.time_unit, input_transition_ns=platform.input_transition_ns
+    )
     return f"""\
-# {config.name} on {platform.name}: times in {platform.time_unit}, the unit of its Liberty files
-create_clock -name clk -period {period_ns * unit:g} [get_ports clk]
-set data_inputs [get_ports {{{_patterns(config.inputs)}}}]
-set data_outputs [get_ports {{{_patterns(config.outputs)}}}]
-set_input_delay 0 -clock clk $data_inputs
-set_output_delay 0 -clock clk $data_outputs
-set_input_transition {platform.input_transition_ns * unit:g} $data_inputs
-set_false_path -hold -from $data_inputs
+{common}set_false_path -hold -from $data_inputs
 set_false_path -hold -to $data_outputs
 """
-
-
-def _patterns(ports: Iterable[Port]) -> str:
-    """Ports as Tcl patterns."""
-    return " ".join(port.name + "[*]" * (port.width > 1) for port in ports)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import read_json
+from golden.artifacts import read_user_json
 from golden.errors import InputError, nearest, unknown
 
 __all__ = ["Figure", "check", "figures"]
@@ -127,12 +127,7 @@ def _last(key: str) -> str:
 
 
 def _read(path: Path, what: str, wanted: str) -> dict[str, Any]:
-    try:
-        data = read_json(path)
-    except OSError as error:
-        raise InputError(f"{what} {path}: cannot be read ({error.strerror}); it is {wanted}") from None
-    except ValueError as error:
-        raise InputError(f"{what} {path}: is not JSON ({error}); it is {wanted}") from None
+    data = read_user_json(path, what, f"it is {wanted}")
     if not isinstance(data, dict):
         raise InputError(f"{what} {path}: is no object, but {wanted} is needed")
     return data

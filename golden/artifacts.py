@@ -23,6 +23,7 @@ __all__ = [
     "output_directory",
     "read_json",
     "read_record",
+    "read_user_json",
     "record_text",
     "replacing",
     "sha256_file",
@@ -113,6 +114,16 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("it nests too deep") from None
+
+
+def read_user_json(path: Path, name: str, hint: str) -> Any:
+    """The data of a JSON file that a user calls `name`; InputError, ending in the `hint`, if there is none to be had."""
+    try:
+        return read_json(path)
+    except OSError as error:
+        raise InputError(f"{name} {path}: cannot be read ({error.strerror}); {hint}") from None
+    except ValueError as error:
+        raise InputError(f"{name} {path}: is not JSON ({error}); {hint}") from None
 
 
 def record_text(facts: dict[str, Any]) -> str:

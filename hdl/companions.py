@@ -10,7 +10,8 @@ from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
 
-INPUT_TRANSITION_NS = 0.05
+_INPUT_TRANSITION_NS = 0.05
+_UNITS = {"ns": 1, "ps": 1000}  # in a nanosecond
 
 
 def facts(config: UnitConfig) -> str:
@@ -18,8 +19,12 @@ def facts(config: UnitConfig) -> str:
     return canonical_json(config.describe())
 
 
-def constraints(config: UnitConfig, period_ns: float) -> str:
+def constraints(
+    config: UnitConfig, period_ns: float, *, unit: str = "ns", input_transition_ns: float = _INPUT_TRANSITION_NS
+) -> str:
     """Synopsys design constraints: one clock of `period_ns`, and inputs and outputs that take none of it.
+
+    `unit`, "ns" or "ps", is that of the library's times, which those of the text are taken in.
 
     Raises
     ------
@@ -30,12 +35,13 @@ def constraints(config: UnitConfig, period_ns: float) -> str:
         raise InputError(f"period_ns is {period_ns}: a clock period is a positive number of nanoseconds")
     inputs, outputs = _names(config.inputs), _names(config.outputs)
     return f"""\
-# {config.name}: times in ns
-create_clock -name clk -period {period_ns:g} [get_ports clk]
+# {config.name}: times in {unit}
+create_clock -name clk -period {period_ns * _UNITS[unit]:g} [get_ports clk]
 set data_inputs [get_ports {{{inputs}}}]
+set data_outputs [get_ports {{{outputs}}}]
 set_input_delay 0 -clock clk $data_inputs
-set_output_delay 0 -clock clk [get_ports {{{outputs}}}]
-set_input_transition {INPUT_TRANSITION_NS:g} $data_inputs
+set_output_delay 0 -clock clk $data_outputs
+set_input_transition {input_transition_ns * _UNITS[unit]:g} $data_inputs
 """
 
 

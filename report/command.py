@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golden.artifacts import read_json
-from golden.errors import InputError
+from golden.artifacts import read_user_json
 
 from . import page, summary
 
@@ -15,12 +14,7 @@ __all__ = ["render"]
 
 def render(results_file: Path, out: Path, quiet: bool = False) -> Path:
     """Write the report into `out` from an earlier run's `results.json`; returns the path of the page."""
-    try:
-        results = read_json(results_file)
-    except OSError as error:
-        raise InputError(f"results {results_file}: cannot be read ({error.strerror}); make it with `dint report`") from None
-    except ValueError as error:
-        raise InputError(f"results {results_file}: is not JSON ({error}); make it anew with `dint report`") from None
+    results = read_user_json(results_file, "results", "`dint report` makes it")
     index = page.write(results, out)
     if not quiet:
         from rich.console import Console

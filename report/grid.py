@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from golden.errors import InputError
+from golden.artifacts import read_user_json
 
 from . import display, schema
 
@@ -45,12 +44,7 @@ def read(path: Path) -> dict[str, Any]:
     InputError
         If it cannot be read, or is something else.
     """
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--accuracy {path}: cannot be read ({error.strerror}); `make benchmark-accuracy` makes it") from None
-    except ValueError as error:
-        raise InputError(f"--accuracy {path}: is not JSON ({error}); `make benchmark-accuracy` makes it") from None
+    found: dict[str, Any] = read_user_json(path, "--accuracy", "`make benchmark-accuracy` makes it")
     schema.check_grid(found, f"--accuracy {path}")
     return found
 
