@@ -21,6 +21,7 @@ from commands.options import (
     Seed,
     Text,
     Windows,
+    checked_seed,
 )
 
 _OF_RECIPE = "the recipe's"  # shown as the default of an option
@@ -79,8 +80,7 @@ def quantize(
         int | None,
         typer.Option(
             metavar="SEED",
-            min=0,
-            max=(1 << 32) - 1,
+            callback=checked_seed,
             help="For study: make outlier channels first; the function stays the same.",
         ),
     ] = None,

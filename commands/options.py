@@ -11,6 +11,14 @@ import typer
 from commands.completion import architecture_names, format_names, pdk_names, simulator_names
 from commands.running import OUTPUT_PANEL
 
+
+def checked_seed(value: int | None) -> int | None:
+    """Refuse what is no seed. (A range of the option's type would be printed beside every name of the help.)"""
+    if value is not None and not 0 <= value < 1 << 32:
+        raise typer.BadParameter(f"{value} is not in the range 0 to {(1 << 32) - 1}")
+    return value
+
+
 Format = Annotated[
     str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.", autocompletion=format_names)
 ]
@@ -35,7 +43,7 @@ Kits = Annotated[
     typer.Option("--pdk", help="Name of a PDK; repeat for several; default osu018.", autocompletion=pdk_names),
 ]
 Out = Annotated[Path, typer.Option(help="Directory to write.", rich_help_panel=OUTPUT_PANEL)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=(1 << 32) - 1)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", callback=checked_seed)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel=OUTPUT_PANEL)]
 OperandFile = Annotated[Path | None, typer.Option(help="Operand file of 'dint quantize' or 'dint operands'.")]
 Liberty = Annotated[list[Path] | None, typer.Option(help="Liberty file of a PDK, .lib or .lib.gz; repeat for several.")]
