@@ -248,7 +248,8 @@ def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
     missed = [fault for fault in missed if fault not in beyond]
     noticed = [fault for fault in suspects if fault not in equivalent | beyond | set(missed)]
     chosen = np.random.default_rng(SEED).choice(len(noticed), min(sample, len(noticed)), replace=False)
-    asked = [(noticed[i], True) for i in sorted(chosen.tolist())] + [(fault, False) for fault in missed[:sample]]
+    asked = [(noticed[i], True) for i in sorted(chosen.tolist())]
+    asked += [(fault, False) for fault in [*missed[:sample], *sorted(beyond, key=str)[:sample]]]
     for fault, expected in asked:
         if _bench_notices(broken(network, fault), config, stimuli) != expected:
             raise ToolError(f"{config.name}: {fault}: the bench in Icarus says otherwise than all faults at once")
@@ -314,7 +315,9 @@ UNITS: list[Any] = [
     *(MacConfig(number_format) for number_format in FORMATS.values()),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
+    MacConfig(DINT4, pipeline=1, decoded=True),
     *(PeConfig(number_format) for number_format in (DINT4, INT8)),
+    PeConfig(DINT4, decoded=True),
     *(unit for number_format in (DINT4, INT8) for unit in every_architecture(number_format.name)),
 ]
 

@@ -32,6 +32,7 @@ __all__ = ["Polynomial", "bits_of", "next_word", "of_table", "product", "total",
 #: A sum of monomials: a monomial is the set of its variables, and comes with its coefficient.
 Polynomial = dict[frozenset[Any], int]
 
+_ADDITIONS = ("$add", "$sub")
 _ONE: frozenset[Any] = frozenset()
 _MONOMIALS = 3_000_000  # a form of that size is no proof any more, but an accident
 
@@ -88,7 +89,8 @@ def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 
     These are inputs and registers that an output shows, before the clock edge, such as `first` and `sum[3]`; those of c cycles
     before end in @c (`first@1`). Registers are replaced by what they took at the edge before, `delay` times over: all but those
     of `port`, or those of the output `through` only. Since nothing is assumed of the state, the form holds at every edge but
-    the first `delay`, from whatever state. A register that no output shows stays in the form under another name.
+    the first `delay`, from whatever state. A register that no output shows stays in the form under another name, and so do bits
+    of an addition, "addition ...", that do not cancel.
 
     Parameters
     ----------
@@ -113,14 +115,16 @@ def next_word(modules: Mapping[str, Network], top: str, port: str, delay: int = 
         rewriting.combinational(cycle)
         if cycle < delay:
             rewriting.registers(cycle, behind or network.flip_flops.keys() - set(bits))
-    names = {
+    sums = [instance.pins["Y"] for instance in network.instances if instance.kind in _ADDITIONS]
+    names = {net + cycle * rewriting.stride: f"addition {net}" for cycle in range(delay + 1) for nets in sums for net in nets}
+    names |= {
         net + cycle * rewriting.stride: name
         for cycle in range(delay + 1)
         for port, nets in {**network.inputs, **network.outputs}.items()
         for net, name in zip(nets, bits_of(port, len(nets), cycle), strict=True)
     }
     return {
-        frozenset(names.get(variable, f"net {variable}") for variable in monomial): coefficient
+        frozenset(names.get(one, f"addition {one}" if one < 0 else f"net {one}") for one in monomial): coefficient
         for monomial, coefficient in rewriting.terms.items()
     }
 
@@ -203,7 +207,7 @@ class _Rewriting:
 
     def _of_instance(self, instance: Instance) -> _Step:
         pins = instance.pins
-        if instance.kind in ("$add", "$sub"):
+        if instance.kind in _ADDITIONS:
             return pins["Y"], (*pins["A"], *pins["B"]), lambda: _of_addition(instance, next(self._fresh))
         if instance.kind not in self._tables:
             raise ToolError(f"{self._network.name}: nothing is known about {instance.kind}")

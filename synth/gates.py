@@ -15,6 +15,8 @@ from golden.errors import InputError, ToolError
 
 __all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "matched", "read_network"]
 
+_CLOCK = "clk"
+
 #: What each kind of gate computes, bit by bit, of words whose bits are independent cases; `ones` is the word of ones.
 FUNCTIONS: dict[str, Callable[..., int]] = {
     "buf": lambda ones, a: a,  # noqa: ARG005
@@ -140,7 +142,7 @@ class Network:
                 shown[name] = net, inverted
         return shown
 
-    def verilog(self, clock: str = "clk") -> str:
+    def verilog(self, clock: str = _CLOCK) -> str:
         """The network as a module of its own, flip-flops beginning with 0."""
         ports = [("input", self.inputs), ("output", self.outputs)]
         lines = [f"module {self.name}({', '.join([*self.inputs, *self.outputs])});"]
@@ -155,7 +157,7 @@ class Network:
         lines += [f"  assign {name}[{i}] = n{net};" for name, bits in self.outputs.items() for i, net in enumerate(bits)]
         return "\n".join([*lines, "endmodule", ""])
 
-    def blif(self, clock: str = "clk") -> str:
+    def blif(self, clock: str = _CLOCK) -> str:
         """One clock cycle as text for ABC (BLIF, Berkeley Logic Interchange Format): what the registers become.
 
         A register is called after the output that shows it.
@@ -163,11 +165,14 @@ class Network:
         Raises
         ------
         InputError
-            If there is a flip-flop that no output shows, so that it could not be compared with another network's.
+            If there is a flip-flop that no output shows, or an output that shows none, so that it could not be compared with
+            another network's.
         """
         hidden = set(self.flip_flops) - {net for net, _ in self.registers.values()}
         if hidden or len(self.registers) != len(self.flip_flops):
             raise InputError(f"{self.name}: {len(hidden)} flip-flops are not shown by an output of their own")
+        if strange := [name for name, _ in _named(self.outputs) if name not in self.registers]:
+            raise InputError(f"{self.name}: the output {strange[0]} shows no flip-flop")
         if self.instances:
             raise InputError(f"{self.name}: {self.instances[0].kind} is not a gate")
         inputs = {name: net for name, net in _named(self.inputs) if name != clock}
@@ -208,7 +213,8 @@ def read_network(module: Mapping[str, Any], name: str) -> Network:
     Raises
     ------
     ToolError
-        If it has an undefined value, a latch or another cell without meaning here, a loop, or several clocks.
+        If it has an undefined value, a latch or another cell without meaning here, a loop, or a register that takes another
+        clock than the input `clk`.
     """
     ports = {port: (facts["direction"], _nets(facts["bits"])) for port, facts in module["ports"].items()}
     gates, flip_flops, instances, clocks = [], {}, [], set()
@@ -225,9 +231,9 @@ def read_network(module: Mapping[str, Any], name: str) -> Network:
             instances.append(Instance(cell["type"], label, pins, signed))
         elif cell["type"] != "$scopeinfo":
             raise ToolError(f"{name}: {cell['type']} ({label}) has no place in a network of gates")
-    if len(clocks) > 1:
-        raise ToolError(f"{name}: {len(clocks)} clocks, where one is understood")
     sides = {side: {port: bits for port, (to, bits) in ports.items() if to == side} for side in ("input", "output")}
+    if clocks - set(sides["input"].get(_CLOCK, ())):
+        raise ToolError(f"{name}: a register is clocked by something else than the input {_CLOCK}")
     known = {0, 1, *flip_flops, *(net for bits in sides["input"].values() for net in bits)}
     known |= {net for instance in instances for bits in instance.pins.values() for net in bits}
     named = {wire: facts["bits"] for wire, facts in module.get("netnames", {}).items() if not facts["hide_name"]}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is proved of units without running a single operand; `benchmarks.proofs` proves it of all formats.
 
-* *products*: of MAC units, for each lane, each code and each activation, with any operands in the other lanes and any sum
-  before, a sum that starts with them is the sum of the values in the format's table times the activations. By exhaustion, on
-  gates.
+* *products*: of MAC units, for each lane, each code and each activation, with random operands in the other lanes and
+  sums before, a sum that starts with them is the sum of the values in the format's table times the activations. By exhaustion,
+  on gates.
 * *every cycle*: whatever the registers hold, what they take at a clock edge is what the ports' description says. Of a MAC
   unit, the accumulator takes 0 in reset, itself without `valid`, the products with `first`, else their sum with what was
   there. By algebra (`synth.algebra`), for any number of lanes. As nothing is assumed of the registers, this is an induction
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import AsymmetricConfig, MacConfig, UnitConfig
-from golden.errors import DintError
+from golden.errors import DintError, ToolError
 
 from . import abc, yosys
 from .algebra import bits_of, next_word, product, total, word
@@ -107,6 +107,8 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
     ------
     Refuted
         With a state and inputs that are treated wrongly: those named are 1, all others 0.
+    ToolError
+        If bits of an addition stay in the form, so that it is neither a proof nor a refutation.
     """
     claims, name = list(transitions(config)), config.name
     parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
@@ -121,6 +123,8 @@ def _takes(modules: Mapping[str, Network], name: str, claim: Transition) -> int:
     found = next_word(modules, name, claim.register, claim.delay, claim.through)
     difference = product(claim.where, total(found, {monomial: -c for monomial, c in wanted.items()}))
     if differing := [monomial for monomial, coefficient in difference.items() if coefficient % (1 << bits)]:
+        if any(variable.startswith("addition") for monomial in differing for variable in monomial):
+            raise ToolError(f"{name}: neither proof nor counterexample for {claim.register}: bits of an addition do not cancel")
         # The form of zero is unique, and where the smallest of the terms alone is 1, its coefficient is the difference.
         least = min(differing, key=lambda monomial: (len(monomial), sorted(monomial)))
         ones = ", ".join(sorted(least)) or "nothing"

@@ -23,7 +23,8 @@ def within_limits(network: Network, config: MacConfig | PeConfig, shown: Sequenc
 
     What is taken for possible is an interval that holds all that is. A MAC unit's accumulator lies between `depth` times the
     least and the greatest product, and, before a cycle of a unit without pipeline registers that adds to it, between so many
-    of them as are left without that cycle's `lanes`; likewise the partial sum that a processing element is given.
+    of them as are left without that cycle's `lanes`; likewise the partial sum that a processing element is given. That is so
+    after a reset; a cycle of reset counts from any state, but for units with pipeline registers, where it acts later.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ def within_limits(network: Network, config: MacConfig | PeConfig, shown: Sequenc
         possible = logic.between(shown, least * config.depth, greatest * config.depth)
         if not config.pipeline:
             rst, valid, first = (network.inputs[name][0] for name in ("rst", "valid", "first"))
-            keeps = logic.gate("ornot", logic.gate("or", first, rst), valid)
+            keeps = logic.gate("ornot", first, valid)
             others = config.depth - config.lanes
             adds = logic.between(shown, least * others, greatest * others)
-            possible = logic.gate("and", possible, logic.gate("or", keeps, adds))
+            possible = logic.gate("or", rst, logic.gate("and", possible, logic.gate("or", keeps, adds)))
     else:
         others = config.depth - 1
         possible = logic.between(network.inputs["partial_sum"], least * others, greatest * others)

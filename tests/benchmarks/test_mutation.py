@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import mutation, python_mutation
 from benchmarks.mutation import Fault, broken, faults, survivors
-from golden import DINT3, MacConfig, PeConfig
+from golden import DINT3, INT8, MacConfig, PeConfig
 from hdl.verilog import generate
 from pipeline import checks, stages
 from sim.stimulus import Stimulus
@@ -90,8 +90,22 @@ def test_what_a_unit_is_not_made_for_is_no_gap(network: Network) -> None:
     assert not mutation._same_within_limits(network, broken(network, Fault(first, None, "0")), CONFIG)
 
 
+def test_a_carry_that_no_sum_makes_is_no_gap() -> None:
+    """INT8's sums of 65,536 products end at 2^30: where the adder's last carry goes beyond tells nothing apart."""
+    config = MacConfig(INT8, architecture="booth-fast")
+    network = mutation.settled(yosys.gates(generate(config), config.name)[config.name])
+    top = network.flip_flops[network.outputs["accumulator"][-1]]
+    cone, carries = {top}, []
+    for gate in reversed(network.gates):
+        if gate.output in cone and len(cone) < 60:
+            cone |= set(gate.inputs)
+            carries += [Fault(gate.output, 0, "0")] if gate.kind == "or" else []
+    told = [fault for fault in carries if not mutation._same(network, broken(network, fault))]
+    beyond = [fault for fault in told if mutation._same_within_limits(network, broken(network, fault), config)]
+    assert 0 < len(beyond) < len(told)
+
+
 def test_a_whole_unit_is_scored() -> None:
-    """Of a unit too shallow for its accumulator's bits some faults cannot be seen; all others are."""
     result = mutation.measure(PeConfig(DINT3, depth=5), sample=2)
     assert result["survivors"] == []
     assert result["score"] == 1
@@ -142,14 +156,16 @@ def test_a_record_keeps_what_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Mo
         return {"file": file, "sources_sha256": stages.source_hash([file, *tests]), **figures}
 
     monkeypatch.setattr(python_mutation, "measure", measure)
-    assert python_mutation.main(["--out", "out"]) == 0
+    assert python_mutation.main(["--out", "out"]) == 1  # nothing says why they survive
     Path("two.py").write_text("x = 2\n")
     Path("test_three.py").write_text("import x, y\n")
     monkeypatch.setattr(python_mutation, "REASONS", {"x = 1": "all the same"})
+    assert python_mutation.main(["--out", "out", "two.py"]) == 1
+    monkeypatch.setattr(python_mutation, "REASONS", {"x = 1": "all the same", "x = 2": "another number"})
     assert python_mutation.main(["--out", "out", "two.py"]) == 0
-    assert measured == ["one.py", "two.py", "three.py", "two.py"]
+    assert measured == ["one.py", "two.py", "three.py", "two.py", "two.py"]
     rows, _ = checks.collect_checks(tmp_path / "out")
     assert [(row["of"], row["survivors"][0]["change"], row["survivors"][0]["reason"]) for row in rows] == [
         ("one.py", "1 to 2: x = 1", "all the same"),
-        ("two.py", "1 to 2: x = 2", ""),
+        ("two.py", "1 to 2: x = 2", "another number"),
     ]

@@ -43,6 +43,12 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
     for shown in ("products", "every cycle", "netlist"):
         assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
+    shapes = {
+        (task.config.lanes, task.config.pipeline, task.config.decoded) for task in tasks if task.property == "every cycle"
+    }
+    undecoded = {(1, 0), (4, 0), (16, 0), (64, 0), (4, 1), (4, 2)}
+    assert shapes == {(*one, False) for one in undecoded} | {(4, 1, True)}
+    assert {(task.config.lanes, task.kit.name) for task in tasks if task.kit} == {(1, "osu018"), (4, "osu018")}
     from_reset = {
         (task.config.weight_format.name, task.config.architecture, task.config.pipeline)
         for task in tasks

@@ -23,6 +23,7 @@ from golden import (
     PeConfig,
     UnitConfig,
 )
+from golden.errors import ToolError
 from hdl.verilog import generate
 from synth import liberty_text, yosys
 from synth.pdk import find
@@ -77,10 +78,6 @@ FAULTS = {
     "valid ignored": (r"assign take = valid & ", "assign take = "),
     "first without valid": (r"= valid & first", "= first"),
     "two lanes with one weight": (r"\.weight\(taken\[7:4\]\)", ".weight(taken[3:0])"),
-    "a short accumulator": (
-        r"accumulator <= final_adder_total;",
-        "accumulator <= {final_adder_total[26], final_adder_total[26:0]};",
-    ),
 }
 
 
@@ -95,6 +92,27 @@ def test_a_broken_unit_is_refuted_with_a_counterexample(fault: str) -> None:
             products(config, text)
 
 
+def test_bits_of_an_addition_that_stay_are_neither_proof_nor_refutation() -> None:
+    """A sum that is extended by its sign, where that is right as where it is not."""
+    short = broken(
+        verilog(config := MacConfig(DINT4, lanes=2)),
+        r"accumulator <= final_adder_total;",
+        "accumulator <= {final_adder_total[26], final_adder_total[26:0]};",
+    )
+    right = MacConfig(DINT3, lanes=2, architecture="multiply", pipeline=2)
+    for unit, text in ((config, short), (right, verilog(right))):
+        with pytest.raises(ToolError, match="neither proof nor counterexample for accumulator"):
+            every_cycle(unit, text)
+
+
+def test_another_clock_is_refused() -> None:
+    config = MacConfig(DINT3)
+    other = broken(verilog(config), "posedge clk", "posedge valid")
+    for prove in (every_cycle, products):
+        with pytest.raises(ToolError, match="clocked by something else"):
+            prove(config, other)
+
+
 ELEMENT_FAULTS = {
     "load ignored": ("weight_out", r"= load \? weight : weight_out", "= weight"),
     "swap not handed on": ("swap_out", r"swap_out <= swap", "swap_out <= swap_out"),
@@ -105,7 +123,11 @@ ELEMENT_FAULTS = {
     "the next activation": ("partial_sum_out", r"\.activation\(activation_out\)", ".activation(activation)"),
     "no partial sum": ("partial_sum_out", r"(lane_0_bits, )partial_sum( \})", r"\g<1>partial_sum_out\2"),
     "decoder": ("partial_sum_out", r"assign high_times_4 = weight\[1\] &", "assign high_times_4 = weight[1] |"),
-    "what only swap_out tells": ("partial_sum_out", r"<= final_adder_total", "<= final_adder_total ^ ~swap_out"),
+    "what only swap_out tells": (
+        "partial_sum_out",
+        r"\.activation\(activation_out\)",
+        ".activation(activation_out ^ ~swap_out)",
+    ),
 }
 
 

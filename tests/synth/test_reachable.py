@@ -29,19 +29,21 @@ def cases(network: Network, words: dict[str, list[int]], state: tuple[tuple[int,
 @pytest.mark.parametrize(("number_format", "lanes"), [(DINT3, 2), (INT3, 1)])
 @pytest.mark.parametrize("valid", [0, 1])
 @pytest.mark.parametrize("first", [0, 1])
-def test_sums_of_up_to_depth_products_count(number_format, lanes: int, valid: int, first: int) -> None:
-    config = MacConfig(number_format, lanes=lanes, depth=10)
+@pytest.mark.parametrize("pipeline", [0, 1])
+def test_sums_of_up_to_depth_products_count(number_format, lanes: int, valid: int, first: int, pipeline: int) -> None:
+    config = MacConfig(number_format, lanes=lanes, depth=10, pipeline=pipeline)
     network = network_of(config)
     shown = network.outputs["accumulator"]
     limited = within_limits(network, config, shown)
     half = 1 << config.accumulator_bits - 1
-    sums = list(range(-half, half))
-    given = cases(network, {"valid": [valid] * len(sums), "first": [first] * len(sums)}, (shown, sums))
+    sums = 2 * list(range(-half, half))
+    rst = [0] * (2 * half) + [1] * (2 * half)
+    given = cases(network, {"valid": [valid] * len(sums), "first": [first] * len(sums), "rst": rst}, (shown, sums))
     before, after = (one.evaluate(given, len(sums)) for one in (network, limited))
     products = [value * a for value in number_format.values for a in range(-128, 128)]
-    depth = config.depth - lanes if valid and not first else config.depth
+    depth = config.depth - lanes if valid and not first and not pipeline else config.depth
     for i, total in enumerate(sums):
-        counts = min(products) * depth <= total <= max(products) * depth
+        counts = min(products) * depth <= total <= max(products) * depth or (rst[i] and not pipeline)
         for register, taken in network.flip_flops.items():
             found = after[limited.flip_flops[register]] >> i & 1
             assert found == (before[taken] >> i & 1 if counts else 0)
