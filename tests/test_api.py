@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import ast
-import doctest
 import importlib
 import inspect
-import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -104,10 +102,3 @@ def test_a_front_is_written_too(tmp_path: Path) -> None:
         dint.synthesize(front=True, period_ns=5, out=tmp_path / "out")
     with pytest.raises(dint.InputError, match="--saif: --front gives many netlists"):
         dint.synthesize(front=True, saif=True, out=tmp_path / "out")
-
-
-def test_examples_of_objects_are_as_the_page_shows_them() -> None:
-    text = "\n".join(re.findall(r"```pycon\n(.+?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL))
-    runner = doctest.DocTestRunner()
-    runner.run(doctest.DocTestParser().get_doctest(text, {}, "python.md", None, None))
-    assert (runner.failures, runner.tries) == (0, 6)

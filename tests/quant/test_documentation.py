@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example of docs/python.md, from a model to figures of silicon, with a tiny model in place of the one that comes along."""
+"""Examples of docs/python.md, with a tiny model in place of the one that comes along, and of docs/models.md."""
 
 from __future__ import annotations
 
@@ -34,3 +34,12 @@ def test_the_example_runs(tiny_directory: Path, tmp_path: Path, monkeypatch: pyt
     assert found["figures"] == json.loads(Path("build/synthesis/metrics.json").read_text())
     assert found["figures"]["activity__operands"] == "opt"
     assert type(found["model"]).__name__ == "OPTForCausalLM"
+
+
+def test_the_recipe_of_the_page_can_be_read(tmp_path: Path) -> None:
+    from quant.recipes import read_recipe
+
+    (text,) = re.findall(r"```toml\n(.+?)```", (ROOT / "docs" / "models.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text)
+    recipe, _ = read_recipe(str(tmp_path / "mine.toml"), {})
+    assert (recipe.weights, recipe.scaling, recipe.group_size) == ("dint4", "awq", 64)
