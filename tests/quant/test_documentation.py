@@ -18,6 +18,7 @@ def blocks() -> list[str]:
     return re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_example_runs(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not all(map(shutil.which, ("iverilog", "sta"))) or not Path("/usr/share/qflow/tech/osu018").is_dir():
         pytest.skip("Icarus, OpenSTA or osu018 is not installed")
