@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from golden import UnitConfig, unit_of_options
+from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
-from golden.parameters import AnyPath, Names, names
 
 from . import fusesoc, librelane, orfs
 from .platforms import PLATFORMS, Platform

@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of parameters: what a caller may give, and what is refused instead of failing later or somewhere else."""
+"""Types of parameters: refused where they are wrong, instead of failing later or somewhere else."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import fields
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 
-__all__ = ["AnyPath", "Names", "Paths", "check_types", "integer", "names", "path", "paths"]
-
-#: The name of a file or directory.
-AnyPath = str | os.PathLike[str]
-#: One or several of them, and of other names.
-Paths = AnyPath | Sequence[AnyPath]
-Names = str | Sequence[str]
+__all__ = ["check_types", "integer"]
 
 _OTHERS = {"bool": (bool, "True or False"), "str": (str, "a string")}
 
@@ -34,21 +25,6 @@ def integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{name} is {value!r}: an integer is needed")
     return int(value)
-
-
-def path(given: AnyPath | None) -> Path | None:
-    """`given` as a path, where one is."""
-    return None if given is None else Path(given)
-
-
-def paths(given: Paths) -> tuple[Path, ...]:
-    """One path, or several."""
-    return (Path(given),) if isinstance(given, str | os.PathLike) else tuple(map(Path, given))
-
-
-def names(given: Names) -> tuple[str, ...]:
-    """One name, which is not taken letter by letter, or several."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def check_types(parameters: Any, of: str = "") -> None:

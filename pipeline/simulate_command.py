@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from golden.arguments import AnyPath, Paths, path, paths
 from golden.errors import InputError
-from golden.parameters import AnyPath, Paths, path, paths
 
 __all__ = ["simulate"]
 

@@ -10,8 +10,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from golden.arguments import AnyPath
 from golden.artifacts import canonical_json, write_file
-from golden.parameters import AnyPath
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 

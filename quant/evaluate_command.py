@@ -12,9 +12,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from golden.arguments import AnyPath, Names, names
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError, unknown
-from golden.parameters import AnyPath, Names, names
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 

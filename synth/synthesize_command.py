@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from golden.arguments import AnyPath, Paths, path, paths
 from golden.errors import InputError
-from golden.parameters import AnyPath, Paths, path, paths
 
 from .pdk import DEFAULT_PDK
 from .request import Request

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dint
-from golden.parameters import names, paths
+from golden.arguments import names, paths
 from tests.conftest import ROOT
 from tests.test_dint import HEAVY, loaded_by
 
