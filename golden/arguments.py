@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments that a caller may give in more than one form: paths as strings or `Path`, one thing or several."""
+"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["AnyPath", "Names", "Paths", "names", "path", "paths"]
+from .errors import InputError
+from .parameters import integer
+
+__all__ = ["AnyPath", "Names", "Paths", "check_seed", "names", "path", "paths"]
 
 #: The name of a file or directory.
 AnyPath = str | os.PathLike[str]
@@ -29,3 +32,9 @@ def paths(given: Paths) -> tuple[Path, ...]:
 def names(given: Names) -> tuple[str, ...]:
     """One name, which is not taken letter by letter, or several."""
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def check_seed(given: int) -> None:
+    """Refuse a seed that not every generator of random numbers takes."""
+    if not 0 <= integer("seed", given) < 1 << 32:
+        raise InputError(f"seed is {given}: it is a number from 0 to {(1 << 32) - 1}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from golden.arguments import AnyPath, Paths, path, paths
+from golden.arguments import AnyPath, Paths, check_seed, path, paths
 from golden.errors import InputError
 
 __all__ = ["simulate"]
@@ -48,7 +48,7 @@ def simulate(
     operands
         An operand file (`operands.npz`) of a quantized model, replayed beside uniform and corner operands.
     cycles
-        Clock cycles of each random stimulus, by default 4000, and at least those of the file's longest sum.
+        Clock cycles of each random stimulus, at least those of the file's longest sum; by default what `sim.command` takes.
     waves
         Record waves in `<name>-<stimulus><suffix>`: `.vcd`, or with Icarus `.fst` too. Existing files are refused.
     out
@@ -81,6 +81,7 @@ def simulate(
     ToolError
         If a tool is missing, fails, or takes longer than the time limit.
     """
+    check_seed(seed)
     places: dict[str, Any] = {"model": path(model), "netlist": path(netlist), "platforms": path(platforms)}
     shared: dict[str, Any] = {
         "format": format,

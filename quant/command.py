@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from golden.arguments import AnyPath
+from golden.arguments import AnyPath, check_seed
 from golden.artifacts import canonical_json, write_file
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
@@ -127,6 +127,7 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     yield_when_idle()
+    check_seed(seed)
     out = Path(out)
     from .huggingface import check_output, remove_stale
     from .kept import unfinished

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from golden.arguments import AnyPath, Paths, path, paths
+from golden.arguments import AnyPath, Paths, check_seed, path, paths
 from golden.errors import InputError
 
 from .pdk import DEFAULT_PDK
@@ -81,6 +81,7 @@ def synthesize(
     ToolError
         If a tool is missing or fails, or no netlist meets the period: then nothing is written.
     """
+    check_seed(seed)
     if front and saif:
         raise InputError("--saif: --front gives many netlists, not one; leave one of them out")
     request = Request(

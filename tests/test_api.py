@@ -6,7 +6,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,15 @@ def test_paths_and_names_come_alone_or_in_lists(tmp_path: Path) -> None:
 FOLDER = ("config.mk", "constraint.sdc", "mac_int3_x1_d64.v")
 
 
-def test_a_front_is_written_too(tmp_path: Path) -> None:
-    if shutil.which("sta") is None or not Path("/usr/share/qflow/tech/osu018").is_dir():
-        pytest.skip("OpenSTA or osu018 is not installed")
+@pytest.mark.parametrize("name", ["quantize", "simulate", "synthesize"])
+@pytest.mark.parametrize("seed", [-1, 1 << 32, 0.5])
+def test_seeds_are_checked(name: str, seed: Any, tmp_path: Path) -> None:
+    with pytest.raises(dint.InputError, match=f"seed is {seed}: "):
+        getattr(dint, name)(seed=seed, out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_front_takes_neither_a_period_nor_saif(tmp_path: Path) -> None:
     with pytest.raises(dint.InputError, match="--period 5: --front gives the netlists of all periods"):
         dint.synthesize(front=True, period_ns=5, out=tmp_path / "out")
     with pytest.raises(dint.InputError, match="--saif: --front gives many netlists"):
