@@ -18,15 +18,10 @@ import typer
 import wrapt
 from typer.exceptions import TyperException
 
-from commands import running
-from commands.gates import check
-from commands.main_job import report
-from commands.models import evaluate, export, operands, quantize, table3
-from commands.silicon import codes, pdks, sweep, synthesize, zero_points
-from commands.this_machine import doctor
-from commands.units import formats, generate, simulate
+from commands import gates, main_job, models, running, silicon, this_machine, units
 
 if TYPE_CHECKING:
+    from flows.command import generate
     from golden import (
         DINT3,
         DINT4,
@@ -36,12 +31,19 @@ if TYPE_CHECKING:
         INT4,
         INT8,
         AsymmetricConfig,
+        DintError,
+        InputError,
         MacConfig,
         NumberFormat,
         Operands,
         PeConfig,
+        ToolError,
     )
     from hdl import Asymmetric, Mac, Pe
+    from pipeline.simulate_command import simulate
+    from quant.command import quantize
+    from quant.evaluate_command import evaluate
+    from synth.synthesize_command import synthesize
 
 __all__ = [
     "DINT3",
@@ -53,22 +55,44 @@ __all__ = [
     "INT8",
     "Asymmetric",
     "AsymmetricConfig",
+    "DintError",
+    "InputError",
     "Mac",
     "MacConfig",
     "NumberFormat",
     "Operands",
     "Pe",
     "PeConfig",
+    "ToolError",
+    "evaluate",
+    "generate",
     "main",
+    "quantize",
+    "simulate",
+    "synthesize",
 ]
 
-_HOME = dict.fromkeys(__all__, "golden") | {"Asymmetric": "hdl", "Mac": "hdl", "Pe": "hdl"}
+#: Where the names are; those of commands are functions with the commands' options and defaults.
+_HOME = dict.fromkeys(__all__, "golden") | {
+    "Asymmetric": "hdl",
+    "Mac": "hdl",
+    "Pe": "hdl",
+    "evaluate": "quant.evaluate_command",
+    "generate": "flows.command",
+    "quantize": "quant.command",
+    "simulate": "pipeline.simulate_command",
+    "synthesize": "synth.synthesize_command",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'dint' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 @wrapt.when_imported("transformers.quantizers.auto")
@@ -82,9 +106,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Hardware generator for the dINT MAC unit: quantize, generate, simulate, synthesize, report.",
 )
-running.add(app, "Begin here", doctor, report, formats, pdks)
-running.add(app, "Models", quantize, evaluate, operands, export, table3)
-running.add(app, "Hardware", generate, simulate, synthesize, sweep, check, zero_points, codes)
+running.add(app, "Begin here", this_machine.doctor, main_job.report, units.formats, silicon.pdks)
+running.add(app, "Models", models.quantize, models.evaluate, models.operands, models.export, models.table3)
+running.add(app, "Hardware", units.generate, units.simulate, silicon.synthesize, silicon.sweep, gates.check)
+running.add(app, "Hardware", silicon.zero_points, silicon.codes)
 
 _WELCOME = """\
 dint makes the hardware of the dINT4 number format: quantized model, MAC unit, its verification, its price in silicon.

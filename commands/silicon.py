@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,35 +67,31 @@ def synthesize(
 
     Example: dint synthesize --format dint4 --lanes 1 --pdk osu018 --period 8 --out build/synthesis
     """
-    from synth.command import synthesize as one
-    from synth.front_command import front as every
-    from synth.request import Request
+    from synth.synthesize_command import synthesize as run
 
-    if front and saif:
-        from golden.errors import InputError
-
-        raise InputError("--saif: --front gives many netlists, not one; leave one of them out")
-    request = Request(
+    return run(
         format=number_format,
         lanes=lanes,
+        pdk=pdk,
+        period_ns=period_ns,
+        out=out,
+        operands=operands,
         depth=depth,
         pipeline=pipeline,
         decoded=decoded,
-        architecture=architecture,
         shape=shape,
-        pdk=pdk,
+        architecture=architecture,
         liberty=tuple(liberty or ()),
         platforms=platforms,
-        period_ns=period_ns,
-        operands=operands,
-        seed=seed,
         cycles=cycles,
         dataflow=dataflow,
         activity=activity,
         power_engine=power_engine,
+        saif=saif,
+        front=front,
+        seed=seed,
+        quiet=quiet,
     )
-    run = every if front else partial(one, saif=saif)
-    return run(request, out=out, quiet=quiet)
 
 
 def codes(

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,17 +66,8 @@ def generate(
 
     Example: dint generate --lanes 4 --flow orfs --flow librelane --pdk sky130hd --out build/flows
     """
-    run: Callable[..., dict[str, Path]]
-    if flow:
-        from flows.command import generate as with_flows
+    from flows.command import generate as run
 
-        run = partial(with_flows, flow, pdk or ())
-    elif pdk:
-        from golden.errors import InputError
-
-        raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
-    else:
-        from hdl.command import generate as run
     files = run(
         format=number_format,
         lanes=lanes,
@@ -90,6 +79,8 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
+        flow=tuple(flow or ()),
+        pdk=tuple(pdk or ()),
         quiet=quiet,
     )
     return {suffix: str(file) for suffix, file in files.items()}
@@ -133,46 +124,29 @@ def simulate(
 
     Example: dint simulate --layer 0 --model build/quantized --tokens 32
     """
-    from golden.errors import InputError
+    from pipeline.simulate_command import simulate as run
 
-    run: Callable[..., Any]
-    of_layers = {"--model": model, "--tokens": tokens, "--pdk": pdk, "--netlist": netlist, "--platforms": platforms}
-    of_layers["--liberty"] = liberty[0] if liberty else None
-    if layer is not None:
-        if waves is not None:
-            raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
-        if shape != "mac" or zero_points is not None:
-            given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
-            raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
-        from pipeline.whole_layer import simulate_layer
-
-        run = partial(
-            simulate_layer,
-            layer,
-            lanes=lanes or 16,
-            pipeline=pipeline or 0,
-            model=model,
-            tokens=tokens,
-            pdk=pdk or "",
-            netlist=netlist,
-            liberty=tuple(liberty or ()),
-            platforms=platforms,
-        )
-    elif given := [f"{name} {value}" for name, value in of_layers.items() if value is not None]:
-        raise InputError(f"{given[0]}: belongs to --layer, the number of a decoder layer; give it, too, or leave it out")
-    else:
-        from sim.command import simulate as without_layer
-
-        run = partial(without_layer, lanes=lanes, pipeline=pipeline, shape=shape, zero_points=zero_points, waves=waves)
     return run(
         format=number_format,
+        lanes=lanes,
         simulator=simulator,
         operands=operands,
         cycles=cycles,
+        waves=waves,
         out=out,
         depth=depth,
+        pipeline=pipeline,
         decoded=decoded,
+        shape=shape,
+        zero_points=zero_points,
         architecture=architecture,
         seed=seed,
+        layer=layer,
+        model=model,
+        tokens=tokens,
+        pdk=pdk,
+        netlist=netlist,
+        liberty=tuple(liberty or ()),
+        platforms=platforms,
         quiet=quiet,
     )

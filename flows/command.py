@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dint generate --flow`: the Verilog and its companions, and what other flows need beside them."""
+"""`dint generate`: the Verilog and its companions, and what other flows need beside them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import UnitConfig, unit_of_options
+from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
 
@@ -24,48 +25,91 @@ _LANES = 16
 
 
 def generate(
-    flow: Sequence[str],
-    pdk: Sequence[str] = (),
-    out: Path = Path("build/rtl"),
+    format: str = "dint4",
+    lanes: int | None = None,
+    out: AnyPath = Path("build/rtl"),
+    depth: int = 65536,
+    pipeline: int | None = None,
+    architecture: str = "",
     period_ns: float = 10.0,
+    shape: str = "mac",
+    decoded: bool = False,
+    zero_points: int | None = None,
+    flow: Names = (),
+    pdk: Names = (),
     quiet: bool = False,
-    **options: Any,
 ) -> dict[str, Path]:
-    """Write a unit as `hdl.command.generate` does, and the files of each `flow`.
+    """Write the Verilog of a unit with its companion files, as `hdl.command.generate` does, and the files of each `flow`.
 
     For FuseSoC a core with the cocotb bench and a generator core, beside the Verilog; for the other two a design folder for
     each platform, `FLOW/PDK/NAME`, that needs nothing else.
 
     Parameters
     ----------
+    format
+        Number format of the weights.
+    lanes
+        Products per cycle of a MAC unit, 1 to 64; by default 16.
+    out
+        Directory of the files; made if need be. Files of the same names are replaced.
+    depth
+        Products that the accumulator, or a partial sum, holds without overflow.
+    pipeline
+        Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`); by default 0.
+    architecture
+        How to multiply; empty for the format's default.
+    period_ns
+        Clock period in the constraints.
+    shape
+        "mac": a MAC unit (`golden.MacConfig`); "pe": a processing element of a systolic array (`golden.PeConfig`).
+    decoded
+        The weights of a pipelined MAC unit, or the weight in use of a processing element, are registered as select lines.
+    zero_points
+        Number of MAC units for asymmetric weights that share a zero-point correction (`golden.AsymmetricConfig`); by default
+        one unit for symmetric weights.
     flow
         Names of `FLOWS`.
     pdk
         Names of `PLATFORMS`; by default all that the flow has.
-    out, period_ns, quiet, options
-        As `hdl.command.generate` has them; `period_ns` is the clock period in the constraints of all.
+    quiet
+        Print nothing.
 
     Returns
     -------
     dict
-        What `hdl.command.generate` returns, and the path of each further file by its name below `out`.
+        Suffix ("v", "json", "sdc", "core") to path; and each further file's path by its name below `out`.
 
     Raises
     ------
     InputError
-        If there is no such flow or platform, the flow does not have it, or what `hdl.command.generate` refuses.
+        For an unknown format, architecture, flow or platform, a parameter that is out of range or that the shape does not have,
+        or a directory that cannot be written.
     """
+    flow, pdk, out = names(flow), names(pdk), Path(out)
+    if pdk and not flow:
+        raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
     platforms = {name: _platforms(name, pdk) for name in dict.fromkeys(flow)}
-    given = {"format": "dint4", **_given(options)}
-    config = unit_of_options(**{"lanes": None, "default_lanes": _LANES} | given)
+    options = _given(
+        format=format,
+        lanes=lanes,
+        depth=depth,
+        pipeline=pipeline,
+        architecture=architecture,
+        shape=shape,
+        decoded=decoded,
+        zero_points=zero_points,
+    )
     from hdl.command import generate as write_verilog
 
-    paths = write_verilog(**given, out=out, period_ns=period_ns, quiet=quiet)
+    paths = write_verilog(**options, out=out, period_ns=period_ns, quiet=quiet)
+    if not flow:
+        return paths
+    config = unit_of_options(**{"lanes": None, "default_lanes": _LANES} | options)
     verilog = paths["v"].read_text(encoding="utf-8")
     folders: dict[Path, Mapping[str, str]] = {}
     for name, wanted in platforms.items():
         if name == FUSESOC:
-            folders[Path()] = fusesoc.cores(config, given)
+            folders[Path()] = fusesoc.cores(config, options)
         for platform in wanted:
             folders[Path(name, platform.name, config.name)] = _PHYSICAL[name](config, period_ns, platform, verilog)
     with ExitStack() as stack:
@@ -80,7 +124,7 @@ def generate(
     return paths | more
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others have defaults wherever they are read."""
     return {name: value for name, value in options.items() if value not in (None, "") and value is not False}
 

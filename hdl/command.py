@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dint generate`: Verilog of a MAC unit, of units for asymmetric weights, or of a processing element, and companion files."""
+"""Verilog of a MAC unit, of units for asymmetric weights, or of a processing element, and companion files."""
 
 from __future__ import annotations
 

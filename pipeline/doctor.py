@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dint doctor`: what is installed, what is missing, what cannot be done without it, and the one command that installs it.
 
-Every other command finds out by itself, and stops; this one looks at everything at once. It loads neither torch nor Amaranth,
-which may be what is missing.
+Every other command finds out by itself, and stops; this one looks at everything at once. It loads neither torch nor Amaranth.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = ["EXTRAS", "Check", "checks", "doctor"]
 #: By extra ("": what is always there): what cannot be done without it, and whether the main job needs it.
 EXTRAS: dict[str, tuple[str, bool]] = {
     "": ("anything", True),
-    "hardware": ("generate, simulate, synthesize, sweep, zero-points, codes, report", True),
+    "hardware": ("simulate, synthesize, sweep, zero-points, codes, report", True),
     "quantization": ("quantize, operands, evaluate, export, table3, report", True),
     "report": ("report", True),
     "datasets": ("--dataset, --calibration-dataset, table3", False),

@@ -10,6 +10,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from golden.arguments import AnyPath, check_seed
 from golden.artifacts import canonical_json, write_file
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
@@ -26,9 +27,9 @@ __all__ = ["quantize"]
 
 
 def quantize(
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
-    out: Path,
+    out: AnyPath = Path("build/quantized"),
     recipe: str = "default",
     format: str | None = None,
     scaling: str | None = None,
@@ -126,6 +127,8 @@ def quantize(
         If an option, the model or a text cannot be used, or `out` cannot be written.
     """
     yield_when_idle()
+    check_seed(seed)
+    out = Path(out)
     from .huggingface import check_output, remove_stale
     from .kept import unfinished
     from .layers import check_execution

@@ -12,6 +12,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from golden.arguments import AnyPath, Names, names
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError, unknown
 
@@ -29,15 +30,15 @@ PROTOCOLS = ("windows", "words")
 
 
 def evaluate(
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
-    out: Path,
-    reference: str | None = None,
+    out: AnyPath = Path("build/evaluation"),
+    reference: str | Path | None = None,
     text: Source | None = None,
     dataset: str | None = None,
-    protocols: Sequence[str] = ("windows",),
+    protocols: Names = ("windows",),
     windows: int | None = None,
-    tasks: Sequence[str] = (),
+    tasks: Names = (),
     limit: int | None = None,
     execution: str = "float",
     device: str = "cpu",
@@ -81,6 +82,7 @@ def evaluate(
         If an option, a model, a text or a task cannot be used, or `out` cannot be written.
     """
     yield_when_idle()
+    out, protocols, tasks = Path(out), names(protocols), names(tasks)
     for protocol in protocols:
         if protocol not in PROTOCOLS:
             raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
@@ -116,7 +118,7 @@ def evaluate(
     return evaluation
 
 
-def _reference(name: str | None, loaded: LoadedModel, config: DintConfig | None, device: str) -> LoadedModel | None:
+def _reference(name: str | Path | None, loaded: LoadedModel, config: DintConfig | None, device: str) -> LoadedModel | None:
     from .models import ALSO_SHIPPED, SHIPPED, load_model, weights_sha256
 
     if name is None:

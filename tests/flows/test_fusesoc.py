@@ -51,7 +51,7 @@ endmodule
 @pytest.fixture(scope="module")
 def cores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cores")
-    generate(["fusesoc"], out=out, format="int3", lanes=1, depth=64, quiet=True)
+    generate(flow="fusesoc", out=out, format="int3", lanes=1, depth=64, quiet=True)
     return out
 
 

@@ -33,7 +33,7 @@ THRESHOLDS = "".join(
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("flows") / "new"
-    generate(["orfs", "librelane"], out=out, lanes=2, period_ns=2.5, quiet=True)
+    generate(flow=["orfs", "librelane"], out=out, lanes=2, period_ns=2.5, quiet=True)
     return out
 
 
@@ -141,19 +141,19 @@ BAD = [
 @pytest.mark.parametrize(("flow", "pdk", "message"), BAD)
 def test_bad_input_writes_nothing(flow: list[str], pdk: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        generate(flow, pdk, out=tmp_path / "out", quiet=True)
+        generate(flow=flow, pdk=pdk, out=tmp_path / "out", quiet=True)
     assert message in str(caught.value)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="lanes is 0"):
-        generate(["orfs"], out=tmp_path / "out", lanes=0, quiet=True)
+        generate(flow="orfs", out=tmp_path / "out", lanes=0, quiet=True)
     with pytest.raises(InputError, match="period_ns is nan"):
-        generate(["orfs"], out=tmp_path / "out", period_ns=float("nan"), quiet=True)
+        generate(flow="orfs", out=tmp_path / "out", period_ns=float("nan"), quiet=True)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_other_tools_left_in_a_folder_stays(tmp_path: Path) -> None:
     for _ in range(2):
-        paths = generate(["librelane"], ["gf180"], out=tmp_path, lanes=1, quiet=True)
+        paths = generate(flow="librelane", pdk="gf180", out=tmp_path, lanes=1, quiet=True)
         run = paths["librelane/gf180/mac_dint4_x1/config.json"].parent / "runs"
         run.mkdir(exist_ok=True)
     assert run.is_dir()

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InputError
+from .parameters import integer
+
+__all__ = ["AnyPath", "Names", "Paths", "check_seed", "names", "path", "paths"]
+
+#: The name of a file or directory.
+AnyPath = str | os.PathLike[str]
+#: One or several of them, and of other names.
+Paths = AnyPath | Sequence[AnyPath]
+Names = str | Sequence[str]
+
+
+def path(given: AnyPath | None) -> Path | None:
+    """`given` as a path, where one is."""
+    return None if given is None else Path(given)
+
+
+def paths(given: Paths) -> tuple[Path, ...]:
+    """One path, or several."""
+    return (Path(given),) if isinstance(given, str | os.PathLike) else tuple(map(Path, given))
+
+
+def names(given: Names) -> tuple[str, ...]:
+    """One name, which is not taken letter by letter, or several."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def check_seed(given: int) -> None:
+    """Refuse a seed that not every generator of random numbers takes."""
+    if not 0 <= integer("seed", given) < 1 << 32:
+        raise InputError(f"seed is {given}: it is a number from 0 to {(1 << 32) - 1}")
