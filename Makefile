@@ -6,6 +6,7 @@
 # make benchmark-silicon        the baseline against other people's, and the comparison with all effort (hours)
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
+# make package  wheel and source distribution, installed in an empty environment (a minute or two; network)
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ JOBS ?= 2
 # What `make benchmark-accuracy` found, if it was run: shown on the page.
 ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
 
-.PHONY: report test check setup format clean verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
+.PHONY: report test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
@@ -35,6 +36,9 @@ check: setup
 # Other people's INT8 multipliers beside ours, and the comparison with more effort: hours, cached, may be interrupted.
 benchmark-silicon: report
 	$(BIN)/python -m benchmarks.silicon $(if $(PLATFORMS),--platforms $(PLATFORMS)) --stages $(OUT)/stages
+
+package: setup
+	$(BIN)/python -m benchmarks.package --out dist
 
 benchmark-quantization: setup
 	$(BIN)/python -m benchmarks.quantization

@@ -55,4 +55,5 @@ import tomllib
 extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
 print(*sorted({one for extra in extras.values() for one in extra if "==" in one and "[" not in one}), sep="\n")
 ' >"$VENV/pins.txt"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$VENV/pins.txt" --editable '.[dev]'
+# setuptools warns of every editable installation, at length.
+PYTHONWARNINGS=ignore "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$VENV/pins.txt" --editable '.[dev]'
