@@ -101,16 +101,15 @@ class AsymmetricConfig(UnitConfig):
     def offset_format(self) -> NumberFormat:
         """What a unit multiplies by: the format itself, or, if it has special codes, its grid and a bit that adds half a step.
 
-        The grid goes on where the special codes are: that of +1/2 stands for one step less than the least value (needed for
-        z - 1/2 where z is 0), the other, which does not occur, for one more than the greatest: dINT4's grid is then every
-        two's complement number of four bits, in another order.
+        The grid goes on below where the special codes are: the first, that of +1/2, stands for one step less than the least
+        value (needed for z - 1/2 where z is 0), the other, which does not occur, for two: dINT4's digits are then those of its
+        codes as they are. (One more than the greatest would spare the accumulator a bit, and costs more in decoders.)
         """
         own = self.weight_format
         if not own.special_codes:
             return own
         step, least = int(1 / own.unit), self._least
-        greatest = least + own.steps * step
-        special = {own.encode_one(1): least - step, own.encode_one(-1): greatest + step}
+        special = {own.encode_one(1): least - step, own.encode_one(-1): least - 2 * step}
         grid = [special.get(code, value) for code, value in enumerate(own.values)]
         values = (*grid, *(value + 1 for value in grid))
         return NumberFormat(own.name, own.title, own.bits + 1, values, own.unit, architecture=own.architecture)

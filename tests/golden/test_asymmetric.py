@@ -53,7 +53,7 @@ def test_only_special_codes_need_another_unit():
         config = AsymmetricConfig(number_format, lanes=4, pipeline=1)
         assert config.unit == config.mac
     offset = AsymmetricConfig(DINT4).offset_format
-    assert sorted(offset.values) == list(range(-16, 16))
+    assert sorted(offset.values) == list(range(-18, 14))
     assert offset.bits == 5
 
 
