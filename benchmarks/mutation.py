@@ -315,9 +315,7 @@ UNITS: list[Any] = [
     *(MacConfig(number_format) for number_format in FORMATS.values()),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
-    MacConfig(DINT4, pipeline=1, decoded=True),
     *(PeConfig(number_format) for number_format in (DINT4, INT8)),
-    PeConfig(DINT4, decoded=True),
     *(unit for number_format in (DINT4, INT8) for unit in every_architecture(number_format.name)),
 ]
 
