@@ -20,7 +20,7 @@ from typer.exceptions import TyperException
 
 from commands import running
 from commands.gates import check
-from commands.main_job import report
+from commands.main_job import pareto, report
 from commands.models import evaluate, export, operands, quantize, table3
 from commands.silicon import codes, pdks, sweep, synthesize, zero_points
 from commands.this_machine import doctor
@@ -82,7 +82,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Hardware generator for the dINT MAC unit: quantize, generate, simulate, synthesize, report.",
 )
-running.add(app, "Begin here", doctor, report, formats, pdks)
+running.add(app, "Begin here", doctor, report, pareto, formats, pdks)
 running.add(app, "Models", quantize, evaluate, operands, export, table3)
 running.add(app, "Hardware", generate, simulate, synthesize, sweep, check, zero_points, codes)
 

@@ -14,7 +14,7 @@ from golden.errors import InputError
 
 from . import display, schema
 
-__all__ = ["Section", "draws_by_length", "read", "sections"]
+__all__ = ["Section", "Table", "draws_by_length", "read", "sections"]
 
 
 @dataclass(frozen=True)

@@ -1,73 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of `results.json`, checked before anything is drawn: a missing key is refused, a missing figure is null.
 
-The shape is data: a dict is an object whose listed keys must be there (others are allowed and ignored), a one-element list
-is a list of such values, `Each(value)` an object with free names, `IfThere(value)`
-a key that may be missing. `FIGURE` is a measured number or null; the page shows null as
-"not measured".
+The page shows null as "not measured". The language of the shapes is that of `report.shapes`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from golden.artifacts import canonical_json
-from golden.errors import InputError
 
-__all__ = ["FIGURE", "RESULTS", "Each", "IfThere", "Maybe", "check", "check_grid", "check_shape"]
+from .shapes import (
+    ANY,
+    COUNT,
+    FIGURE,
+    NUMBER,
+    TEXT,
+    TEXT_OR_NULL,
+    TRUTH,
+    Each,
+    IfThere,
+    Maybe,
+    OneOf,
+    Scalar,
+    check_shape,
+    expect,
+    fault,
+)
+
+__all__ = ["PARETO", "RESULTS", "check", "check_grid", "check_pareto"]
 
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
 
-
-@dataclass(frozen=True)
-class Each:
-    """An object with free names whose values all have one shape."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """A string, number or truth value; `null` says whether null may stand for it."""
-
-    name: str
-    types: tuple[type, ...]
-    null: bool = False
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """A word of a closed list."""
-
-    words: tuple[str, ...]
-    null: bool = False
-
-
-@dataclass(frozen=True)
-class Maybe:
-    """An object or list that may be null as a whole."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class IfThere:
-    """A key that may be missing: results of earlier runs do not have it."""
-
-    value: Any
-
-
-TEXT = Scalar("text", (str,))
-TEXT_OR_NULL = Scalar("text", (str,), null=True)
-COUNT = Scalar("an integer", (int,))
-TRUTH = Scalar("true or false", (bool,))
-NUMBER = Scalar("a number", (int, float))
-FIGURE = Scalar("a number", (int, float), null=True)
-ANY = Scalar("anything", (object,), null=True)
 
 _SIDE = {
     "format": TEXT,
@@ -83,6 +50,7 @@ _SIDE = {
 _PROTOCOLS = Each(
     {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
 )
+_CALIBRATION = {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT}
 _PAIR = {"variant": TEXT, "text": TEXT, "rival": TEXT, "dint": TEXT}
 #: `accuracy.json` of `make benchmark-accuracy`.
 GRID: dict[str, Any] = {
@@ -139,12 +107,96 @@ GRID: dict[str, Any] = {
     ),
 }
 
+#: `pareto.json` of `dint pareto`.
+PARETO: dict[str, Any] = {
+    "date": TEXT,
+    "versions": Each(TEXT),
+    "sources_sha256": TEXT,
+    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
+    "recipe": {"scaling": TEXT, "clipping": TEXT, "rounding": TEXT},
+    "calibration": [_CALIBRATION],
+    "protocols": _PROTOCOLS,
+    "unquantized": Each([NUMBER]),
+    "accuracy": [
+        {
+            "format": TEXT,
+            "texts": Each(
+                {
+                    "perplexity": NUMBER,
+                    "perplexity_standard_error": NUMBER,
+                    "kl": NUMBER,
+                    "kl_standard_error": NUMBER,
+                    "kl_by_draw": [NUMBER],
+                }
+            ),
+            "operands_sha256": TEXT,
+            "weights_sha256": Each(TEXT),
+        }
+    ],
+    "units": [
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
+            "objective": OneOf(("area", "energy", "delay")),
+            "period_ns": NUMBER,
+            "format": TEXT,
+            "design": TEXT,
+            "architecture": TEXT,
+            "area_um2": NUMBER,
+            "area_per_mac_um2": NUMBER,
+            "delay_ns": NUMBER,
+            "energy_per_mac_j": FIGURE,
+            "energy_per_mac_standard_error_j": FIGURE,
+            "netlist_sha256": TEXT,
+            "verilog_sha256": TEXT,
+        }
+    ],
+    "fronts": [
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
+            "period_ns": FIGURE,
+            "metric": OneOf(("area", "energy", "delay")),
+            "text": TEXT,
+            "points": [
+                {
+                    "format": TEXT,
+                    "cost": NUMBER,
+                    "cost_standard_error": FIGURE,
+                    "kl": NUMBER,
+                    "kl_standard_error": NUMBER,
+                    "on_front": TRUTH,
+                    "rivals": [
+                        {
+                            "format": TEXT,
+                            "cost_ratio": NUMBER,
+                            "kl_difference": NUMBER,
+                            "kl_difference_standard_error": NUMBER,
+                            "beats": TRUTH,
+                            "clear": TRUTH,
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+    "effort": [
+        {"pdk": TEXT, "lanes": COUNT, "format": TEXT, "syntheses": COUNT, "architectures": [TEXT], "sums_compared": COUNT}
+    ],
+    "failures": [
+        {"pdk": TEXT_OR_NULL, "lanes": Scalar("an integer", (int,), null=True), "format": TEXT_OR_NULL, "error": TEXT}
+    ],
+    "pdks": Each({"corner": TEXT, "liberty_sha256": [TEXT]}),
+}
+
 RESULTS: dict[str, Any] = {
     "date": TEXT,
     "versions": Each(TEXT),
     "accuracy": {
         "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
-        "calibration": {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT},
+        "calibration": _CALIBRATION,
         "protocols": _PROTOCOLS,
         "rows": [
             {
@@ -179,6 +231,7 @@ RESULTS: dict[str, Any] = {
         ],
     },
     "grids": IfThere([GRID]),
+    "paretos": IfThere([PARETO]),
     "operands": Each(
         {
             "sha256": TEXT,
@@ -303,9 +356,18 @@ RESULTS: dict[str, Any] = {
 }
 
 
-def check_shape(data: Any, shape: Any, source: str) -> None:
-    """Refuse plain data that is not of `shape`: InputError with the path of the first fault."""
-    _check(data, shape, "", source)
+def check_pareto(found: Any, source: str) -> None:
+    """Refuse a `pareto.json` of wrong shape, or with a figure that has no place on its axis, with the path of the first."""
+    check_shape(found, PARETO, source)
+    _check_fronts(found, "", source)
+
+
+def _check_fronts(found: Mapping[str, Any], path: str, source: str) -> None:
+    for index, front in enumerate(found["fronts"]):
+        for number, point in enumerate(front["points"]):
+            for name in ("cost", "kl"):
+                where = f"{path}fronts[{index}].points[{number}].{name}"
+                expect(point[name] > 0, point[name], "a number above 0", where, source)
 
 
 def check_grid(measured: Any, source: str) -> None:
@@ -319,7 +381,9 @@ def check(results: Any, source: str = "results.json") -> None:
     try:
         canonical_json(results)
     except (TypeError, ValueError) as error:
-        raise _fault(source, "", f"is not plain JSON ({error})") from None
+        raise fault(source, "", f"is not plain JSON ({error})") from None
+    for index, one in enumerate(results.get("paretos", [])):
+        _check_fronts(one, f"paretos[{index}].", source)
     for name, figure, parts in (("designs", "area_um2", "area_by_part_um2"), ("energies", "energy_per_mac_j", "by_part_j")):
         for index, entry in enumerate(results[name]):
             _check_parts(entry, figure, parts, f"{name}[{index}]", source)
@@ -328,57 +392,17 @@ def check(results: Any, source: str = "results.json") -> None:
             _check_ratio(row, quantity, figure, f"comparisons[{index}]", source)
 
 
-def _check(value: Any, shape: Any, path: str, source: str) -> None:
-    if isinstance(shape, Maybe):
-        if value is not None:
-            _check(value, shape.value, path, source)
-    elif isinstance(shape, Each):
-        _expect(isinstance(value, Mapping), value, "an object", path, source)
-        for name, item in value.items():
-            _check(item, shape.value, _join(path, name), source)
-    elif isinstance(shape, dict):
-        _expect(isinstance(value, Mapping), value, "an object", path, source)
-        for name, inner in shape.items():
-            if isinstance(inner, IfThere):
-                if name in value:
-                    _check(value[name], inner.value, _join(path, name), source)
-                continue
-            if name not in value:
-                raise _fault(source, _join(path, name), "is missing")
-            _check(value[name], inner, _join(path, name), source)
-    elif isinstance(shape, list):
-        _expect(isinstance(value, list), value, "a list", path, source)
-        for index, item in enumerate(value):
-            _check(item, shape[0], f"{path}[{index}]", source)
-    elif isinstance(shape, OneOf):
-        allowed = value in shape.words or (shape.null and value is None)
-        _expect(allowed, value, f"one of {', '.join(shape.words)}", path, source)
-    else:
-        _check_scalar(value, shape, path, source)
-
-
-def _check_scalar(value: Any, shape: Scalar, path: str, source: str) -> None:
-    if value is None:
-        _expect(shape.null, value, shape.name, path, source)
-        return
-    # bool is an int in Python, but a truth value where a figure belongs is a mistake.
-    fits = isinstance(value, shape.types) and (not isinstance(value, bool) or bool in shape.types or object in shape.types)
-    _expect(fits, value, shape.name, path, source)
-    if isinstance(value, float):
-        _expect(math.isfinite(value), value, "a finite number, or null where nothing was measured", path, source)
-
-
 def _check_ratio(row: Mapping[str, Any], quantity: str, figure: str, path: str, source: str) -> None:
     """A ratio is baseline / candidate of the figures beside it, and null exactly when one of them is."""
     ratio, baseline, candidate = row[f"{quantity}_ratio"], row["baseline"][figure], row["candidate"][figure]
     name = f"{path}.{quantity}_ratio"
     if baseline is None or candidate is None:
-        _expect(ratio is None, ratio, f"null while {figure} of one side is null", name, source)
+        expect(ratio is None, ratio, f"null while {figure} of one side is null", name, source)
         return
-    _expect(baseline > 0 and candidate > 0, min(baseline, candidate), "a ratio of positive figures", name, source)
+    expect(baseline > 0 and candidate > 0, min(baseline, candidate), "a ratio of positive figures", name, source)
     expected = baseline / candidate
     close = ratio is not None and math.isclose(ratio, expected, rel_tol=RATIO_TOLERANCE)
-    _expect(close, ratio, f"baseline / candidate = {expected:.4g}", name, source)
+    expect(close, ratio, f"baseline / candidate = {expected:.4g}", name, source)
 
 
 def _check_parts(entry: Mapping[str, Any], figure: str, parts: str, path: str, source: str) -> None:
@@ -386,18 +410,4 @@ def _check_parts(entry: Mapping[str, Any], figure: str, parts: str, path: str, s
     if entry[figure] is not None and entry[parts]:
         total = sum(value for value in entry[parts].values() if value is not None)
         fits = total <= entry[figure] * (1 + PARTS_TOLERANCE)
-        _expect(fits, total, f"parts that sum to {figure} = {entry[figure]:.4g} at most", f"{path}.{parts}", source)
-
-
-def _expect(condition: bool, value: Any, wanted: str, path: str, source: str) -> None:
-    if not condition:
-        shown = repr(value)
-        raise _fault(source, path, f"is {shown if len(shown) <= 40 else shown[:37] + '...'}, expected {wanted}")
-
-
-def _fault(source: str, path: str, what: str) -> InputError:
-    return InputError(f"{source}: {path or 'the whole'} {what}; make the file anew")
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else str(name)
+        expect(fits, total, f"parts that sum to {figure} = {entry[figure]:.4g} at most", f"{path}.{parts}", source)
