@@ -58,9 +58,9 @@ def front(costs: Mapping[str, Cost], divergences: Mapping[str, Sequence[Sequence
     -------
     list
         For each format its `cost`, `kl` and standard errors, `on_front`, and its `rivals`: `format`, `cost_ratio` and
-        `kl_difference` of rival and format, whether it `beats` the format, and whether that is `clear`: beyond the noise of
-        either figure, which is two standard errors of the KL's difference, window by window and draw by draw, and the 95 %
-        confidence interval of the cost's, sample by sample.
+        `kl_difference` of rival and format, whether it `beats` the format, and which of `cost` and `kl` differ by no more than
+        `noise`: two standard errors of the KL's difference, window by window and draw by draw, and the 95 % confidence interval
+        of the cost's, sample by sample.
     """
     values = {name: np.asarray(divergences[name], np.float64) for name in costs}
     points = []
@@ -89,12 +89,11 @@ def _rival(name: str, cost: Cost, of: Cost, differences: NDArray[np.float64]) ->
     dearer = cost.mean - of.mean
     if kl > CLEAR * error or dearer > spread:
         return None
-    beats = kl <= 0 and dearer <= 0 and (kl < 0 or dearer < 0)
     return {
         "format": name,
         "cost_ratio": cost.mean / of.mean,
         "kl_difference": kl,
         "kl_difference_standard_error": error,
-        "beats": beats,
-        "clear": beats and -kl >= CLEAR * error and -dearer >= spread,
+        "beats": kl <= 0 and dearer <= 0 and (kl < 0 or dearer < 0),
+        "noise": ["cost"] * (abs(dearer) <= spread > 0) + ["kl"] * (abs(kl) <= CLEAR * error),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from golden import Operands
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
@@ -159,6 +160,7 @@ def pareto(
         write_file(scratch / "pareto.json", canonical_json(found))
         write_file(scratch / "pareto.csv", _csv(found))
         write(found, scratch / "index.html")
+    console.print(_table(found))
     for line in lines(found, out):
         console.print(line, highlight=False)
     return found | {"ok": not failures}
@@ -307,6 +309,17 @@ def _fronts(units: Sequence[Mapping[str, Any]], measured: Mapping[str, Any], tex
         points = front(costs, divergences)
         found.append({**where, "kind": kind, "period_ns": period_ns, "metric": metric, "text": text, "points": points})
     return found
+
+
+def _table(found: Mapping[str, Any]) -> Table:
+    table = Table("format", "KL x 1000", "of each draw", "perplexity", box=None, pad_edge=False)
+    for one in found["accuracy"]:
+        for values in one["texts"].values():
+            draws = ", ".join(f"{1e3 * kl:.2f}" for kl in values["kl_by_draw"])
+            kl = f"{1e3 * values['kl']:.2f} ± {1e3 * values['kl_standard_error']:.2f}"
+            perplexity = f"{values['perplexity']:.2f} ± {values['perplexity_standard_error']:.2f}"
+            table.add_row(one["format"], kl, draws, perplexity)
+    return table
 
 
 def _clock(unit: Mapping[str, Any]) -> float | None:

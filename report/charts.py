@@ -58,6 +58,7 @@ class Chart:
     legend: Sequence[Key]
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    open: bool = False  # whether the table is shown without being asked for
 
 
 def charts(results: Mapping[str, Any]) -> dict[str, Chart]:

@@ -140,13 +140,14 @@ def scatter(points: Sequence[Point], x_axis: str, y_axis: str, name: str, title:
         axes.set_yscale("log")
         low, high = (end(point.y for point in points) for end in (min, max))
         axes.set_ylim(low / 1.6, high * 1.6)
-        _stairs(axes, sorted((point.x, point.y) for point in points if point.on_front))
+        corners = sorted((point.x, point.y) for point in points if point.on_front)
+        _stairs(axes, corners)
         for point in points:
             ink, fill = _MARKERS[point.colour], _MARKERS[point.colour if point.on_front else "surface"]
             bars = {"xerr": point.x_error or None, "yerr": point.y_error or None}
             axes.errorbar(point.x, point.y, **bars, color=ink, linewidth=1, capsize=2.5, zorder=2)
             axes.plot(point.x, point.y, "o", markersize=8, markeredgewidth=1.6, color=fill, markeredgecolor=ink, zorder=3)
-        _point_labels(axes, points)
+        _point_labels(axes, points, corners)
         axes.annotate(y_axis, (0, 1), (-left + 2, 10), "axes fraction", "offset points", parse_math=False, **_text("muted"))
         return _finish(figure, axes, x_axis, name, title, description, y_ticks=y_ticks)
 
@@ -159,18 +160,21 @@ def _log_ticks(values: Sequence[float]) -> dict[float, str]:
 
 def _stairs(axes: Any, corners: Sequence[tuple[float, float]]) -> None:
     """From the top edge down along the corners to the right edge."""
-    if corners:
-        xs = [corners[0][0], *(x for x, _ in corners), axes.get_xlim()[1]]
-        ys = [axes.get_ylim()[1], *(y for _, y in corners), corners[-1][1]]
-        axes.plot(xs, ys, drawstyle="steps-post", color=_MARKERS["c3"], linewidth=1.3, zorder=1)
+    xs = [corners[0][0], *(x for x, _ in corners), axes.get_xlim()[1]]
+    ys = [axes.get_ylim()[1], *(y for _, y in corners), corners[-1][1]]
+    axes.plot(xs, ys, drawstyle="steps-post", color=_MARKERS["c3"], linewidth=1.3, zorder=1)
 
 
-def _point_labels(axes: Any, points: Sequence[Point]) -> None:
-    """Each label beside its point, where it covers neither points nor other labels; further off with a line to its point."""
+def _point_labels(axes: Any, points: Sequence[Point], corners: Sequence[tuple[float, float]]) -> None:
+    """Each label beside its point, where it covers no point, label or stair; further off with a line to its point."""
     line = _FONT + 2.0
     centres = [tuple(axes.transData.transform((point.x, point.y))) for point in points]
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in centres]
     frame = axes.bbox
+    stairs = [tuple(axes.transData.transform(corner)) for corner in corners]
+    tops, ends = [frame.y1, *(y for _, y in stairs)], [*(x for x, _ in stairs[1:]), frame.x1]
+    for (x, y), top, end in zip(stairs, tops, ends, strict=False):
+        taken += [(x - 1, y, x + 1, top), (x, y - 1, end, y + 1)]
     for point, (x, y) in sorted(zip(points, centres, strict=True), key=lambda pair: pair[1]):
         width = _width(point.label)
         places = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import read_json, sha256_of, write_file
+from golden.artifacts import canonical_json, read_json, sha256_of, write_file
 from golden.errors import InputError
 
 from . import display, drawing, schema
@@ -20,8 +20,10 @@ from .grid import Table
 
 __all__ = ["Section", "lines", "read", "sections", "write"]
 
-KINDS = {"minimum-area": "at minimum area", "equal-clock": "at a common clock", "fastest": "at the shortest clock of each"}
+KINDS = {"minimum-area": "minimum area", "equal-clock": "common clock", "fastest": "shortest clock"}
 _AXES = {"area": "area per MAC", "energy": "energy per MAC", "delay": "shortest clock period"}
+# Choices of a recipe that are as usual.
+_USUAL = {"activations": "int8", "attention": "fp32", "form": "symmetric"}
 _ORDER = list(KINDS)
 RULE = (
     "A format is on the front (filled; the lower left staircase) if no other costs as little or less at a KL divergence as low "
@@ -66,6 +68,7 @@ def write(found: dict[str, Any], path: Path) -> None:
     from .page import environment
 
     schema.check_pareto(found, "pareto.json")
+    found = json.loads(canonical_json(found))
     template = environment().get_template("pareto.html")
     write_file(path, template.render(date=found["date"], pareto=_section(found), sha256=sha256_of(found)))
 
@@ -76,16 +79,15 @@ def sections(results: Mapping[str, Any]) -> list[Section]:
 
 
 def lines(found: Mapping[str, Any], out: Path) -> list[str]:
-    """What the command says at its end: the accuracy, dINT's places on the fronts, what failed, and where the page is."""
-    said = [f"{row[0]}: {', '.join(f'{name} {cell}' for name, cell in zip(_accuracy_columns(), row[1:], strict=False))}"
-            for row in _accuracy(found).rows]  # fmt: skip
-    return [*said, *_verdicts(found), *(f"failed: {one}" for one in _failures(found)), str(out / "index.html")]
+    """What the command says at its end: dINT's places on the fronts, what failed, and where the page is."""
+    return [*_verdicts(found), *(f"failed: {one}" for one in _failures(found)), str(out / "index.html")]
 
 
 def _section(found: Mapping[str, Any], number: int = 0) -> Section:
-    found = json.loads(json.dumps(found))  # the report's copy has other objects in the same order
     model, recipe = found["model"], found["recipe"]
-    choices = ", ".join(f"{name} {value}" for name, value in recipe.items() if value not in ("none", None))
+    named = dict.fromkeys(("scaling", "clipping", "rounding", *sorted(recipe)))
+    unusual = {name: recipe[name] for name in named if recipe[name] not in ("none", None, _USUAL.get(name))}
+    choices = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in unusual.items()) or "rounding to nearest"
     calibration = found["calibration"]
     windows = f"{calibration[0]['windows']} windows of {calibration[0]['length_tokens']} tokens"
     facts = [
@@ -118,28 +120,31 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
 
 
 def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: str, number: int) -> Chart:
+    """The panels of a kit and lane count, and a table of a line a format."""
     place = f"{where[0]}, {display.lanes(where[1])}"
-    panels, table = [], []
-    for front in sorted(fronts, key=lambda one: (_ORDER.index(one["kind"]), one["metric"])):
+    panels = []
+    rows: dict[str, dict[str, str]] = {}
+    ordered = sorted(fronts, key=lambda one: (_ORDER.index(one["kind"]), one["metric"]))
+    for front in ordered:
         scale, unit = _unit(front)
-        what = f"{_AXES[front['metric']]}, {_condition(front)}"
         points, said = [], []
         for point in front["points"]:
             label = display.format_name(point["format"])
+            error = None if point["cost_standard_error"] is None else point["cost_standard_error"] * scale
             cost = display.significant(point["cost"] * scale, 3)
-            cost_error = None if point["cost_standard_error"] is None else point["cost_standard_error"] * scale
+            cost += f" {unit}" if error is None else f" ± {display.significant(error, 2)} {unit}"
             kl = _thousandths(point["kl"], point["kl_standard_error"])
             colour = "c2" if point["format"].startswith("dint") else "c1"
-            errors = (cost_error or 0.0, 1e3 * point["kl_standard_error"])
+            errors = (error or 0.0, 1e3 * point["kl_standard_error"])
             points.append(Point(label, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
-            said.append(f"{label} {cost} {unit}, KL {kl}{', on the front' if point['on_front'] else ''}")
-            with_error = cost if cost_error is None else f"{cost} ± {display.significant(cost_error, 2)}"
-            table.append((what, label, f"{with_error} {unit}", kl, "yes" if point["on_front"] else _beaten(point)))
+            mark = ", on the front" if point["on_front"] else ""
+            said.append(f"{label} {cost}, KL × 1000 {kl}{mark}")
+            rows.setdefault(label, {"KL × 1000": kl})[_heading(front)] = f"{cost}{mark}"
         name = slug("pareto", str(number), *map(str, where), text, front["kind"], str(front["period_ns"]), front["metric"])
-        title = f"{place}: KL divergence against {what}"
+        title = f"{place}: KL divergence against {_what(front)}"
         axis = f"{_AXES[front['metric']]}, {unit}"
         svg = drawing.scatter(points, axis, "KL × 1000, nats per token", name, title, "; ".join(said) + ".")
-        panels.append(Panel(f"{what[:1].upper()}{what[1:]}", svg))
+        panels.append(Panel(_heading(front), svg))
     legend = [
         Key("●", "c2", "dINT"),
         Key("●", "c1", "other formats"),
@@ -147,10 +152,11 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
         Key("⌐", "c3", "front"),
         Key("├", "ink", "standard error"),
     ]
-    note = "Lower left is better. Wires are not included."
-    columns = ("panel", "format", "cost", "KL × 1000", "on the front")
+    columns = ("format", "KL × 1000", *map(_heading, ordered))
+    table = [(label, *(found.get(column, display.NOT_MEASURED) for column in columns[1:])) for label, found in rows.items()]
     title = f"{place}{f', {text}' if text else ''}"
-    return Chart(slug("pareto", str(number), *map(str, where), text), title, note, panels, legend, columns, table)
+    note = "Lower left is better. Wires are not included."
+    return Chart(slug("pareto", str(number), *map(str, where), text), title, note, panels, legend, columns, table, open=True)
 
 
 def _unit(front: Mapping[str, Any]) -> tuple[float, str]:
@@ -160,16 +166,20 @@ def _unit(front: Mapping[str, Any]) -> tuple[float, str]:
     return 1.0, "µm²" if front["metric"] == "area" else "ns"
 
 
-def _condition(front: Mapping[str, Any]) -> str:
-    clock = f" of {display.period(front['period_ns'])}" if front["kind"] == "equal-clock" else ""
-    if front["kind"] == "minimum-area" and front["metric"] == "energy":
-        clock = f", clock {display.period(front['period_ns'])}"
-    return "" if front["kind"] == "fastest" else f"{KINDS[front['kind']]}{clock}"
+def _heading(front: Mapping[str, Any]) -> str:
+    """A front in a few words."""
+    if front["kind"] == "fastest":
+        return "Shortest clock"
+    words = [KINDS[front["kind"]]] * (front["kind"] == "minimum-area")
+    if front["kind"] == "equal-clock" or front["metric"] == "energy":
+        words.append(f"{display.period(front['period_ns'])} clock")
+    return f"{front['metric'].capitalize()}: {', '.join(words)}"
 
 
-def _beaten(point: Mapping[str, Any]) -> str:
-    by = [display.format_name(rival["format"]) for rival in point["rivals"] if rival["beats"]]
-    return f"no: {', '.join(by)}"
+def _what(front: Mapping[str, Any]) -> str:
+    """A front within a sentence."""
+    _, _, words = _heading(front).partition(": ")
+    return f"{_AXES[front['metric']]}{f' ({words})' if words else ''}"
 
 
 def _verdicts(found: Mapping[str, Any]) -> list[str]:
@@ -177,32 +187,30 @@ def _verdicts(found: Mapping[str, Any]) -> list[str]:
     several = len(found["protocols"]) > 1
     said = []
     for front in found["fronts"]:
-        where = f"{front['pdk']}, {display.lanes(front['lanes'])}, {_AXES[front['metric']]}"
-        where += f" {_condition(front)}".rstrip() + (f", {front['text']}" if several else "")
-        for point in front["points"]:
-            if point["format"].startswith("dint"):
-                said.append(f"{where}: {_verdict(point)}")
+        where = ", ".join((front["pdk"], display.lanes(front["lanes"]), _what(front), *[front["text"]] * several))
+        said += [f"{where}: {_verdict(point)}" for point in front["points"] if point["format"].startswith("dint")]
     return said
 
 
 def _verdict(point: Mapping[str, Any]) -> str:
     name = display.format_name(point["format"])
-    if not point["on_front"]:
-        beaten = [_how(rival) for rival in point["rivals"] if rival["beats"]]
+    beaten = [_how(rival) for rival in point["rivals"] if rival["beats"]]
+    if beaten:
         return f"{name} is not on the front: {'; '.join(beaten)}."
-    if not point["rivals"]:
-        return f"{name} is on the front."
-    return f"{name} is on the front, but by noise alone: {'; '.join(map(_how, point['rivals']))}."
+    if point["rivals"]:
+        return f"{name} is on the front, but by noise alone: {'; '.join(map(_how, point['rivals']))}."
+    return f"{name} is on the front."
 
 
 def _how(rival: Mapping[str, Any]) -> str:
     """What a rival costs and loses beside the format."""
     share, kl = 100 * (rival["cost_ratio"] - 1), 1e3 * rival["kl_difference"]
+    noise = {name: " (within noise)" if name in rival["noise"] else "" for name in ("cost", "kl")}
     cost = "costs the same" if abs(share) < 0.05 else f"costs {abs(share):.1f} % {'less' if share < 0 else 'more'}"
-    error = 1e3 * rival["kl_difference_standard_error"]
-    noise = "" if rival["clear"] else ", within noise"
+    difference = _with_error(abs(kl), 1e3 * rival["kl_difference_standard_error"])
     side = "lower" if kl <= 0 else "higher"
-    return f"{display.format_name(rival['format'])} {cost}, its KL × 1000 is {side} by {_with_error(abs(kl), error)}{noise}"
+    name = display.format_name(rival["format"])
+    return f"{name} {cost}{noise['cost']} and its KL × 1000 is {side} by {difference}{noise['kl']}"
 
 
 def _thousandths(value: float, error: float) -> str:
@@ -213,10 +221,6 @@ def _with_error(value: float, error: float) -> str:
     """As many decimals as show two digits of the error."""
     decimals = len(display.significant(error, 2).partition(".")[2]) if error else 3
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
-
-
-def _accuracy_columns() -> tuple[str, ...]:
-    return ("KL × 1000", "of each draw", "perplexity")
 
 
 def _accuracy(found: Mapping[str, Any]) -> Table:
@@ -232,7 +236,7 @@ def _accuracy(found: Mapping[str, Any]) -> Table:
                 shown = _with_error(values["perplexity"], values["perplexity_standard_error"])
                 kl = _thousandths(values["kl"], values["kl_standard_error"])
                 rows.append([f"{display.format_name(one['format'])}{of}", kl, draws, shown])
-    return Table("Accuracy of each format", ["weights", *_accuracy_columns()], rows)
+    return Table("Accuracy of each format", ["weights", "KL × 1000", "of each draw", "perplexity"], rows)
 
 
 def _effort(found: Mapping[str, Any]) -> Table:
@@ -269,6 +273,6 @@ def _hashes(found: Mapping[str, Any]) -> Table:
     ]
     netlists: dict[str, list[str]] = {}
     for unit in found["units"]:
-        what = f"{unit['pdk']}, {KINDS[unit['kind']]}, for {unit['objective']}; Verilog {unit['verilog_sha256']}"
+        what = f"{unit['pdk']}, {KINDS[unit['kind']]}, best in {unit['objective']}; Verilog {unit['verilog_sha256']}"
         netlists.setdefault(unit["netlist_sha256"], [unit["design"], unit["netlist_sha256"], what])
     return Table("Provenance", ["artefact", "SHA-256", "of"], rows + list(netlists.values()))

@@ -175,7 +175,7 @@ PARETO: dict[str, Any] = {
                             "kl_difference": NUMBER,
                             "kl_difference_standard_error": NUMBER,
                             "beats": TRUTH,
-                            "clear": TRUTH,
+                            "noise": [OneOf(("cost", "kl"))],
                         }
                     ],
                 }
