@@ -108,7 +108,7 @@ def pareto(
 
     Returns
     -------
-    The contents of `pareto.json` (shape: `report.schema.PARETO`), and `ok`: whether nothing failed.
+    The contents of `pareto.json` (shape: `report.given.PARETO`), and `ok`: whether nothing failed.
 
     Raises
     ------
@@ -254,7 +254,10 @@ def _collect(
         "recipe": {name: value for name, value in some["recipe"].items() if name not in ("weights", "title")},
         "calibration": some["calibration"],
         "protocols": some["protocols"],
-        "unquantized": some["unquantized"],
+        "unquantized": {
+            text: {"perplexity": perplexity, "perplexity_standard_error": error}
+            for text, (perplexity, error) in some["unquantized"].items()
+        },
         "accuracy": [_accuracy(name, quantized[name], one) for name, one in measured.items()],
         "units": units,
         "fronts": fronts,

@@ -12,7 +12,7 @@ from typing import Any
 
 from golden.errors import InputError
 
-from . import display, schema
+from . import display, given
 
 __all__ = ["Section", "Table", "draws_by_length", "read", "sections"]
 
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"--accuracy {path}: cannot be read ({error.strerror}); `make benchmark-accuracy` makes it") from None
     except ValueError as error:
         raise InputError(f"--accuracy {path}: is not JSON ({error}); `make benchmark-accuracy` makes it") from None
-    schema.check_grid(found, f"--accuracy {path}")
+    given.check_grid(found, f"--accuracy {path}")
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from golden.artifacts import canonical_json, read_json, sha256_of, write_file
 from golden.errors import InputError
 
-from . import display, drawing, schema
+from . import display, drawing, given
 from .accuracy import CLEAR
 from .charts import Chart, Key, Panel, slug
 from .drawing import Point
@@ -59,7 +59,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"--pareto {path}: cannot be read ({error.strerror}); `dint pareto` makes it") from None
     except ValueError as error:
         raise InputError(f"--pareto {path}: is not JSON ({error}); `dint pareto` makes it") from None
-    schema.check_pareto(found, f"--pareto {path}")
+    given.check_pareto(found, f"--pareto {path}")
     return found
 
 
@@ -67,7 +67,7 @@ def write(found: dict[str, Any], path: Path) -> None:
     """The page of one run by itself."""
     from .page import environment
 
-    schema.check_pareto(found, "pareto.json")
+    given.check_pareto(found, "pareto.json")
     found = json.loads(canonical_json(found))
     template = environment().get_template("pareto.html")
     write_file(path, template.render(date=found["date"], pareto=_section(found), sha256=sha256_of(found)))
@@ -226,9 +226,9 @@ def _with_error(value: float, error: float) -> str:
 def _accuracy(found: Mapping[str, Any]) -> Table:
     several = len(found["protocols"]) > 1
     rows = []
-    for text, (perplexity, error) in found["unquantized"].items():
+    for text, plain in found["unquantized"].items():
         of = f", {text}" if several else ""
-        rows.append([f"unquantized{of}", "", "", _with_error(perplexity, error)])
+        rows.append([f"unquantized{of}", "", "", _with_error(plain["perplexity"], plain["perplexity_standard_error"])])
         for one in found["accuracy"]:
             values = one["texts"].get(text)
             if values is not None:

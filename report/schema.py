@@ -12,11 +12,11 @@ from typing import Any
 
 from golden.artifacts import canonical_json
 
+from .given import CALIBRATION, GRID, PARETO, PROTOCOLS, check_fronts
 from .shapes import (
     ANY,
     COUNT,
     FIGURE,
-    NUMBER,
     TEXT,
     TEXT_OR_NULL,
     TRUTH,
@@ -30,7 +30,7 @@ from .shapes import (
     fault,
 )
 
-__all__ = ["PARETO", "RESULTS", "check", "check_grid", "check_pareto"]
+__all__ = ["RESULTS", "check"]
 
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
@@ -47,157 +47,13 @@ _SIDE = {
     "energy_per_mac_standard_error_j": IfThere(FIGURE),
 }
 
-_PROTOCOLS = Each(
-    {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
-)
-_CALIBRATION = {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT}
-_PAIR = {"variant": TEXT, "text": TEXT, "rival": TEXT, "dint": TEXT}
-#: `accuracy.json` of `make benchmark-accuracy`.
-GRID: dict[str, Any] = {
-    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
-    "protocols": _PROTOCOLS,
-    "unquantized": [{"text": TEXT, "perplexity": NUMBER}],
-    "grid": [
-        {
-            "variant": TEXT,
-            "method": TEXT,
-            "format": TEXT,
-            "text": TEXT,
-            "perplexity": NUMBER,
-            "kl": NUMBER,
-            "kl_standard_error": NUMBER,
-        }
-    ],
-    "verdicts": [
-        {
-            **_PAIR,
-            "lower": COUNT,
-            "equal": COUNT,
-            "higher": COUNT,
-            "mean_ratio": NUMBER,
-            "least_ratio": NUMBER,
-            "greatest_ratio": NUMBER,
-        }
-    ],
-    "loss": IfThere(
-        [
-            {
-                "format": TEXT,
-                "text": TEXT,
-                "seed": COUNT,
-                "kl": NUMBER,
-                "kl_without": NUMBER,
-                "difference": {"kl": NUMBER, "kl_standard_error": NUMBER},
-            }
-        ]
-    ),
-    "ranges": IfThere([{"length": COUNT, "mean_largest_activation": NUMBER}]),
-    "slac": IfThere(
-        [
-            {
-                "format": TEXT,
-                "method": TEXT,
-                "calibration_length": COUNT,
-                "cut": TRUTH,
-                "seed": COUNT,
-                "length": COUNT,
-                "kl": NUMBER,
-            }
-        ]
-    ),
-}
-
-#: `pareto.json` of `dint pareto`.
-PARETO: dict[str, Any] = {
-    "date": TEXT,
-    "versions": Each(TEXT),
-    "sources_sha256": TEXT,
-    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
-    "recipe": {"scaling": TEXT, "clipping": TEXT, "rounding": TEXT},
-    "calibration": [_CALIBRATION],
-    "protocols": _PROTOCOLS,
-    "unquantized": Each([NUMBER]),
-    "accuracy": [
-        {
-            "format": TEXT,
-            "texts": Each(
-                {
-                    "perplexity": NUMBER,
-                    "perplexity_standard_error": NUMBER,
-                    "kl": NUMBER,
-                    "kl_standard_error": NUMBER,
-                    "kl_by_draw": [NUMBER],
-                }
-            ),
-            "operands_sha256": TEXT,
-            "weights_sha256": Each(TEXT),
-        }
-    ],
-    "units": [
-        {
-            "pdk": TEXT,
-            "lanes": COUNT,
-            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
-            "objective": OneOf(("area", "energy", "delay")),
-            "period_ns": NUMBER,
-            "format": TEXT,
-            "design": TEXT,
-            "architecture": TEXT,
-            "area_um2": NUMBER,
-            "area_per_mac_um2": NUMBER,
-            "delay_ns": NUMBER,
-            "energy_per_mac_j": FIGURE,
-            "energy_per_mac_standard_error_j": FIGURE,
-            "netlist_sha256": TEXT,
-            "verilog_sha256": TEXT,
-        }
-    ],
-    "fronts": [
-        {
-            "pdk": TEXT,
-            "lanes": COUNT,
-            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
-            "period_ns": FIGURE,
-            "metric": OneOf(("area", "energy", "delay")),
-            "text": TEXT,
-            "points": [
-                {
-                    "format": TEXT,
-                    "cost": NUMBER,
-                    "cost_standard_error": FIGURE,
-                    "kl": NUMBER,
-                    "kl_standard_error": NUMBER,
-                    "on_front": TRUTH,
-                    "rivals": [
-                        {
-                            "format": TEXT,
-                            "cost_ratio": NUMBER,
-                            "kl_difference": NUMBER,
-                            "kl_difference_standard_error": NUMBER,
-                            "beats": TRUTH,
-                            "noise": [OneOf(("cost", "kl"))],
-                        }
-                    ],
-                }
-            ],
-        }
-    ],
-    "effort": [
-        {"pdk": TEXT, "lanes": COUNT, "format": TEXT, "syntheses": COUNT, "architectures": [TEXT], "sums_compared": COUNT}
-    ],
-    "failures": [
-        {"pdk": TEXT_OR_NULL, "lanes": Scalar("an integer", (int,), null=True), "format": TEXT_OR_NULL, "error": TEXT}
-    ],
-    "pdks": Each({"corner": TEXT, "liberty_sha256": [TEXT]}),
-}
-
 RESULTS: dict[str, Any] = {
     "date": TEXT,
     "versions": Each(TEXT),
     "accuracy": {
         "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
-        "calibration": _CALIBRATION,
-        "protocols": _PROTOCOLS,
+        "calibration": CALIBRATION,
+        "protocols": PROTOCOLS,
         "rows": [
             {
                 "name": TEXT,
@@ -356,25 +212,6 @@ RESULTS: dict[str, Any] = {
 }
 
 
-def check_pareto(found: Any, source: str) -> None:
-    """Refuse a `pareto.json` of wrong shape, or with a figure that has no place on its axis, with the path of the first."""
-    check_shape(found, PARETO, source)
-    _check_fronts(found, "", source)
-
-
-def _check_fronts(found: Mapping[str, Any], path: str, source: str) -> None:
-    for index, front in enumerate(found["fronts"]):
-        for number, point in enumerate(front["points"]):
-            for name in ("cost", "kl"):
-                where = f"{path}fronts[{index}].points[{number}].{name}"
-                expect(point[name] > 0, point[name], "a number above 0", where, source)
-
-
-def check_grid(measured: Any, source: str) -> None:
-    """Refuse a grid of accuracy of wrong shape, with the path of the first fault."""
-    check_shape(measured, GRID, source)
-
-
 def check(results: Any, source: str = "results.json") -> None:
     """Refuse results of wrong shape or wrong ratios: InputError with the path of the first fault (`designs[3].area_um2`)."""
     check_shape(results, RESULTS, source)
@@ -383,7 +220,7 @@ def check(results: Any, source: str = "results.json") -> None:
     except (TypeError, ValueError) as error:
         raise fault(source, "", f"is not plain JSON ({error})") from None
     for index, one in enumerate(results.get("paretos", [])):
-        _check_fronts(one, f"paretos[{index}].", source)
+        check_fronts(one, f"paretos[{index}].", source)
     for name, figure, parts in (("designs", "area_um2", "area_by_part_um2"), ("energies", "energy_per_mac_j", "by_part_j")):
         for index, entry in enumerate(results[name]):
             _check_parts(entry, figure, parts, f"{name}[{index}]", source)

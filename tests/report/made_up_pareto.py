@@ -58,7 +58,7 @@ def synthetic_pareto() -> dict[str, Any]:
                 "description": "d", "window_tokens": 256, "windows": 74, "predicted_tokens": 18870, "text_sha256": sha("t"),
             }
         },
-        "unquantized": {"documentation": [28.5, 1.3]},
+        "unquantized": {"documentation": {"perplexity": 28.5, "perplexity_standard_error": 1.3}},
         "accuracy": [
             {
                 "format": name,

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from report import page, pareto, schema
+from report import given, page, pareto
 from report.drawing import Point, scatter
 
 from .conftest import no_charts, sha
@@ -61,16 +61,20 @@ def test_what_is_drawn_is_said_to_a_screen_reader() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     found = synthetic_pareto()
-    schema.check_pareto(found, "f")
+    given.check_pareto(found, "f")
     for spoil, message in (
         (lambda one: one.pop("fronts"), "fronts is missing"),
         (lambda one: one["fronts"][1]["points"][0].update(cost=-1.0), r"fronts\[1\].points\[0\].cost is -1.0"),
+        (lambda one: one["fronts"][2].update(points=[]), r"fronts\[2\].points is \[\], expected one point or more"),
+        (lambda one: one["fronts"][1]["points"][2].update(kl_standard_error=-1), r"points\[2\].kl_standard_error is -1"),
+        (lambda one: one["accuracy"][0]["texts"]["documentation"].update(perplexity=1e300), "perplexity is 1e.300, expected"),
+        (lambda one: one.update(calibration=[]), "calibration is"),
         (lambda one: one["units"][0].update(kind="other"), r"units\[0\].kind is 'other'"),
     ):
         broken = copy.deepcopy(found)
         spoil(broken)
         with pytest.raises(pareto.InputError, match=message):
-            schema.check_pareto(broken, "f")
+            given.check_pareto(broken, "f")
 
 
 def places(svg: str, text: str) -> list[float]:
