@@ -21,7 +21,7 @@ from synth.search import Effort
 
 from .test_comparison import FakeShop
 
-EFFORT = Effort(margins=(0.25,), fast=1, adders=((64, ()),), recover=1, cycles=((64, 40),), samples=2)
+EFFORT = Effort(margins=(0.25,), fast=1, adders=((64, ()),), both=0, recover=1, cycles=((64, 40),), samples=2)
 FORMATS = ("int3", "dint3")
 
 
