@@ -192,7 +192,8 @@ def _point_labels(axes: Any, points: Sequence[Point], corners: Sequence[tuple[fl
         def cost(place: tuple[float, float]) -> float:
             box = (x + place[0], y + place[1], x + place[0] + width, y + place[1] + line)  # noqa: B023
             inside = (frame.x0 + 2, frame.y0 + 2, frame.x1 - 2, frame.y1 - 2)
-            return sum(_shared(box, other) for other in taken) + width * line - _shared(box, inside)  # noqa: B023
+            covered = sum(_shared(box, other) for other in taken) + width * line - _shared(box, inside)  # noqa: B023
+            return round(covered, 3)  # what is nothing is to be equal
 
         best = min(places, key=cost)  # the first of equals, which is the nearest
         taken.append((x + best[0], y + best[1], x + best[0] + width, y + best[1] + line))

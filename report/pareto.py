@@ -124,7 +124,7 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
     place = f"{where[0]}, {display.lanes(where[1])}"
     panels = []
     rows: dict[str, dict[str, str]] = {}
-    ordered = sorted(fronts, key=lambda one: (_ORDER.index(one["kind"]), one["metric"]))
+    ordered = sorted(fronts, key=_order)
     for front in ordered:
         scale, unit = _unit(front)
         points, said = [], []
@@ -139,7 +139,7 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
             points.append(Point(label, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
             mark = ", on the front" if point["on_front"] else ""
             said.append(f"{label} {cost}, KL × 1000 {kl}{mark}")
-            rows.setdefault(label, {"KL × 1000": kl})[_heading(front)] = f"{cost}{mark}"
+            rows.setdefault(label, {"KL × 1000": kl})[_heading(front)] = cost + (" (front)" if point["on_front"] else "")
         name = slug("pareto", str(number), *map(str, where), text, front["kind"], str(front["period_ns"]), front["metric"])
         title = f"{place}: KL divergence against {_what(front)}"
         axis = f"{_AXES[front['metric']]}, {unit}"
@@ -157,6 +157,10 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
     title = f"{place}{f', {text}' if text else ''}"
     note = "Lower left is better. Wires are not included."
     return Chart(slug("pareto", str(number), *map(str, where), text), title, note, panels, legend, columns, table, open=True)
+
+
+def _order(front: Mapping[str, Any]) -> tuple[Any, ...]:
+    return front["pdk"], front["lanes"], _ORDER.index(front["kind"]), front["metric"]
 
 
 def _unit(front: Mapping[str, Any]) -> tuple[float, str]:
@@ -183,10 +187,13 @@ def _what(front: Mapping[str, Any]) -> str:
 
 
 def _verdicts(found: Mapping[str, Any]) -> list[str]:
-    """A sentence for every dINT format on every front."""
+    """On how many fronts every dINT format is; then a sentence for each on each."""
     several = len(found["protocols"]) > 1
     said = []
-    for front in found["fronts"]:
+    for name in (one["format"] for one in found["accuracy"] if one["format"].startswith("dint")):
+        places = [point["on_front"] for front in found["fronts"] for point in front["points"] if point["format"] == name]
+        said.append(f"{display.format_name(name)} is on {sum(places)} of {display.plural(len(places), 'front')}.")
+    for front in sorted(found["fronts"], key=_order):
         where = ", ".join((front["pdk"], display.lanes(front["lanes"]), _what(front), *[front["text"]] * several))
         said += [f"{where}: {_verdict(point)}" for point in front["points"] if point["format"].startswith("dint")]
     return said
