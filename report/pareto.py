@@ -95,9 +95,10 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         f"({choices}) and calibrated on the same windows; accuracy is the mean over {display.plural(len(calibration), 'draw')} "
         f"of them, {windows} each.",
         "Every format's MAC unit is searched with the same effort: all architectures that can do the format, the same recipes "
-        "of synthesis, the same clocks. Area and energy are each of the best unit for it, so that they are seldom those of one "
-        "unit; energy is measured on operands of the model quantized in that format, by simulation with gate delays, every sum "
-        "compared with the golden model.",
+        "of synthesis, the same clocks; architectures much larger than the smallest of their format are dropped, before energy "
+        "is measured. Area and energy are each of the best unit for it, so that they are seldom those of one unit; energy is "
+        "measured on operands of the model quantized in that format, by simulation with gate delays, every sum compared with "
+        "the golden model.",
         RULE,
     ]
     texts = list(found["protocols"])
