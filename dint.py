@@ -106,7 +106,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Hardware generator for the dINT MAC unit: quantize, generate, simulate, synthesize, report.",
 )
-running.add(app, "Begin here", this_machine.doctor, main_job.report, units.formats, silicon.pdks)
+running.add(app, "Begin here", this_machine.doctor, main_job.report, main_job.pareto, units.formats, silicon.pdks)
 running.add(app, "Models", models.quantize, models.evaluate, models.operands, models.export, models.table3)
 running.add(app, "Hardware", units.generate, units.simulate, silicon.synthesize, silicon.sweep, gates.check)
 running.add(app, "Hardware", silicon.zero_points, silicon.codes)

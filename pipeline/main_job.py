@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from golden import InputError, MacConfig, Operands, format_by_name
+from golden import MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
+from .inputs import check_inputs, kits_of, model_inputs
 from .results import collect
 from .simulations import simulate_compared, simulate_units
 from .stages import (
     HARDWARE_PACKAGES,
     QUANTIZATION_PACKAGES,
-    ROOT,
     Stage,
     Stages,
-    file_hashes,
     in_child,
     package_versions,
     source_hash,
@@ -47,6 +46,7 @@ def main_job(
     platforms: Path | None = None,
     text: Path | None = None,
     accuracy: tuple[Path, ...] = (),
+    paretos: tuple[Path, ...] = (),
     seed: int = 0,
     effort: Effort | None = None,
     quiet: bool = False,
@@ -69,6 +69,8 @@ def main_job(
         A further text to measure accuracy on.
     accuracy
         Files of `make benchmark-accuracy` that the page shows, too.
+    paretos
+        The same of `dint pareto`.
     seed
         Of everything random.
     effort
@@ -82,22 +84,15 @@ def main_job(
         Before anything is written, if an option, a file or a tool cannot be used; later from the stage that could not do
         its work: earlier stages stay and are reused.
     """
-    from report.grid import read
+    from report import grid, pareto
     from report.page import write
     from report.summary import lines
-    from synth.pdk import discover, find
 
     console = Console(quiet=quiet)
-    lanes, pdks = tuple(dict.fromkeys(lanes)), tuple(dict.fromkeys(pdks))
-    if liberty:
-        kits = [find(liberty=liberty)]
-    elif pdks:
-        kits = [find(name, platforms=platforms) for name in pdks]
-    else:
-        # Of the packaged libraries the default alone; the others are a matter of --pdk.
-        kits = [find(), *(kit for kit in discover(platforms) if kit.origin != "qflow")]
-    _check(lanes, kits, model, text)
-    grids = [read(file) for file in accuracy]
+    lanes = tuple(dict.fromkeys(lanes))
+    kits = kits_of(pdks, liberty, platforms)
+    check_inputs(FORMATS, lanes, kits, model, text)
+    given = {"grids": [grid.read(file) for file in accuracy], "paretos": [pareto.read(file) for file in paretos]}
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
@@ -107,56 +102,19 @@ def main_job(
     if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
         simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
-    index = write(results | ({"grids": grids} if grids else {}), out)
+    index = write(results | {name: files for name, files in given.items() if files}, out)
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index
-
-
-def _check(lanes: tuple[int, ...], kits: list[Pdk], model: str | None, text: Path | None) -> None:
-    """Refuse at once what a stage would refuse after minutes."""
-    from quant.corpus import read_text
-    from sim.simulators import find_simulator
-    from synth import liberty, sta, yosys
-
-    for count in lanes:
-        for name in FORMATS:
-            MacConfig(format_by_name(name), lanes=count)
-    if text is not None:
-        read_text(text, "--text")
-    _check_model(model)
-    find_simulator()
-    sta.version()
-    yosys.version()
-    for kit in kits:
-        liberty.load(kit.liberty).require_power()  # refuses a library without flip-flops, too
-
-
-def _check_model(model: str | None) -> None:
-    """What can be said of a model directory without loading torch; a name of a hub is left to the first stage."""
-    source = _directory(model)
-    if source.is_dir():
-        if not (source / "config.json").is_file():
-            raise InputError(f"model {source}: no config.json in it; it is not a Hugging Face model directory")
-    elif source.exists():
-        raise InputError(f"model {source}: is a file; name the directory with config.json in it")
-    elif model is None or model.startswith((".", "/")) or model.count("/") > 1:
-        raise InputError(f"model {source}: no such directory")
-
-
-def _directory(model: str | None) -> Path:
-    """Where `model` is, if it is a directory; the shipped checkpoint by default."""
-    return Path(model) if model is not None else ROOT / "quant" / "checkpoint"
 
 
 def _quantize(stages: Stages, number_format: str, model: str | None, text: Path | None, seed: int, quiet: bool) -> Stage:
     """The quantized model and its operands; with dINT4 comes the accuracy table of all methods."""
     from quant.command import quantize
 
-    source = _directory(model)
     inputs = {
         "format": number_format,
-        "model": file_hashes(source) if source.is_dir() else model,
+        "model": model_inputs(model),
         "text": sha256_file(text) if text is not None else None,
         "seed": seed,
         "sources": source_hash(["golden", "quant"]),

@@ -21,7 +21,7 @@ from .stages import HARDWARE_PACKAGES, QUANTIZATION_PACKAGES, Stage, Stages, pac
 if TYPE_CHECKING:
     from synth.pdk import Pdk
 
-__all__ = ["collect"]
+__all__ = ["collect", "versions"]
 
 
 def collect(
@@ -45,7 +45,7 @@ def collect(
         "not_measured": list(dict.fromkeys([*merged["not_measured"], *not_run])),
         "checks": checks,
         "date": max(stage.date for stage in stages.done),
-        "versions": _versions(),
+        "versions": versions(),
         "accuracy": quantized["dint4"].json("metrics.json"),
         "operands": {name: _operand_facts(quantized[name], file) for name, file in operands.items()},
         "simulations": [run for stage in simulated for run in stage.json("simulation.json")],
@@ -56,7 +56,7 @@ def collect(
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     from sim.simulators import find_simulator
     from synth.sta import version as opensta_version
 

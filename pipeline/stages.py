@@ -100,6 +100,11 @@ class Stages:
         self.done.append(stage)
         return stage
 
+    @staticmethod
+    def forget(stage: Stage) -> None:
+        """Do the stage anew next time, though nothing changes: something in it has failed."""
+        stage.path("stage.json").unlink(missing_ok=True)
+
 
 @contextmanager
 def _fresh(directory: Path) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 from . import display, drawing, selection, summary
 from .drawing import Bar, Dot, Group, Row
 
-__all__ = ["Chart", "Key", "Panel", "charts"]
+__all__ = ["Chart", "Key", "Panel", "charts", "slug"]
 
 PAPER_LABEL = "paper, commercial 7 nm"
 
@@ -58,6 +58,7 @@ class Chart:
     legend: Sequence[Key]
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    open: bool = False  # whether the table is shown without being asked for
 
 
 def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
@@ -134,7 +135,7 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
                 table.append((pdk, label, display.format_name(name), side["architecture"], text, _listed(parts)))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: area per lane"
-        svg = drawing.bars(drawn, "area per lane, µm²", _slug("area", pdk), title, _described(drawn, "µm² per lane"))
+        svg = drawing.bars(drawn, "area per lane, µm²", slug("area", pdk), title, _described(drawn, "µm² per lane"))
         panels.append(Panel(title, svg))
     note = "Cell area divided by the lane count, wires not included; each bar is the smallest design found for that format."
     return _chart(
@@ -180,7 +181,7 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
                 )
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
-        svg = drawing.bars(drawn, f"energy per MAC, {unit}", _slug("energy", pdk), title, _described(drawn, f"{unit} per MAC"))
+        svg = drawing.bars(drawn, f"energy per MAC, {unit}", slug("energy", pdk), title, _described(drawn, f"{unit} per MAC"))
         panels.append(Panel(title, svg))
     note = (
         f"{condition}. SDF: gate delays annotated, so that glitches count; zero-delay (pale): each net settles at once. "
@@ -222,9 +223,7 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
                 table.append((pdk, label, display.format_name(name), side["architecture"], source, f"{text} {unit}"))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
-        svg = drawing.bars(
-            drawn, f"energy per MAC, {unit}", _slug("operands", pdk), title, _described(drawn, f"{unit} per MAC")
-        )
+        svg = drawing.bars(drawn, f"energy per MAC, {unit}", slug("operands", pdk), title, _described(drawn, f"{unit} per MAC"))
         panels.append(Panel(title, svg))
     legend = [Key("■", "c1", "operands of the quantized OPT"), Key("■", "c1", "uniform random operands", faded=True)]
     condition = display.condition(None, dataflow, activity)
@@ -257,7 +256,7 @@ def _kl(results: Mapping[str, Any]) -> Chart | None:
             title = f"{text}: KL divergence to the unquantized model"
             described = ", ".join(f"{bar.label} {bar.text}" for bar in drawn) + " nats per token"
             panels.append(
-                Panel(text, drawing.bars([Group("", drawn)], "KL, nats per token", _slug("kl", text), title, described))
+                Panel(text, drawing.bars([Group("", drawn)], "KL, nats per token", slug("kl", text), title, described))
             )
     legend = [
         Key("■", "c1", "the quantization behind the operands"),
@@ -333,7 +332,7 @@ def _span(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _slug(*words: str) -> str:
+def slug(*words: str) -> str:
     """An XML id made of the words: other words, another id."""
     joined = "-".join(words)
     return re.sub("[^A-Za-z0-9-]", lambda match: f"_{ord(match[0]):x}", joined)

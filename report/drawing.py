@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing: horizontal bars and dots by matplotlib as inline SVG that takes its colours and font from the page.
+"""Drawing: horizontal bars, dots and points by matplotlib as inline SVG that takes its colours and font from the page.
 
 Colours are drawn as marker values and replaced by CSS variables, so that one SVG serves the light page, the dark one and
 print. Text stays text. Sizes are in CSS pixels; a panel is as wide as a phone, wider only for
@@ -12,13 +12,13 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-__all__ = ["COLOURS", "Bar", "Dot", "Group", "Row", "bars", "dots"]
+__all__ = ["COLOURS", "Bar", "Dot", "Group", "Point", "Row", "bars", "dots", "scatter"]
 
 COLOURS = ("ink", "muted", "rule", "surface", "c1", "c2", "c3", "c4", "c5", "c6", "grey")
 """Names of the CSS variables that a drawing may use."""
@@ -63,6 +63,19 @@ class Row:
 
     label: str
     dots: Sequence[Dot] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A labelled point with standard errors, on the front or not."""
+
+    label: str
+    x: float
+    y: float
+    x_error: float
+    y_error: float
+    colour: str
+    on_front: bool
 
 
 def bars(groups: Sequence[Group], axis: str, name: str, title: str, description: str) -> str:
@@ -113,6 +126,93 @@ def dots(rows: Sequence[Row], axis: str, lines: Sequence[tuple[float, str]], nam
             _label(axes, -6, line * (index + 0.5), row.label, "muted", ha="right")
             _row(axes, line * (index + 0.5), row)
         return _finish(figure, axes, axis, name, title, description, ticks=_ticks_through_one(low, high))
+
+
+def scatter(points: Sequence[Point], x_axis: str, y_axis: str, name: str, title: str, description: str) -> str:
+    """Points over a linear and a logarithmic axis (values above 0), the front as a staircase at the lower left. Returns SVG."""
+    y_ticks = _log_ticks([point.y for point in points])
+    left, height = 12 + max(_width(label) for label in y_ticks.values()), 230.0
+    with _defaults(name):
+        figure, axes, _ = _figure(left, height, bottom=40, top=24, right=12)
+        low, high = (end(point.x for point in points) for end in (min, max))
+        margin = 0.1 * (high - low or high)
+        axes.set_xlim(low - margin, high + margin)
+        axes.set_yscale("log")
+        low, high = (end(point.y for point in points) for end in (min, max))
+        axes.set_ylim(low / 1.6, high * 1.6)
+        corners = sorted((point.x, point.y) for point in points if point.on_front)
+        _stairs(axes, corners)
+        for point in points:
+            ink, fill = _MARKERS[point.colour], _MARKERS[point.colour if point.on_front else "surface"]
+            bars = {"xerr": point.x_error or None, "yerr": point.y_error or None}
+            axes.errorbar(point.x, point.y, **bars, color=ink, linewidth=1, capsize=2.5, zorder=2)
+            axes.plot(point.x, point.y, "o", markersize=8, markeredgewidth=1.6, color=fill, markeredgecolor=ink, zorder=3)
+        _point_labels(axes, points, corners)
+        axes.annotate(y_axis, (0, 1), (-left + 2, 10), "axes fraction", "offset points", parse_math=False, **_text("muted"))
+        return _finish(figure, axes, x_axis, name, title, description, y_ticks=y_ticks)
+
+
+def _log_ticks(values: Sequence[float]) -> dict[float, str]:
+    """1 and 3 times the powers of ten from below the least value to above the greatest."""
+    first, last = (math.floor(math.log10(value)) for value in (min(values) / 1.6, max(values) * 1.6))
+    return {digit * 10.0**power: f"{digit * 10.0**power:g}" for power in range(first, last + 1) for digit in (1, 3)}
+
+
+def _stairs(axes: Any, corners: Sequence[tuple[float, float]]) -> None:
+    """From the top edge down along the corners to the right edge."""
+    xs = [corners[0][0], *(x for x, _ in corners), axes.get_xlim()[1]]
+    ys = [axes.get_ylim()[1], *(y for _, y in corners), corners[-1][1]]
+    axes.plot(xs, ys, drawstyle="steps-post", color=_MARKERS["c3"], linewidth=1.3, zorder=1)
+
+
+def _point_labels(axes: Any, points: Sequence[Point], corners: Sequence[tuple[float, float]]) -> None:
+    """Each label beside its point, where it covers no point, label or stair; further off with a line to its point."""
+    line = _FONT + 2.0
+    centres = [tuple(axes.transData.transform((point.x, point.y))) for point in points]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in centres]
+    frame = axes.bbox
+    stairs = [tuple(axes.transData.transform(corner)) for corner in corners]
+    tops, ends = [frame.y1, *(y for _, y in stairs)], [*(x for x, _ in stairs[1:]), frame.x1]
+    for (x, y), top, end in zip(stairs, tops, ends, strict=False):
+        taken += [(x - 1, y, x + 1, top), (x, y - 1, end, y + 1)]
+    for point, (x, y) in sorted(zip(points, centres, strict=True), key=lambda pair: pair[1]):
+        width = _width(point.label)
+        places = [
+            (dx + (9 if dx >= 0 else -9 - width) if dx or not dy else -width / 2, dy - line / 2)
+            for far in (0.0, 1.0, 2.0, 3.0, 4.0)
+            for dx, dy in (
+                (20 * far, 0.0),
+                (-20 * far - 0.1, 0.0),
+                (0.0, -16 - 14 * far),
+                (0.0, 16 + 14 * far),
+                *_diagonals(far),
+            )
+        ]
+
+        def cost(place: tuple[float, float]) -> float:
+            box = (x + place[0], y + place[1], x + place[0] + width, y + place[1] + line)  # noqa: B023
+            inside = (frame.x0 + 2, frame.y0 + 2, frame.x1 - 2, frame.y1 - 2)
+            covered = sum(_shared(box, other) for other in taken) + width * line - _shared(box, inside)  # noqa: B023
+            return round(covered, 3)  # what is nothing is to be equal
+
+        best = min(places, key=cost)  # the first of equals, which is the nearest
+        taken.append((x + best[0], y + best[1], x + best[0] + width, y + best[1] + line))
+        far = abs(best[1] + line / 2) > 17 or not -10.0 - width <= best[0] <= 10.0
+        arrow = {"arrowstyle": "-", "color": _MARKERS["muted"], "linewidth": 0.7, "shrinkB": 5} if far else None
+        offset = (best[0], best[1] + line / 2)
+        text = {"textcoords": "offset points", "va": "center", "parse_math": False, "arrowprops": arrow}
+        axes.annotate(point.label, (point.x, point.y), offset, zorder=4, **text, **_text("ink"))
+
+
+def _diagonals(far: float) -> list[tuple[float, float]]:
+    reach, rise = 8 + 16 * far, 16 + 12 * far
+    return [(side * reach, up * rise) for up in (-1, 1) for side in (1, -1)]
+
+
+def _shared(box: Sequence[float], other: Sequence[float]) -> float:
+    """Area that two rectangles (left, bottom, right, top) share."""
+    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
+    return max(0.0, width) * max(0.0, height)
 
 
 def _bar(axes: Any, y: float, bar: Bar) -> None:
@@ -198,16 +298,26 @@ def _ticks_through_one(low: float, high: float) -> list[float]:
 
 
 def _finish(
-    figure: Any, axes: Any, axis: str, name: str, title: str, description: str, ticks: Sequence[float] | None = None
+    figure: Any,
+    axes: Any,
+    axis: str,
+    name: str,
+    title: str,
+    description: str,
+    ticks: Sequence[float] | None = None,
+    y_ticks: Mapping[float, str] | None = None,
 ) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
-    axes.set_yticks([])
+    shown = {tick: label for tick, label in (y_ticks or {}).items() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]}
+    axes.set_yticks(list(shown), list(shown.values()))
+    axes.set_yticks([], minor=True)
+    axes.tick_params(axis="y", length=0, labelsize=_FONT - 1, labelcolor=_MARKERS["muted"], pad=6)
     axes.xaxis.set_major_locator(FixedLocator(ticks) if ticks else MaxNLocator(nbins=5, min_n_ticks=3))
     axes.tick_params(axis="x", length=0, labelsize=_FONT - 1, labelcolor=_MARKERS["muted"], pad=6)
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
-    axes.grid(axis="x", color=_MARKERS["rule"], linewidth=0.8)
+    axes.grid(axis="both", color=_MARKERS["rule"], linewidth=0.8)
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -11,9 +11,9 @@ from typing import Any
 
 from golden.artifacts import read_user_json
 
-from . import display, schema
+from . import display, given
 
-__all__ = ["Section", "draws_by_length", "read", "sections"]
+__all__ = ["Section", "Table", "draws_by_length", "read", "sections"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Any]:
         If it cannot be read, or is something else.
     """
     found: dict[str, Any] = read_user_json(path, "--accuracy", "`make benchmark-accuracy` makes it")
-    schema.check_grid(found, f"--accuracy {path}")
+    given.check_grid(found, f"--accuracy {path}")
     return found
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published schema of every `metrics.json`: `docs/metrics.schema.json`, in JSON Schema (draft 2020-12).
 
-It is made from the shapes here, which are in the language of `report.schema`; that of `dint report` is the shape of its results
+It is made from the shapes here, which are in the language of `report.shapes`; that of `dint report` is the shape of its results
 under the names of `report.metrics`. `python -m report.metrics_schema` prints it.
 """
 
@@ -13,7 +13,8 @@ from typing import Any
 from golden.artifacts import canonical_json
 
 from .metrics import DESIGN_NAMES, ENERGY_NAMES, renamed
-from .schema import ANY, COUNT, NUMBER, RESULTS, TEXT, TEXT_OR_NULL, Each, IfThere, Maybe, OneOf, Scalar
+from .schema import RESULTS
+from .shapes import ANY, COUNT, NUMBER, TEXT, TEXT_OR_NULL, Each, IfThere, Maybe, OneOf, Scalar
 
 __all__ = ["QUANTIZATION", "REPORT", "SYNTHESIS", "json_schema"]
 
@@ -53,7 +54,11 @@ SYNTHESIS: dict[str, Any] = {
 
 #: `dint report`.
 REPORT: dict[str, Any] = {
-    **{name: shape for name, shape in RESULTS.items() if name not in ("simulations", "checks", "stages", "grids", "clocks")},
+    **{
+        name: shape
+        for name, shape in RESULTS.items()
+        if name not in ("simulations", "checks", "stages", "grids", "paretos", "clocks")
+    },
     "results_sha256": TEXT,
     "clocks": Maybe(RESULTS["clocks"].value),
     "designs": [renamed(RESULTS["designs"][0], DESIGN_NAMES)],

@@ -10,9 +10,9 @@ from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, write_file
 
-from . import accuracy, display, grid, ledger, schema, summary, verification
+from . import accuracy, display, grid, ledger, pareto, schema, summary, verification
 
-__all__ = ["render", "write"]
+__all__ = ["environment", "render", "write"]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -34,18 +34,48 @@ def write(results: dict[str, Any], out: Path) -> Path:
 
 def render(results: Mapping[str, Any]) -> str:
     """The HTML text of checked results: same results, same bytes, whatever the order of their keys."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     from .charts import charts
     from .layer_charts import layer_charts
     from .metrics import identity
 
     results = json.loads(canonical_json(results))
-    environment = Environment(
+    return (
+        environment()
+        .get_template("template.html")
+        .render(
+            results=results,
+            ranges=summary.headline(results),
+            kinds=summary.KINDS,
+            paper=summary.PAPER,
+            charts=charts(results) | layer_charts(results),
+            tables=_comparison_tables(results),
+            layers=_layers(results),
+            verification=verification.verification(results),
+            grids=grid.sections(results),
+            accuracy_pairs=accuracy.pairs(results["accuracy"]),
+            set_by=lambda row: summary.set_by(row, results),
+            ledger=ledger.ledger(results),
+            paretos=pareto.sections(results),
+            artefacts={entry["artefact"] for entry in results["provenance"]},
+            results_sha256=identity(results),
+        )
+    )
+
+
+def environment() -> Any:
+    """jinja2's environment of the templates here, with the style, and the filters by which figures are written."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    found = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
+    found.globals |= {
+        "not_measured": display.NOT_MEASURED,
+        "style": Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        "svg": Markup,
+    }
+    found.filters |= {
         "capitalize_first": lambda words: words[:1].upper() + words[1:],
         "count": display.count,
         "fj": display.femtojoules,
@@ -55,25 +85,7 @@ def render(results: Mapping[str, Any]) -> str:
         "ratio": display.ratio,
         "score": display.score,
     }
-    return environment.get_template("template.html").render(
-        results=results,
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
-        svg=Markup,
-        ranges=summary.headline(results),
-        kinds=summary.KINDS,
-        paper=summary.PAPER,
-        charts=charts(results) | layer_charts(results),
-        tables=_comparison_tables(results),
-        layers=_layers(results),
-        verification=verification.verification(results),
-        grids=grid.sections(results),
-        accuracy_pairs=accuracy.pairs(results["accuracy"]),
-        set_by=lambda row: summary.set_by(row, results),
-        ledger=ledger.ledger(results),
-        artefacts={entry["artefact"] for entry in results["provenance"]},
-        results_sha256=identity(results),
-        not_measured=display.NOT_MEASURED,
-    )
+    return found
 
 
 def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:

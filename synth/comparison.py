@@ -1,67 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fair comparison: both sides through the same search, measured alike, each represented by its best netlist.
-
-Every architecture's netlist (`synth.search`) is simulated with the same kind of operands, and each side is represented by its
-best architecture *for the metric compared*: the smallest, or the most frugal.
-"""
+"""The fair comparison: both sides through the same search, measured alike, each represented by its best netlist."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from golden import Operands, format_by_name
-from golden.errors import InputError
+from golden.errors import InputError, ToolError
 from golden.shapes import MAC
-from sim.workload import UNIFORM, dataflows
 
 from . import liberty
-from .energy import SDF, ZERO_DELAY
+from .cases import EQUAL_CLOCK, MINIMUM_AREA, Case, Condition
 from .flow import JOBS, Workshop, smallest_of
 from .mapping import DEFAULT_CACHE, Mapped
-from .measuring import Measurement, Task, confidence_95, measure_all, standard_error
+from .measuring import confidence_95, standard_error
 from .omissions import lanes_in_words, not_measured
 from .pdk import Pdk
-from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, Found, search, units
+from .search import BASELINE, CANDIDATE, FORMATS, REFERENCE, Effort, search, units
 from .verification import verify_all
 
 __all__ = ["EQUAL_CLOCK", "MINIMUM_AREA", "compare"]
-
-EQUAL_CLOCK, MINIMUM_AREA = "equal-clock", "minimum-area"
-
-
-@dataclass(frozen=True)
-class _Condition:
-    """What the netlists that are compared with one another were mapped for, and the period they are measured at."""
-
-    kind: str  # EQUAL_CLOCK or MINIMUM_AREA
-    period_ns: float
-    netlists: dict[str, list[Mapped]]  # by format
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.period_ns}"
-
-
-@dataclass
-class _Case:
-    """One kit and lane count: what was found, and what was measured of it."""
-
-    workshop: Workshop
-    lanes: int
-    found: Found
-    measurements: list[Measurement] = field(default_factory=list)
-
-    @property
-    def conditions(self) -> list[_Condition]:
-        """The clocks, the shortest period first, and minimum area, at the shortest period at which all its netlists close."""
-        clocks = [_Condition(EQUAL_CLOCK, period_ns, netlists) for period_ns, netlists in self.found.clocked.items()]
-        slowest = max((mapped.delay_ns for best in self.found.minimum.values() for mapped in best), default=math.nan)
-        period_ns = math.ceil(1000 * slowest) / 1000 if math.isfinite(slowest) else math.nan
-        return [*clocks, _Condition(MINIMUM_AREA, period_ns, self.found.minimum)]
 
 
 def compare(
@@ -119,68 +79,20 @@ def compare(
         for count in lanes:
             workshop = Workshop(pdk, cache, jobs, advance)
             plain = units(count, depth, pipeline, shape)
-            case = _Case(workshop, count, search(workshop, plain, effort))
-            _measure(case, operands, effort, cache, jobs, seed, advance)
+            case = Case(workshop, count, search(workshop, plain, effort))
+            if case.found.failed:
+                raise ToolError(next(iter(case.found.failed.values())))
+            case.measure(operands, effort, cache, jobs, seed, advance)
             _report(case, results, effort)
             if verified:
                 finalists = {m.task.mapped.netlist_sha256: m.task.mapped for m in case.measurements if len(m.samples_j) > 1}
                 checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed)
                 results.setdefault("verifications", []).extend(checked)
-    results["not_measured"] = not_measured(results["not_measured"], _all_formats(operands), effort, shape)
+    results["not_measured"] = not_measured(results["not_measured"], all(name in operands for name in FORMATS), effort, shape)
     return results
 
 
-def _measure(
-    case: _Case,
-    operands: Mapping[str, Operands],
-    effort: Effort,
-    cache: Path,
-    jobs: int,
-    seed: int,
-    advance: Callable[[str], None] | None,
-) -> None:
-    """Every netlist by one sample of each workload; the best two of each format for it by more.
-
-    Of the first workload the best two are measured without delays as well.
-    """
-    pdk, cycles = case.workshop.pdk, effort.cycles_for(case.lanes)
-
-    def measure(tasks: Iterable[Task]) -> list[Measurement]:
-        return measure_all(list(tasks), pdk, operands, cycles, seed, cache, jobs, advance)
-
-    # Without operands of the model there is nothing but uniform ones.
-    given = _all_formats(operands)
-    possible = dataflows(next(iter(case.found.minimum[BASELINE])).config)
-    workloads = list(
-        dict.fromkeys(
-            (source if given else UNIFORM, dataflow if dataflow in possible else possible[0])
-            for source, dataflow in effort.workloads
-        )
-    )
-    plan = [(condition, workload) for condition in case.conditions for workload in workloads]
-    first = measure(
-        Task(mapped, condition.period_ns, *workload, SDF, kind=condition.name)
-        for condition, workload in plan
-        for best in condition.netlists.values()
-        for mapped in best
-    )
-    closer: list[Task] = []
-    for condition, workload in plan:
-        done = [m for m in first if (m.task.kind, m.task.source, m.task.dataflow) == (condition.name, *workload)]
-        finalists = {
-            mapped.netlist_sha256: mapped
-            for best in filter(None, condition.netlists.values())
-            for mapped in (smallest_of(best), _frugal(best, done))
-            if mapped
-        }
-        case.measurements += [m for m in done if m.task.mapped.netlist_sha256 not in finalists]
-        for mapped in finalists.values():
-            task = Task(mapped, condition.period_ns, *workload, SDF, effort.samples, condition.name)
-            closer += [task, replace(task, activity=ZERO_DELAY, samples=1)] if workload == workloads[0] else [task]
-    case.measurements += measure(closer)
-
-
-def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
+def _report(case: Case, results: dict[str, Any], effort: Effort) -> None:
     """Plain data of one case, appended to `results`."""
     groups = [(condition, best) for condition in case.conditions for best in condition.netlists.values() if best]
     smallest_ones = {mapped.netlist_sha256: mapped for mapped in (smallest_of(best) for _, best in groups)}
@@ -207,7 +119,7 @@ def _report(case: _Case, results: dict[str, Any], effort: Effort) -> None:
     results["not_measured"] += _not_compared(case, effort)
 
 
-def _clocks(case: _Case, effort: Effort) -> list[dict[str, Any]]:
+def _clocks(case: Case, effort: Effort) -> list[dict[str, Any]]:
     """Where the common periods come from, and how many architectures close at each."""
     tightest = case.found.tightest_ns
     return [
@@ -224,7 +136,7 @@ def _clocks(case: _Case, effort: Effort) -> list[dict[str, Any]]:
     ]
 
 
-def _not_compared(case: _Case, effort: Effort) -> list[str]:
+def _not_compared(case: Case, effort: Effort) -> list[str]:
     """What a reader should know of the clocks of one case."""
     place = f"{case.workshop.pdk.name}, {lanes_in_words(case.lanes)}"
     tightest = case.found.tightest_ns
@@ -250,7 +162,7 @@ def _not_compared(case: _Case, effort: Effort) -> list[str]:
     return found
 
 
-def _design(mapped: Mapped, condition: _Condition, parts: tuple[dict[str, float], float] | None) -> dict[str, Any]:
+def _design(mapped: Mapped, condition: Condition, parts: tuple[dict[str, float], float] | None) -> dict[str, Any]:
     clocked = condition.kind == EQUAL_CLOCK
     entry = mapped.describe()
     entry["objective"] = "speed" if clocked else "area"
@@ -271,86 +183,34 @@ def _flip_flops(mapped: Mapped, pdk: Pdk) -> dict[str, Any]:
     return {"flip_flops": sum(counts.values()), "flip_flop_area_um2": round(area, 6)}
 
 
-def _comparisons(case: _Case, condition: _Condition, reference: str) -> list[dict[str, Any]]:
+def _comparisons(case: Case, condition: Condition, reference: str) -> list[dict[str, Any]]:
     """One comparison for each objective, kind of operands and kind of activity."""
-    netlists = condition.netlists
-    if not netlists[reference] or not netlists[CANDIDATE]:
-        return []
     rows = []
-    measured = [m for m in case.measurements if m.task.kind == condition.name]
-    conditions = sorted(
-        {
-            (m.task.source, m.task.dataflow, m.task.activity)
-            for m in measured
-            if m.task.mapped.config.weight_format.name == CANDIDATE
-        }
-    )
-    for source, dataflow, activity in conditions:
-        alike = [m for m in measured if (m.task.source, m.task.dataflow, m.task.activity) == (source, dataflow, activity)]
-        # Finalists only: a single sample of another netlist must not win by luck.
-        most = max(len(m.samples_j) for m in alike)
-        by_netlist = {m.task.mapped.netlist_sha256: m for m in alike if len(m.samples_j) == most}
-        for objective in ("area", "energy"):
-            sides, samples = [], []
-            for name in (reference, CANDIDATE):
-                best = smallest_of(netlists[name]) if objective == "area" else _frugal(netlists[name], by_netlist.values())
-                measurement = by_netlist.get(best.netlist_sha256) if best else None
-                if best is None or measurement is None:
-                    break
-                sides.append(_side(best, measurement))
-                samples.append(measurement.samples_j)
-            if len(sides) < 2:
-                continue
-            baseline, candidate = sides
-            # Sample by sample, since both sides' operands come from the same places of the model.
-            ratios = [a / b for a, b in zip(*samples, strict=False)]
-            rows.append(
-                {
-                    "pdk": case.workshop.pdk.name,
-                    "shape": baseline["shape"],
-                    "lanes": case.lanes,
-                    "period_ns": condition.period_ns,
-                    "objective": objective,
-                    "kind": condition.kind,
-                    "reference": reference,
-                    "baseline": baseline,
-                    "candidate": candidate,
-                    "area_ratio": baseline["area_um2"] / candidate["area_um2"],
-                    "energy_ratio": baseline["energy_per_mac_j"] / candidate["energy_per_mac_j"],
-                    "energy_ratio_standard_error": standard_error(ratios),
-                    "energy_ratio_confidence_95": confidence_95(ratios),
-                    "operands": source,
-                    "dataflow": dataflow,
-                    "activity": activity,
-                }
-            )
+    for (source, dataflow, activity), objective, best in case.best(condition):
+        if reference not in best or CANDIDATE not in best:
+            continue
+        baseline, candidate = best[reference].describe(), best[CANDIDATE].describe()
+        # Sample by sample, since both sides' operands come from the same places of the model.
+        samples = (best[name].measurement.samples_j for name in (reference, CANDIDATE))
+        ratios = [a / b for a, b in zip(*samples, strict=False)]
+        rows.append(
+            {
+                "pdk": case.workshop.pdk.name,
+                "shape": baseline["shape"],
+                "lanes": case.lanes,
+                "period_ns": condition.period_ns,
+                "objective": objective,
+                "kind": condition.kind,
+                "reference": reference,
+                "baseline": baseline,
+                "candidate": candidate,
+                "area_ratio": baseline["area_um2"] / candidate["area_um2"],
+                "energy_ratio": baseline["energy_per_mac_j"] / candidate["energy_per_mac_j"],
+                "energy_ratio_standard_error": standard_error(ratios),
+                "energy_ratio_confidence_95": confidence_95(ratios),
+                "operands": source,
+                "dataflow": dataflow,
+                "activity": activity,
+            }
+        )
     return rows
-
-
-def _side(mapped: Mapped, measurement: Measurement) -> dict[str, Any]:
-    return {
-        "format": mapped.config.weight_format.name,
-        "shape": mapped.config.shape,
-        "architecture": mapped.config.architecture,
-        "decoded": mapped.config.decoded,
-        "area_um2": mapped.area_um2,
-        "delay_ns": mapped.delay_ns,
-        "energy_per_mac_j": measurement.energy_per_mac_j,
-        "energy_per_mac_standard_error_j": measurement.standard_error_j,
-        "power_w": measurement.power_w,
-        "leakage_w": measurement.leakage_w,
-    }
-
-
-def _frugal(netlists: Sequence[Mapped], measurements: Iterable[Measurement]) -> Mapped | None:
-    """The netlist of least energy, of those that were measured."""
-    known = {mapped.netlist_sha256: mapped for mapped in netlists}
-    energies = [
-        (m.energy_per_mac_j, m.task.mapped.netlist_sha256) for m in measurements if m.task.mapped.netlist_sha256 in known
-    ]
-    return known[min(energies)[1]] if energies else None
-
-
-def _all_formats(operands: Mapping[str, Operands]) -> bool:
-    """Whether there are operands of the model for every format."""
-    return all(name in operands for name in FORMATS)

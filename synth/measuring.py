@@ -43,6 +43,7 @@ class Task:
 
 # Sources that no measurement depends on; a change of any other makes earlier ones stale.
 _INDIFFERENT = {
+    "cases",
     "command",
     "comparison",
     "flow",
@@ -52,6 +53,7 @@ _INDIFFERENT = {
     "mapping",
     "omissions",
     "polarity",
+    "prices",
     "recipe",
     "request",
     "search",

@@ -6,7 +6,8 @@
    are their structures for speed, which are a little larger there and may be more frugal.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
-   which both close); the others are longer, since areas change by leaps where few netlists close.
+   which both close; or that of all formats, if all are to reach the clocks); the others are longer, since areas change by leaps
+   where few netlists close.
 3. For each period every architecture is mapped with full adders of cells and of gates, as few gates as close, in its structure
    for speed and with few lanes in the small one too; where hardly a full adder can be a cell, netlists of gates only are sized.
    Of every architecture the smallest netlist that closes counts.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from golden import UnitConfig, unit_of_options
+from golden.errors import ToolError
 from golden.shapes import MAC
 from sim.workload import OPT, STREAMING
 
@@ -112,20 +114,37 @@ class Found:
 
     minimum: dict[str, list[Mapped]] = field(default_factory=dict)  # the smallest
     clocked: dict[float, dict[str, list[Mapped]]] = field(default_factory=dict)  # period in ns -> the smallest that close
-    tightest_ns: dict[str, float] = field(default_factory=dict)  # shortest period of each format
+    fastest: dict[str, Mapped] = field(default_factory=dict)  # of each format
+    failed: dict[str, str] = field(default_factory=dict)  # formats without any netlist, and why
+
+    @property
+    def tightest_ns(self) -> dict[str, float]:
+        """Shortest period of each format."""
+        return {name: mapped.delay_ns for name, mapped in self.fastest.items()}
 
 
-def units(lanes: int = 1, depth: int = 65536, pipeline: int | None = None, shape: str = MAC) -> dict[str, UnitConfig]:
-    """What is compared: the unit of each of `FORMATS`, all alike. A processing element has one lane."""
+def units(
+    lanes: int = 1, depth: int = 65536, pipeline: int | None = None, shape: str = MAC, formats: Sequence[str] = FORMATS
+) -> dict[str, UnitConfig]:
+    """What is compared: the unit of each format, all alike. A processing element has one lane."""
     given = lanes if shape == MAC else None
     return {
         name: unit_of_options(name, shape=shape, lanes=given, default_lanes=1, depth=depth, pipeline=pipeline)
-        for name in FORMATS
+        for name in formats
     }
 
 
-def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> Found:
-    """Search one kit (the workshop's) for units of one shape and lane count, `plain` for each of `FORMATS`.
+def search(
+    shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort, reach: Sequence[str] = (BASELINE, CANDIDATE)
+) -> Found:
+    """Search one kit (the workshop's) for units of one shape and lane count.
+
+    Parameters
+    ----------
+    plain
+        The unit of each format.
+    reach
+        Formats that the clocks are set by: the shortest period at which a unit of each closes.
 
     Raises
     ------
@@ -133,7 +152,7 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
         If a Liberty file cannot be used, or a tool is missing or fails.
     """
     found = Found()
-    lanes = plain[BASELINE].lanes
+    lanes = next(iter(plain.values())).lanes
     small = {
         name: [way for one in small_architectures(name, lanes) for way in _ways(config.varied(architecture=one))]
         for name, config in plain.items()
@@ -141,9 +160,15 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
     first, *others = SMALL_ADDERS
     shop.run_recipes((config, area_recipes(config, shop.pdk, (first,))) for group in small.values() for config in group)
     for name, group in small.items():
-        best = shop.smallest_of_each(group)
+        try:
+            best = shop.smallest_of_each(group)
+        except ToolError as error:
+            found.failed[name] = str(error)
+            continue
         limit = effort.keep * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
+    if not found.minimum:
+        raise ToolError(next(iter(found.failed.values())))
     kept = [mapped for best in found.minimum.values() for mapped in best]
     shop.run_recipes((mapped.config, [replace(mapped.recipe, adder=adder) for adder in others]) for mapped in kept)
     for name, best in found.minimum.items():
@@ -154,7 +179,7 @@ def search(shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort) -> F
             fast = [config for config in dict.fromkeys(map(_fast_of, known)) if config not in known]
             shop.run_recipes((config, area_recipes(config, shop.pdk, others)) for config in fast)
             found.minimum[name] += [mapped for config in fast if (mapped := smallest(shop.results(config)))]
-    _search_at_the_clock(shop, found, effort, lanes)
+    _search_at_the_clock(shop, found, effort, lanes, [name for name in reach if name in found.minimum])
     return found
 
 
@@ -185,7 +210,7 @@ def _ways(config: UnitConfig) -> list[UnitConfig]:
     return [config, *([config.varied(decoded=True)] if decodes else [])]
 
 
-def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int) -> None:
+def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int, reach: Sequence[str]) -> None:
     """Steps 2 and 3."""
 
     def shortest_ns(config: UnitConfig) -> float:
@@ -194,14 +219,14 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
     followed = {
         name: [mapped.config for mapped in best]
         for name, best in found.minimum.items()
-        if name != REFERENCE or effort.clock_reference
+        if name in reach or effort.clock_reference
     }
     fast = {name: list(dict.fromkeys(map(_fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     fast = {name: [mapped.config for mapped in shop.smallest_of_each(configs)] for name, configs in fast.items()}
     ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
-    found.tightest_ns = {name: min(map(shortest_ns, configs)) for name, configs in fast.items()}
+    found.fastest = {name: fastest(one for config in configs for one in shop.results(config)) for name, configs in fast.items()}
     between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
     # The small structure is mapped by the recipes of its fast one.
     mixed = {
@@ -209,7 +234,7 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         for config in between
         if _fast_of(config) in _all(fast)
     }
-    slower = max(found.tightest_ns[BASELINE], found.tightest_ns[CANDIDATE])
+    slower = max(found.tightest_ns[name] for name in reach)
     periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
     bisect(shop, mixed, periods_ns)
     # Every architecture, since the smallest is seldom the most frugal.
@@ -222,7 +247,7 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
     )
     for period_ns in periods_ns:
         found.clocked[period_ns] = {}
-        for name in FORMATS:
+        for name in found.minimum:
             pairs = ((config, _fast_of(config)) for config in followed.get(name, []))
             closing = (smallest([*shop.results(one), *shop.results(other)], period_ns) for one, other in pairs)
             netlists = {mapped.netlist_sha256: mapped for mapped in closing if mapped is not None}

@@ -14,7 +14,7 @@ from rich.console import Console
 from golden.artifacts import read_json, read_record, record_text, sha256_file, write_file
 from golden.errors import InputError
 from pipeline.stages import Stage, Stages
-from report import schema
+from report import schema, shapes
 from report.command import render
 
 from . import mutations
@@ -30,11 +30,11 @@ def _example(shape: Any, name: str = "") -> Any:
             return {key: _example(inner, key) for key, inner in shape.items()}
         case list():
             return [_example(shape[0], name)]
-        case schema.Each():
+        case shapes.Each():
             return {"dint4": _example(shape.value, name)}
-        case schema.Maybe() | schema.IfThere():
+        case shapes.Maybe() | shapes.IfThere():
             return _example(shape.value, name)
-        case schema.OneOf():
+        case shapes.OneOf():
             return shape.words[0]
     if str in shape.types:
         return {"format": "dint4", "weights": "dint4", "reference": "int8", "pdk": "osu018"}.get(name, "2026-01-01")

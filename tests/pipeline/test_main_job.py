@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import OPTConfig, OPTForCausalLM
 
-from pipeline.main_job import ROOT, main_job
+from pipeline.main_job import main_job
+from pipeline.stages import ROOT
 from report.verification import verification
 from synth.search import Effort
 

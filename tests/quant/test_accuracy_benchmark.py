@@ -16,7 +16,7 @@ from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
 from quant.scaling import fold, search_scales
-from report import schema
+from report import given
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     counts = (clear and met["kl"] > 0, not clear, clear and met["kl"] < 0)
     assert (verdict["lower"], verdict["equal"], verdict["higher"]) == counts
     assert verdict["mean_ratio"] == pytest.approx(met["ratio"])
-    schema.check_grid(results, "accuracy.json")
+    given.check_grid(results, "accuracy.json")
     printed = capsys.readouterr().out
     assert f"{1e3 * found['symmetric', 'scaled', 'dint4']['kl']:.2f} ± " in printed
     assert len(list((tmp_path / "cells").iterdir())) == len(found)

@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_named_recipe_is_what_its_name_says() -> None:
-    """Bits of the weights, format, scaling and rounding: all but the default."""
+    """Bits of the weights, format, scaling and rounding: all but two."""
     recipes = named_recipes()
     assert recipes.pop("default") == Recipe("dint4", scaling="aqas")
+    assert recipes.pop("every-method") == Recipe("dint4", scaling="aqas", clipping="awq", rounding="optq")
     assert len(recipes) == 22
     assert len(set(recipes.values())) == 21  # SLAC's differs by the calibration only
     for name, recipe in recipes.items():

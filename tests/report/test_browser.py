@@ -22,6 +22,8 @@ import pytest
 
 from report import page
 
+from .made_up_pareto import synthetic_pareto
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -120,7 +122,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def index(make_results: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A written page."""
-    return page.write(make_results(), tmp_path_factory.mktemp("report"))
+    return page.write(make_results() | {"paretos": [synthetic_pareto()]}, tmp_path_factory.mktemp("report"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

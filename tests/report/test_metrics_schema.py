@@ -11,7 +11,7 @@ import pytest
 from golden.artifacts import canonical_json
 from report.metrics import metrics
 from report.metrics_schema import MEANINGS, QUANTIZATION, REPORT, SYNTHESIS, json_schema
-from report.schema import check_shape
+from report.shapes import check_shape
 from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "docs" / "metrics.schema.json"

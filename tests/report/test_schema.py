@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from golden.errors import InputError
-from report.schema import RESULTS, Each, IfThere, Maybe, check
+from report.schema import RESULTS, check
+from report.shapes import Each, IfThere, Maybe
 
 
 def paths(shape: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ import pytest
 from golden import DINT4, INT8, MacConfig
 from golden.errors import InputError, ToolError
 from hdl.architectures import ARCHITECTURES
-from synth import comparison, flow, search
+from synth import cases, comparison, flow, search
 from synth.comparison import EQUAL_CLOCK, MINIMUM_AREA, compare
 from synth.flow import FIRST_ADDER, RECOVERY, Task, Workshop, to_size
 from synth.mapping import Mapped, map_design
@@ -68,10 +68,11 @@ def designs(results: dict[str, Any], format_name: str, kind: str) -> list[dict[s
 @pytest.mark.slow
 def test_plain_json_with_the_reports_keys(results: dict[str, Any]) -> None:
     from report import schema
+    from report.shapes import check_shape
 
     json.dumps(results, allow_nan=False)
     for key in ("designs", "energies", "comparisons", "effort", "not_measured"):
-        schema._check(results[key], schema.RESULTS[key], key, "comparison")
+        check_shape({key: results[key]}, {key: schema.RESULTS[key]}, "comparison")
 
 
 @pytest.mark.slow
@@ -223,7 +224,7 @@ def test_a_slower_candidate_sets_them_and_that_is_said() -> None:
     assert list(best.clocked) == pytest.approx([3.605, 5.25])
     assert tight["int4"] == []
     assert relaxed["int4"]
-    case = comparison._Case(shop, 1, best)
+    case = cases.Case(shop, 1, best)
     effort = Effort(margins=(0.03, 0.5), clock_reference=True)
     clocks = comparison._clocks(case, effort)
     assert [clock["set_by"] for clock in clocks] == ["dint4", "dint4"]

@@ -20,7 +20,7 @@ from golden import DINT4, INT4, INT8, MacConfig, UnitConfig
 from golden.artifacts import sha256_file
 from golden.errors import InputError, ToolError
 from report.metrics_schema import SYNTHESIS
-from report.schema import check_shape
+from report.shapes import check_shape
 from synth import command, flow, mapping, yosys
 from synth.flow import Task, Workshop, area_recipes, fast_recipes, smallest, synthesize
 from synth.mapping import Mapped, area_by_part, delays, map_design

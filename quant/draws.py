@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recipe, calibrated by several draws of the calibration windows: formats differ by less than one draw from another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from golden.artifacts import canonical_json, write_file
+from golden.errors import InputError
+
+from .console import quiet_libraries, written, yield_when_idle
+
+__all__ = ["check_recipe", "quantize_by_draws"]
+
+
+def check_recipe(recipe: str, format: str) -> dict[str, Any]:
+    """The recipe in a number format, as plain data with its `title`.
+
+    Raises
+    ------
+    InputError
+        If there is no such recipe, the format cannot take its form, or a MAC unit multiplies no operands of it.
+    """
+    from .recipes import read_recipe
+
+    chosen, length = read_recipe(recipe, {"format": format})
+    if chosen.form != "symmetric" or chosen.activations != "int8":
+        wrong = f"{chosen.form} weights" if chosen.form != "symmetric" else f"activations in {chosen.activations}"
+        raise InputError(f"--recipe {recipe}: {wrong}; the MAC units take INT8 activations and symmetric weights")
+    return {**chosen.describe(), "calibration_length": length, "title": chosen.name}
+
+
+def quantize_by_draws(
+    model: str | None, *, out: Path, recipe: str, format: str, draws: int, text: Path | None, windows: int | None, seed: int
+) -> dict[str, Any]:
+    """Quantize a model in one format with each of several draws of the calibration windows, and measure each.
+
+    Writes into `out` the Hugging Face directory and `operands.npz` of the first draw, and `accuracy.json`.
+
+    Parameters
+    ----------
+    model
+        Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
+    recipe, format
+        Name or file of the recipe (`quant.recipes`), and the format of the weights in its place.
+    draws, seed
+        Number of draws; their seeds are `seed` and those that follow.
+    text
+        A text to measure on besides the held-out part of Python's documentation.
+    windows
+        At most so many windows of each text.
+
+    Returns
+    -------
+    dict
+        The contents of `accuracy.json`: `model`, `recipe`, `calibration` of each draw, `protocols`, and by text `unquantized`
+        (perplexity and its standard error) and `losses` and `divergences` (draws, windows) in nats per token.
+
+    Raises
+    ------
+    InputError
+        If an option, the model or the text cannot be used, or `out` cannot be written.
+    """
+    yield_when_idle()
+    from .recipes import read_recipe
+
+    described = check_recipe(recipe, format)
+    chosen, length = read_recipe(recipe, {"format": format})
+    with quiet_libraries(), written(out) as scratch:
+        from .calibration import calibration_windows
+        from .evaluation import Evaluator, documentation_protocol, text_protocol
+        from .export import write_operands
+        from .huggingface import save_quantized
+        from .integers import fastest_execution
+        from .layers import use_execution
+        from .models import load_model
+        from .recipe import check_groups, quantize_model
+        from .texts import text_of
+
+        loaded = load_model(model)
+        check_groups(loaded, chosen)
+        protocols = [documentation_protocol(loaded, windows)]
+        if text is not None:
+            protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))
+        for protocol in protocols:
+            if len(protocol.windows) < 2:
+                raise InputError(f"text {protocol.name}: one window has no standard error; give a longer text")
+        evaluators = {protocol.name: Evaluator(loaded.model, protocol) for protocol in protocols}
+        source = {"name": loaded.name, "sha256": loaded.sha256}
+        found: dict[str, dict[str, list[list[float]]]] = {name: {"losses": [], "divergences": []} for name in evaluators}
+        calibrations = []
+        for draw in range(draws):
+            calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed + draw)
+            calibrations.append(calibration.describe())
+            quantized = quantize_model(loaded, chosen, calibration.windows)
+            use_execution(quantized.model, fastest_execution(loaded.model.device.type))
+            for name, evaluator in evaluators.items():
+                losses, divergences = evaluator.by_window(quantized.model)
+                assert divergences is not None
+                found[name]["losses"].append(losses.tolist())
+                found[name]["divergences"].append(divergences.tolist())
+            if draw == 0:
+                save_quantized(quantized, loaded.tokenizer, scratch, source, calibrations[0])
+                write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
+        plain = {name: evaluator.score(None) for name, evaluator in evaluators.items()}
+        accuracy = {
+            "model": {**source, "parameters": loaded.parameters},
+            "recipe": described,
+            "calibration": calibrations,
+            "protocols": {protocol.name: protocol.describe() for protocol in protocols},
+            "unquantized": {name: [one.perplexity, one.perplexity_standard_error] for name, one in plain.items()},
+            "texts": found,
+        }
+        write_file(scratch / "accuracy.json", canonical_json(accuracy))
+    return accuracy

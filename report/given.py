@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes of the files that a report is given beside its own results, and their checks, in the language of `report.shapes`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .shapes import COUNT, FIGURE, NUMBER, TEXT, TEXT_OR_NULL, TRUTH, Each, IfThere, OneOf, Scalar, check_shape, expect
+
+__all__ = ["CALIBRATION", "GRID", "PARETO", "PROTOCOLS", "check_fronts", "check_grid", "check_pareto"]
+
+LARGEST = 1e100
+
+PROTOCOLS = Each(
+    {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
+)
+CALIBRATION = {"text": TEXT, "length_tokens": COUNT, "windows": COUNT, "seed": COUNT}
+_PAIR = {"variant": TEXT, "text": TEXT, "rival": TEXT, "dint": TEXT}
+#: `accuracy.json` of `make benchmark-accuracy`.
+GRID: dict[str, Any] = {
+    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
+    "protocols": PROTOCOLS,
+    "unquantized": [{"text": TEXT, "perplexity": NUMBER}],
+    "grid": [
+        {
+            "variant": TEXT,
+            "method": TEXT,
+            "format": TEXT,
+            "text": TEXT,
+            "perplexity": NUMBER,
+            "kl": NUMBER,
+            "kl_standard_error": NUMBER,
+        }
+    ],
+    "verdicts": [
+        {
+            **_PAIR,
+            "lower": COUNT,
+            "equal": COUNT,
+            "higher": COUNT,
+            "mean_ratio": NUMBER,
+            "least_ratio": NUMBER,
+            "greatest_ratio": NUMBER,
+        }
+    ],
+    "loss": IfThere(
+        [
+            {
+                "format": TEXT,
+                "text": TEXT,
+                "seed": COUNT,
+                "kl": NUMBER,
+                "kl_without": NUMBER,
+                "difference": {"kl": NUMBER, "kl_standard_error": NUMBER},
+            }
+        ]
+    ),
+    "ranges": IfThere([{"length": COUNT, "mean_largest_activation": NUMBER}]),
+    "slac": IfThere(
+        [
+            {
+                "format": TEXT,
+                "method": TEXT,
+                "calibration_length": COUNT,
+                "cut": TRUTH,
+                "seed": COUNT,
+                "length": COUNT,
+                "kl": NUMBER,
+            }
+        ]
+    ),
+}
+
+#: `pareto.json` of `dint pareto`.
+PARETO: dict[str, Any] = {
+    "date": TEXT,
+    "versions": Each(TEXT),
+    "sources_sha256": TEXT,
+    "model": {"name": TEXT, "parameters": COUNT, "sha256": TEXT},
+    "recipe": {"scaling": TEXT, "clipping": TEXT, "rounding": TEXT},
+    "calibration": [CALIBRATION],
+    "protocols": PROTOCOLS,
+    "unquantized": Each({"perplexity": NUMBER, "perplexity_standard_error": NUMBER}),
+    "accuracy": [
+        {
+            "format": TEXT,
+            "texts": Each(
+                {
+                    "perplexity": NUMBER,
+                    "perplexity_standard_error": NUMBER,
+                    "kl": NUMBER,
+                    "kl_standard_error": NUMBER,
+                    "kl_by_draw": [NUMBER],
+                }
+            ),
+            "operands_sha256": TEXT,
+            "weights_sha256": Each(TEXT),
+        }
+    ],
+    "units": [
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
+            "objective": OneOf(("area", "energy", "delay")),
+            "period_ns": NUMBER,
+            "format": TEXT,
+            "design": TEXT,
+            "architecture": TEXT,
+            "area_um2": NUMBER,
+            "area_per_mac_um2": NUMBER,
+            "delay_ns": NUMBER,
+            "energy_per_mac_j": FIGURE,
+            "energy_per_mac_standard_error_j": FIGURE,
+            "netlist_sha256": TEXT,
+            "verilog_sha256": TEXT,
+        }
+    ],
+    "fronts": [
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "kind": OneOf(("minimum-area", "equal-clock", "fastest")),
+            "period_ns": FIGURE,
+            "metric": OneOf(("area", "energy", "delay")),
+            "text": TEXT,
+            "points": [
+                {
+                    "format": TEXT,
+                    "cost": NUMBER,
+                    "cost_standard_error": FIGURE,
+                    "kl": NUMBER,
+                    "kl_standard_error": NUMBER,
+                    "on_front": TRUTH,
+                    "rivals": [
+                        {
+                            "format": TEXT,
+                            "cost_ratio": NUMBER,
+                            "kl_difference": NUMBER,
+                            "kl_difference_standard_error": NUMBER,
+                            "beats": TRUTH,
+                            "noise": [OneOf(("cost", "kl"))],
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+    "effort": [
+        {"pdk": TEXT, "lanes": COUNT, "format": TEXT, "syntheses": COUNT, "architectures": [TEXT], "sums_compared": COUNT}
+    ],
+    "failures": [
+        {"pdk": TEXT_OR_NULL, "lanes": Scalar("an integer", (int,), null=True), "format": TEXT_OR_NULL, "error": TEXT}
+    ],
+    "pdks": Each({"corner": TEXT, "liberty_sha256": [TEXT]}),
+}
+
+
+def check_pareto(found: Any, source: str) -> None:
+    """Refuse a `pareto.json` of wrong shape, or with a figure that has no place on its axis, with the path of the first."""
+    check_shape(found, PARETO, source)
+    check_fronts(found, "", source)
+
+
+def check_fronts(found: Mapping[str, Any], path: str, source: str) -> None:
+    """Figures that can be drawn, on fronts that have points."""
+    expect(bool(found["calibration"]), found["calibration"], "one draw or more", f"{path}calibration", source)
+    _check_magnitude(found, path.rstrip("."), source)
+    for index, front in enumerate(found["fronts"]):
+        where = f"{path}fronts[{index}].points"
+        expect(bool(front["points"]), front["points"], "one point or more", where, source)
+        for number, point in enumerate(front["points"]):
+            for name in ("cost", "kl"):
+                error = f"{name}_standard_error"
+                expect(point[name] > 0, point[name], "a number above 0", f"{where}[{number}].{name}", source)
+                expect((point[error] or 0) >= 0, point[error], "0 or more", f"{where}[{number}].{error}", source)
+
+
+def _check_magnitude(value: Any, path: str, source: str) -> None:
+    """Refuse numbers so large that a change of unit overflows."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_magnitude(inner, f"{path}.{name}" if path else name, source)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_magnitude(inner, f"{path}[{index}]", source)
+    elif isinstance(value, int | float):
+        expect(abs(value) < LARGEST, value, f"a number below {LARGEST:g}", path, source)
+
+
+def check_grid(measured: Any, source: str) -> None:
+    """Refuse a grid of accuracy of wrong shape, with the path of the first fault."""
+    check_shape(measured, GRID, source)

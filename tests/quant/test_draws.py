@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recipe by several draws of the calibration: each draw is what `dint quantize` makes of it, the first is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from golden import Operands
+from golden.errors import InputError
+from quant.command import quantize
+from quant.draws import check_recipe, quantize_by_draws
+from quant.evaluate_command import evaluate
+
+SEED = 4
+RECIPE = 'format = "dint4"\nrounding = "optq"\n'  # fast, and another calibration gives another model
+
+
+def by_draws(model: Path, out: Path, **changed: Any) -> dict[str, Any]:
+    file = out.with_name("recipe.toml")
+    file.write_text(RECIPE)
+    options: dict[str, Any] = {"recipe": str(file), "format": "int3", "draws": 2, "text": None, "windows": 3, "seed": SEED}
+    return quantize_by_draws(str(model), out=out, **options | changed)
+
+
+def test_draws_are_those_of_quantize(tiny_directory: Path, tmp_path: Path) -> None:
+    found = by_draws(tiny_directory, tmp_path / "draws")
+    (text,) = found["texts"]
+    assert [one["seed"] for one in found["calibration"]] == [SEED, SEED + 1]
+    values = found["texts"][text]
+    assert [len(draw) for draw in values["divergences"]] == [3, 3]
+    one, recipe = tmp_path / "one", str(tmp_path / "recipe.toml")
+    quantize(str(tiny_directory), out=one, recipe=recipe, format="int3", table=False, seed=SEED, quiet=True)
+    measured = evaluate(str(one), out=tmp_path / "e", reference=str(tiny_directory), windows=3, quiet=True)["texts"][0]
+    assert fmean(values["divergences"][0]) == pytest.approx(measured["kl"], rel=1e-6)
+    assert fmean(values["divergences"][1]) != pytest.approx(measured["kl"], rel=1e-3)
+    for name in ("model.safetensors", "operands.npz"):
+        assert (tmp_path / "draws" / name).read_bytes() == (one / name).read_bytes()
+    assert Operands.load(tmp_path / "draws" / "operands.npz").number_format.name == "int3"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("w4a8v4-int4-rtn", "asymmetric weights; the MAC units take INT8 activations and symmetric weights"),
+        ('format = "int4"\nactivations = "fp32"\n', "activations in fp32; the MAC units"),
+        ('format = "int4"\nform = "odd"\n', "form is 'odd'"),
+    ],
+)
+def test_recipes_without_operands_for_the_units_are_refused(recipe: str, message: str, tmp_path: Path) -> None:
+    if "\n" in recipe:
+        (tmp_path / "mine.toml").write_text(recipe)
+        recipe = str(tmp_path / "mine.toml")
+    with pytest.raises(InputError, match=message):
+        check_recipe(recipe, "int4")
+
+
+def test_what_cannot_be_measured_is_refused(tiny_directory: Path, tmp_path: Path) -> None:
+    for changed, message in (({"windows": 1}, "one window has no standard error"), ({"text": tmp_path / "no"}, "--text")):
+        with pytest.raises(InputError, match=message):
+            by_draws(tiny_directory, tmp_path / "out", **changed)
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy against silicon on the page: every figure once, the front marked, dINT's places said plainly."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from report import given, page, pareto
+from report.drawing import Point, scatter
+
+from .conftest import no_charts, sha
+from .made_up_pareto import KLS, synthetic_pareto
+from .page_parser import Page
+
+
+def test_the_report_has_the_section_where_there_is_a_run(results: dict[str, Any]) -> None:
+    found = synthetic_pareto()
+    read = Page(page.render(results | {"paretos": [found, found]}))  # twice: ids stay unique
+    assert len(read.ids) == len(set(read.ids))
+    assert set(read.labelled) <= set(read.ids)
+    rows = [tuple(cell.strip() for cell in row) for row in read.rows]
+    assert ("INT4", "18.70 ± 0.37", "500 µm² (front)", "5,000 ± 100 fJ (front)", "5.00 ns (front)") in rows
+    assert ("dINT4", "18.80 ± 0.38", "530 µm²", "5,300 ± 100 fJ (front)", "5.30 ns (front)") in rows
+    assert ("dINT4", "18.80 ± 0.40", "18.61, 18.99", "29.1 ± 1.4") in rows
+    assert ("osu018, 16 lanes, INT8", "51", "960", "a, b") in rows
+    for said in (
+        "dINT4 is on 2 of 3 fronts.",
+        "osu018, 16 lanes, area per MAC (minimum area): dINT4 is not on the front: INT4 costs 5.7 % less and its KL × 1000 is "
+        "lower by 0.10 ± 0.20 (within noise).",
+        "energy per MAC (5.00 ns clock): dINT4 is on the front, but by noise alone: INT4 costs 4.0 % more (within noise) and",
+        "osu018, 16 lanes, shortest clock period: dINT4 is on the front.",
+        "asap7, 16 lanes: OpenSTA: <out> of memory",
+        "(scaling aqas, rounding optq, group size 32)",
+        "3 draws",
+        pareto.RULE,
+        *(sha(name, of) for name in KLS for of in ("operands", "weights", "netlist", "verilog")),
+    ):
+        assert said in read.text
+    assert "#pareto" in read.references
+
+
+@no_charts
+def test_the_report_has_none_without(results: dict[str, Any]) -> None:
+    assert "against silicon" not in page.render(results)
+
+
+def test_what_is_drawn_is_said_to_a_screen_reader() -> None:
+    (section,) = pareto.sections({"paretos": [synthetic_pareto()]})
+    (chart,) = section.charts
+    assert [panel.title for panel in chart.panels] == ["Area: minimum area", "Energy: 5.00 ns clock", "Shortest clock"]
+    root = ElementTree.fromstring(chart.panels[0].svg)
+    (description,) = [element.text for element in root.iter("desc")]
+    assert description is not None
+    assert "INT4 500 µm², KL × 1000 18.70 ± 0.37, on the front; dINT4 530 µm², KL × 1000 18.80 ± 0.38; " in description
+    assert not re.search(r"#[0-9a-fA-F]{6}", chart.panels[0].svg)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    found = synthetic_pareto()
+    given.check_pareto(found, "f")
+    for spoil, message in (
+        (lambda one: one.pop("fronts"), "fronts is missing"),
+        (lambda one: one["fronts"][1]["points"][0].update(cost=-1.0), r"fronts\[1\].points\[0\].cost is -1.0"),
+        (lambda one: one["fronts"][2].update(points=[]), r"fronts\[2\].points is \[\], expected one point or more"),
+        (lambda one: one["fronts"][1]["points"][2].update(kl_standard_error=-1), r"points\[2\].kl_standard_error is -1"),
+        (lambda one: one["accuracy"][0]["texts"]["documentation"].update(perplexity=1e300), "perplexity is 1e.300, expected"),
+        (lambda one: one.update(calibration=[]), "calibration is"),
+        (lambda one: one["units"][0].update(kind="other"), r"units\[0\].kind is 'other'"),
+    ):
+        broken = copy.deepcopy(found)
+        spoil(broken)
+        with pytest.raises(pareto.InputError, match=message):
+            given.check_pareto(broken, "f")
+
+
+def places(svg: str, text: str) -> list[float]:
+    """Where a label stands, in pixels from the top left."""
+    root = ElementTree.fromstring(svg)
+    (element,) = [one for one in root.iter() if one.tag.endswith("text") and "".join(one.itertext()) == text]
+    placed = re.findall(r"-?[\d.]+", element.attrib.get("transform", "") or f"{element.attrib['x']} {element.attrib['y']}")
+    return [float(number) for number in placed[-2 if "rotate" not in element.attrib.get("transform", "") else 1 :][:2]]
+
+
+def test_labels_of_points_that_almost_meet_do_not() -> None:
+    crowd = [Point(f"format {index}", 5.0 + 0.01 * index, 19.0 + 0.1 * index, 0, 0.4, "c1", index == 0) for index in range(5)]
+    svg = scatter([*crowd, Point("INT8", 9.0, 0.3, 0.2, 0, "c1", True)], "x", "y", "name", "Title", "Words")
+    at = [places(svg, point.label) for point in crowd]
+    assert all(abs(a[0] - b[0]) > 40 or abs(a[1] - b[1]) > 10 for i, a in enumerate(at) for b in at[:i])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_points_that_are_all_alike_can_be_drawn(count: int) -> None:
+    svg = scatter([Point("same", 5.0, 19.0, 0, 0, "c2", True)] * count, "x", "y", "name", "Title", "Words")
+    assert svg.count("same") >= count
+    assert "nan" not in svg

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prices of several formats: one search, every format reaches the common clock, what fails is told."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.errors import ToolError
+from golden.unit import UnitConfig
+from synth import cases, prices, search, sta
+from synth.flow import Task
+from synth.mapping import Mapped
+from synth.pdk import QFLOW, Pdk, find
+from synth.recipe import Recipe
+from synth.search import Effort
+
+from .test_comparison import FakeShop
+
+EFFORT = Effort(margins=(0.25,), fast=1, adders=((64, ()),), both=0, recover=1, cycles=((64, 40),), samples=2)
+FORMATS = ("int3", "dint3")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Formats of three bits with one lane, by few recipes and one architecture, with uniform operands."""
+    if shutil.which("iverilog") is None or not sta.available() or not (QFLOW / "osu018").is_dir():
+        pytest.skip("needs iverilog, opensta and qflow-tech-osu018")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(search, "small_architectures", lambda *_: ["digit-grid"])
+    patch.setattr(search, "area_recipes", lambda *_: [Recipe("cells")])
+    patch.setattr(search, "fast_recipes", _one_fast)
+    patch.setattr(search, "mixed_recipes", lambda *_: [])
+    try:
+        return prices.prices(find("osu018"), 1, FORMATS, {}, EFFORT, cache=tmp_path_factory.mktemp("cache"))
+    finally:
+        patch.undo()
+
+
+def _one_fast(_: UnitConfig, adders: tuple[str, ...], __: tuple[str, ...]) -> list[Recipe]:
+    return [Recipe("logic", adder=adder, script="speed", delay_ps=1) for adder in adders]
+
+
+def test_every_format_has_every_figure(found: dict[str, Any]) -> None:
+    assert found["failures"] == {}
+    places = [(one["kind"], one["objective"]) for one in found["units"] if one["format"] == "int3"]
+    both = [(kind, objective) for kind in ("equal-clock", "minimum-area") for objective in ("area", "energy")]
+    assert sorted(places) == sorted([*both, ("fastest", "delay")])
+    assert len(found["units"]) == 2 * len(places)
+    by_place: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for one in found["units"]:
+        by_place.setdefault((one["kind"], one["objective"]), {})[one["format"]] = one
+    fastest = {name: one["delay_ns"] for name, one in by_place["fastest", "delay"].items()}
+    for (kind, objective), units in by_place.items():
+        assert set(units) == set(FORMATS)
+        if objective == "delay":
+            continue
+        (period,) = {one["period_ns"] for one in units.values()}
+        assert period == pytest.approx(1.25 * max(fastest.values()), abs=2e-3) or kind == "minimum-area"
+        for one in units.values():
+            assert one["delay_ns"] <= period
+            assert len(one["energy_samples_j"]) == EFFORT.samples
+            assert one["energy_per_mac_j"] == pytest.approx(sum(one["energy_samples_j"]) / EFFORT.samples)
+            assert (one["activity"], one["operands"], one["dataflow"]) == ("sdf", "uniform", "streaming")
+        for name, one in units.items():
+            assert one["area_um2"] >= by_place[kind, "area"][name]["area_um2"]
+            assert one["energy_per_mac_j"] >= by_place[kind, "energy"][name]["energy_per_mac_j"]
+    effort = found["effort"]
+    assert {one["syntheses"] for one in effort.values()} == {effort["int3"]["syntheses"]}
+    assert all(one["sums_compared"] > 0 for one in effort.values())
+
+
+class Invented(FakeShop):
+    """Areas and delays by format; what is in `lost` cannot be mapped."""
+
+    lost: frozenset[str] = frozenset()
+
+    def run(self, tasks: list[Task]) -> list[Mapped | None]:  # type: ignore[override]
+        for task in tasks:
+            if task.config.weight_format.name in self.lost:
+                self.failed[task] = "Yosys crashed"
+            else:
+                self._done[task] = self.invented(task.config, task.recipe)
+        return [self._done.get(task) for task in tasks]
+
+    def invented(self, config: UnitConfig, recipe: Recipe) -> Mapped:
+        plain = super().invented(replace(config, weight_format=find_format("int8")), recipe)  # type: ignore[type-var]
+        delay = self.delays[config.weight_format.name] * (1.0 if recipe.delay_ps else 2.0)
+        return replace(plain, config=config, delay_ns=max(delay, 1.01e-3 * recipe.delay_ps / 0.98))
+
+
+def find_format(name: str) -> Any:
+    from golden import format_by_name
+
+    return format_by_name(name)
+
+
+DELAYS = {"int8": 3.0, "int4": 2.0, "dint4": 2.5, "fp4_e2m1": 3.5}
+
+
+def test_the_slowest_format_sets_the_clock() -> None:
+    shop = Invented(find("osu018"), DELAYS)
+    best = search.search(shop, search.units(2, formats=tuple(DELAYS)), EFFORT, reach=tuple(DELAYS))
+    assert list(best.clocked) == pytest.approx([1.25 * 3.5])
+    assert all(netlists for netlists in best.clocked[next(iter(best.clocked))].values())
+    assert best.tightest_ns == DELAYS
+    assert not best.failed
+
+
+def test_a_format_that_cannot_be_mapped_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prices, "Workshop", lambda kit, *_: Invented(kit, DELAYS))
+    monkeypatch.setattr(Invented, "lost", frozenset({"fp4_e2m1"}))
+
+    def no_energy(_: cases.Case, *given: Any) -> None:
+        if given[-1] == ("int4",):
+            raise ToolError("a wrong sum")
+
+    monkeypatch.setattr(cases.Case, "measure", no_energy)
+    found = prices.prices(find("osu018"), 2, tuple(DELAYS), {}, EFFORT, cache=tmp_path)
+    assert set(found["failures"]) == {"fp4_e2m1", "int4"}
+    assert "every synthesis failed, the first with: Yosys crashed" in found["failures"]["fp4_e2m1"]
+    assert found["failures"]["int4"] == "energy: a wrong sum"
+    assert {one["format"] for one in found["units"]} == {"int8", "int4", "dint4"}  # their shortest clocks
+    assert found["effort"]["fp4_e2m1"]["syntheses"] == 0
+    assert found["effort"]["fp4_e2m1"]["failed_syntheses"] > 0
+
+
+def test_a_comparison_needs_all_its_formats(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from synth import comparison
+
+    def shop(kit: Pdk, *_: Any) -> Invented:
+        return Invented(kit, DELAYS)
+
+    monkeypatch.setattr(comparison, "Workshop", shop)
+    for lost in ("int4", "int8"):
+        monkeypatch.setattr(Invented, "lost", frozenset({lost}))
+        with pytest.raises(ToolError, match="every synthesis failed, the first with: Yosys crashed"):
+            comparison.compare([find("osu018")], (2,), effort=EFFORT, cache=tmp_path)
