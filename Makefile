@@ -7,6 +7,7 @@
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
 # make package  wheel and source distribution, installed in an empty environment (a minute or two; network)
+# make pareto    accuracy of six formats against area, delay and energy of their MAC units, per PDK (five minutes and more)
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -18,12 +19,17 @@ PLATFORMS ?=
 JOBS ?= 2
 # What `make benchmark-accuracy` found, if it was run: shown on the page.
 ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
+# What `make pareto` found, likewise.
+PARETO := $(wildcard build/pareto/pareto.json)
 
-.PHONY: report test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
+.PHONY: report pareto test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
-	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file))
+	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file)) $(foreach file,$(PARETO),--pareto $(file))
+
+pareto: setup
+	$(BIN)/dint pareto $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
 test: setup
 	$(BIN)/pytest -n $(JOBS) --dist worksteal

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import canonical_json, read_json, sha256_of, write_file
-from golden.errors import InputError
+from golden.artifacts import canonical_json, read_user_json, sha256_of, write_file
 
 from . import display, drawing, given
 from .accuracy import CLEAR
@@ -53,12 +52,7 @@ def read(path: Path) -> dict[str, Any]:
     InputError
         If it cannot be read, or is something else.
     """
-    try:
-        found: dict[str, Any] = read_json(path)
-    except OSError as error:
-        raise InputError(f"--pareto {path}: cannot be read ({error.strerror}); `dint pareto` makes it") from None
-    except ValueError as error:
-        raise InputError(f"--pareto {path}: is not JSON ({error}); `dint pareto` makes it") from None
+    found: dict[str, Any] = read_user_json(path, "--pareto", "`dint pareto` makes it")
     given.check_pareto(found, f"--pareto {path}")
     return found
 
