@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from golden import InputError
 from report import given, page, pareto
 from report.drawing import Point, scatter
 
@@ -74,7 +75,7 @@ def test_wrong_shapes_are_refused() -> None:
     ):
         broken = copy.deepcopy(found)
         spoil(broken)
-        with pytest.raises(pareto.InputError, match=message):
+        with pytest.raises(InputError, match=message):
             given.check_pareto(broken, "f")
 
 
