@@ -6,9 +6,9 @@ positions allow (at most 2048 tokens: GPTQ's protocol); an incomplete last windo
 is context only and is not predicted.
 
 The standard error of a perplexity is that of how hard the windows are, which all models on the same windows share: it says
-nothing about their differences. Those are taken window by window: the ratio of two perplexities is exp(mean difference of the
-losses), and its standard error is that of these differences. The KL divergence to the unquantized model counts more than the one
-token that the text has, and separates methods better still.
+nothing about their differences. Those are taken window by window: the ratio of two perplexities is exp(mean difference of
+the losses), and its standard error is that of these differences. The KL divergence to the unquantized model counts more than
+the one token that the text has, and separates methods better still.
 """
 
 from __future__ import annotations

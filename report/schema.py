@@ -100,11 +100,23 @@ GRID: dict[str, Any] = {
             "kl_standard_error": NUMBER,
         }
     ],
+    "best": [
+        {
+            **_PAIR,
+            "rival_method": TEXT,
+            "dint_method": TEXT,
+            "rival_kl": NUMBER,
+            "dint_kl": NUMBER,
+            "kl": NUMBER,
+            "kl_standard_error": NUMBER,
+        }
+    ],
     "verdicts": [
         {
             **_PAIR,
+            "clipped": TRUTH,
             "lower": COUNT,
-            "equal": COUNT,
+            "not_clear": COUNT,
             "higher": COUNT,
             "mean_ratio": NUMBER,
             "least_ratio": NUMBER,
@@ -157,8 +169,12 @@ RESULTS: dict[str, Any] = {
                 "chosen": TRUTH,
                 "perplexity": Each(FIGURE),
                 "perplexity_standard_error": Maybe(Each(FIGURE)),
+                "perplexity_ratio": IfThere(Maybe(Each(FIGURE))),
+                "perplexity_ratio_standard_error": IfThere(Maybe(Each(FIGURE))),
                 "kl": Maybe(Each(FIGURE)),
                 "kl_standard_error": Maybe(Each(FIGURE)),
+                "losses": IfThere(Maybe(Each(Maybe([NUMBER])))),
+                "divergences": IfThere(Maybe(Each(Maybe([NUMBER])))),
                 "output_error": Maybe({"total": FIGURE, "underflow": FIGURE, "rounding": FIGURE, "cross": FIGURE}),
                 "zero_fraction": FIGURE,
                 "code_values": IfThere(Maybe([FIGURE])),
