@@ -78,8 +78,8 @@ class Score:
     kl_standard_error: float | None
     perplexity_ratio: float | None = None  # perplexity / unquantized perplexity; None for the unquantized model itself
     perplexity_ratio_standard_error: float | None = None  # paired, window by window
-    losses: tuple[float, ...] | None = None  # mean negative log-likelihood of each window, nats per token
-    divergences: tuple[float, ...] | None = None  # mean KL divergence of each window, nats per token
+    losses: list[float] | None = None  # mean negative log-likelihood of each window, nats per token
+    divergences: list[float] | None = None  # mean KL divergence of each window, nats per token
 
 
 def documentation_protocol(loaded: LoadedModel | FoundModel, limit: int | None = None) -> Protocol:
@@ -197,6 +197,6 @@ def _scaled(factor: float, error: float | None) -> float | None:
     return None if error is None else factor * error
 
 
-def _shown(values: Tensor) -> tuple[float, ...]:
+def _shown(values: Tensor) -> list[float]:
     """As they are written: to 1e-8 nats, beyond which float32's noise begins."""
-    return tuple(round(value, 8) for value in values.tolist())
+    return [round(value, 8) for value in values.tolist()]
