@@ -6,11 +6,13 @@
 
 MODEL is a directory or hub name, by default the shipped checkpoint. The grid is measured in KL divergence to the unquantized
 model. Two formats meet on the same windows, so that the standard error of their difference is that of the windows' differences:
-a format is called better where it is lower by more than two of them. AQAS is measured with and without quantized activations
-in its loss, which is what it adds to AWQ by the reference paper (arXiv 2311.05161, section 3.2). The paper's claim on SLAC
-(section 3.3) is measured as it is stated: calibrated at each length, used at a short and at the full length, over several
-draws of the calibration windows, beside how far the activations reach at each length. As many tokens in shorter windows come
-from more places of the text; what that brings by itself shows beside the windows of full length, cut to each length.
+a difference is called clear where it exceeds two of them. That is the noise of the test text, not that of the calibration.
+Methods with and without clipping are counted apart, as they turn out differently, and the best of all methods meet, too.
+AQAS is measured with and without quantized activations in its loss, which is what it adds to AWQ by the reference paper
+(arXiv 2311.05161, section 3.2). The paper's claim on SLAC (section 3.3) is measured as it is stated: calibrated at each
+length, used at a short and at the full length, over several draws of the calibration windows, beside how far the activations
+reach at each length. As many tokens in shorter windows come from more places of the text; what that brings by itself shows
+beside the windows of full length, cut to each length.
 
 An interrupted run goes on where it was: each quantization's measurements are a file in DIR/cells, and the scales that
 several of them share are in DIR/unfinished.
@@ -23,11 +25,11 @@ import copy
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from rich.box import SIMPLE
@@ -55,7 +57,7 @@ from quant.recipe import Recipe, quantize_model
 from quant.scaling import fold, search_scales
 from quant.streamed import discard
 from quant.texts import text_of
-from report.accuracy import CLEAR, RIVALS
+from report.accuracy import CLEAR, RIVALS, difference
 from report.grid import draws_by_length
 
 PARTS = ("grid", "loss", "slac")
@@ -141,11 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cells = Cells(loaded, protocols, options.out / "cells")
         if options.only in (None, "grid"):
             results["unquantized"] = [
-                {"text": protocol.name, **asdict(Evaluator(loaded.model, protocol).score(None))} for protocol in protocols
+                {"text": protocol.name, **_without_windows(asdict(Evaluator(loaded.model, protocol).score(None)))}
+                for protocol in protocols
             ]
-            results["grid"], results["differences"] = grid(cells, wanted, console)
+            results["grid"], results["differences"], results["best"] = grid(cells, wanted, console)
             results["verdicts"] = verdicts(results["differences"])
-            print_grid(results["grid"], results["verdicts"], console)
+            print_grid(results["grid"], results["best"], results["verdicts"], console)
         if options.only in (None, "loss"):
             if loaded.stream is not None:
                 limit = "is too large to be changed in memory"
@@ -184,7 +187,7 @@ class Cells:
     def measure(
         self, recipe: Recipe, length: int | None = None, seed: int = 0, *, cut: bool = False, loss: str | None = None
     ) -> list[dict[str, Any]]:
-        """Scores of a recipe and its `divergences` by window, an entry for each text; calibrated at `length` tokens.
+        """Scores of a recipe, an entry for each text; calibrated at `length` tokens.
 
         The calibration windows are drawn at that length, or at full length and then `cut` to it. The scales are searched with
         the activations in `loss`, int8 or fp32, by default as the recipe has them.
@@ -205,10 +208,7 @@ class Cells:
                 use_execution(model, fastest_execution(loaded.model.device.type))
             found = []
             for evaluator in self.evaluators:
-                losses, divergences = evaluator.by_window(model)
-                assert divergences is not None
-                score = asdict(evaluator.summary(losses, divergences))
-                found.append({"text": evaluator.protocol.name, **score, "divergences": divergences.tolist()})
+                found.append({"text": evaluator.protocol.name, **asdict(evaluator.score(model))})
             write_file(file, canonical_json(found))
             discard(quantized.files)
         measured: list[dict[str, Any]] = json.loads(file.read_text())
@@ -234,8 +234,8 @@ def _wanted(variants: Sequence[str], methods: Sequence[str]) -> list[tuple[str, 
 
 def grid(
     cells: Cells, wanted: Sequence[tuple[str, str, str]], console: Console
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Perplexity and KL of every quantization on every text, and dINT's differences to its rivals."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Perplexity and KL of every quantization on every text; dINT's differences to its rivals, by method and best to best."""
     measured = {}
     for variant, method, number_format in track(wanted, "quantizations", console=console, transient=True):
         choices = {**METHODS[method], **VARIANTS[variant][0]}
@@ -245,8 +245,8 @@ def grid(
     rows, divergences = [], {}
     for (variant, method, number_format), texts in measured.items():
         for row in texts:
-            divergences[variant, method, number_format, row["text"]] = row.pop("divergences")
-            rows.append({"variant": variant, "method": method, "format": number_format, **row})
+            divergences[variant, method, number_format, row["text"]] = row["divergences"]
+            rows.append({"variant": variant, "method": method, "format": number_format, **_without_windows(row)})
     differences = [
         {
             "variant": variant,
@@ -260,35 +260,54 @@ def grid(
         for rival, other in RIVALS
         if other == number_format and (variant, method, rival, text) in divergences
     ]
-    return rows, differences
+    return rows, differences, best(rows, divergences)
 
 
-def difference(rival: Sequence[float], dint: Sequence[float]) -> dict[str, float]:
-    """KL of the rival less that of dINT, window by window: mean, its standard error, and the ratio of the means."""
-    differences = [one - other for one, other in zip(rival, dint, strict=True)]
-    error = stdev(differences) / math.sqrt(len(differences))
-    return {"kl": fmean(differences), "kl_standard_error": error, "ratio": fmean(rival) / fmean(dint)}
+def best(
+    rows: Sequence[dict[str, Any]], divergences: Mapping[tuple[str, str, str, str], Sequence[float]]
+) -> list[dict[str, Any]]:
+    """By variant and text, dINT's method of lowest KL beside that of each rival, which may be another one."""
+    lowest: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = row["variant"], row["text"], row["format"]
+        lowest[key] = min(lowest.get(key, row), row, key=lambda one: one["kl"])
+    found = []
+    for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
+        for rival, dint in RIVALS:
+            if not {(variant, text, rival), (variant, text, dint)} <= lowest.keys():
+                continue
+            entry: dict[str, Any] = {"variant": variant, "text": text, "rival": rival, "dint": dint}
+            for side in ("rival", "dint"):
+                row = lowest[variant, text, entry[side]]
+                entry |= {f"{side}_method": row["method"], f"{side}_kl": row["kl"]}
+            by_window = (divergences[variant, entry[f"{side}_method"], entry[side], text] for side in ("rival", "dint"))
+            found.append({**entry, **difference(*by_window)})
+    return found
 
 
 def verdicts(differences: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By variant, text and pair of formats: by how many methods dINT is lower, equal and higher, and the ratios of the KL."""
-    pairs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    """By variant, text, pair of formats and clipping: by how many methods dINT's KL is clearly lower, and the ratios.
+
+    The methods share calibration, test text and most of their steps: counts are a summary of them, no repeated trials.
+    """
+    pairs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for one in differences:
-        pairs.setdefault((one["variant"], one["text"], one["rival"], one["dint"]), []).append(one)
+        clipped = "clipping" in METHODS[one["method"]]
+        pairs.setdefault((one["variant"], one["text"], one["rival"], one["dint"], clipped), []).append(one)
     found = []
-    for (variant, text, rival, dint), met in pairs.items():
+    for (variant, text, rival, dint, clipped), met in pairs.items():
         lower = sum(one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
         higher = sum(-one["kl"] > CLEAR * one["kl_standard_error"] for one in met)
         ratios = [one["ratio"] for one in met]
         mean = math.exp(fmean(math.log(ratio) for ratio in ratios))
-        counts = {"lower": lower, "equal": len(met) - lower - higher, "higher": higher}
+        counts = {"lower": lower, "not_clear": len(met) - lower - higher, "higher": higher}
         ends = {"mean_ratio": mean, "least_ratio": min(ratios), "greatest_ratio": max(ratios)}
-        found.append({"variant": variant, "text": text, "rival": rival, "dint": dint, **counts, **ends})
+        found.append({"variant": variant, "text": text, "rival": rival, "dint": dint, "clipped": clipped, **counts, **ends})
     return found
 
 
-def print_grid(rows: list[dict[str, Any]], found: list[dict[str, Any]], console: Console) -> None:
-    """A table for each variant and text, and one of the verdicts."""
+def print_grid(rows: list[dict[str, Any]], bests: list[dict[str, Any]], found: list[dict[str, Any]], console: Console) -> None:
+    """A table for each variant and text, one of the best methods, and one of the verdicts."""
     by_cell = {(row["variant"], row["text"], row["method"], row["format"]): row for row in rows}
     for variant, text in dict.fromkeys((row["variant"], row["text"]) for row in rows):
         lines = []
@@ -298,12 +317,18 @@ def print_grid(rows: list[dict[str, Any]], found: list[dict[str, Any]], console:
         headings = ["", *(heading for one in FORMATS for heading in (f"{one}: KL", "perplexity"))]
         console.print(_table(f"{variant}; {text}: KL x 1000 ± standard error, and perplexity", headings, lines))
     lines = []
+    for one in bests:
+        methods = [f"{1e3 * one[f'{side}_kl']:.2f}, {one[f'{side}_method']}" for side in ("dint", "rival")]
+        lines.append([f"{one['variant']}; {one['text']}", f"{one['dint']}, {one['rival']}", *methods, _difference(one)])
+    title = "Best of all methods: KL x 1000; rival - dINT ± standard error"
+    console.print(_table(title, ["", "dINT and its rival", "dINT", "rival", "difference"], lines))
+    lines = []
     for one in found:
-        counts = [str(one[name]) for name in ("lower", "equal", "higher")]
+        counts = [str(one[name]) for name in ("lower", "not_clear", "higher")]
         ends = f"{one['least_ratio']:.2f} to {one['greatest_ratio']:.2f}"
-        names = [f"{one['variant']}; {one['text']}", f"{one['dint']}, {one['rival']}"]
+        names = [f"{one['variant']}; {one['text']}", "yes" if one["clipped"] else "no", f"{one['dint']}, {one['rival']}"]
         lines.append([*names, *counts, f"{one['mean_ratio']:.3f}", ends])
-    headings = ["", "dINT and its rival", "lower", "equal", "higher", "KL rival / dINT", "of single methods"]
+    headings = ["", "clipping", "dINT and its rival", "lower", "not clear", "higher", "KL rival / dINT", "of single methods"]
     title = f"dINT against the format of as many bits: methods by which its KL differs by more than {CLEAR:g} standard errors"
     console.print(_table(title, headings, lines))
 
@@ -320,8 +345,7 @@ def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
             rows.append({"format": number_format, "seed": seed, "text": with_it["text"], **kls, "difference": met})
     lines = []
     for row in rows:
-        met = row["difference"]
-        shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
+        shown = _difference(row["difference"])
         both = [f"{1e3 * row[name]:.2f}" for name in ("kl", "kl_without")]
         lines.append([f"{row['format']}; {row['text']}", str(row["seed"]), *both, shown])
     title = "AQAS with and without Q(X) in its loss: KL x 1000; difference ± standard error (positive: Q(X) helps)"
@@ -330,15 +354,20 @@ def loss_of_aqas(cells: Cells, console: Console) -> list[dict[str, Any]]:
 
 
 def activation_ranges(loaded: LoadedModel, protocol: Protocol, console: Console) -> list[dict[str, Any]]:
-    """Largest magnitude of the linear layers' inputs, mean over layers, on the same tokens in windows of each length."""
+    """Largest magnitude of the linear layers' inputs, mean over them, on the same tokens in windows of each length.
+
+    What several layers read, as q, k and v do, counts once.
+    """
     rows = []
     tokens = searched(protocol.windows)
+    layers = [name for name, _ in loaded.adapter.decoder_layers(loaded.model)]
+    names = [f"{layer}.{group.consumers[0]}" for layer in layers for group in loaded.adapter.groups]
     for length in _lengths(loaded):
         inputs = layer_inputs(loaded.model, loaded.adapter, tokens.reshape(-1, length))
-        largest = [float(x.abs().max()) for x in inputs.values()]
+        largest = [float(inputs[name].abs().max()) for name in names]
         rows.append({"length": length, "mean_largest_activation": fmean(largest)})
     lines = [[str(row["length"]), f"{row['mean_largest_activation']:.2f}"] for row in rows]
-    console.print(_table("Largest activation, mean over layers", ["window, tokens", "max|x|"], lines))
+    console.print(_table("Largest activation, mean over the layers' inputs", ["window, tokens", "max|x|"], lines))
     return rows
 
 
@@ -353,9 +382,8 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
     for method, number_format, length, seed, cut in track(wanted, "calibrations", console=console, transient=True):
         recipe = Recipe(number_format, **METHODS[method])  # type: ignore[arg-type]
         for use, measured in zip(uses, cells.measure(recipe, length, seed, cut=cut), strict=True):
-            del measured["divergences"]
             calibrated = {"calibration_length": length, "cut": cut, "seed": seed, "length": use}
-            rows.append({"format": number_format, "method": method, **calibrated, **measured})
+            rows.append({"format": number_format, "method": method, **calibrated, **_without_windows(measured)})
     lengths, found = draws_by_length(rows)
     lines = [[f"{number_format}, {method}", *rest] for (number_format, method), rest in found]
     headings = ["", "used at", *(f"calibrated at {length}" for length in lengths)]
@@ -365,6 +393,14 @@ def slac(loaded: LoadedModel, protocol: Protocol, folder: Path, console: Console
 
 def _lengths(loaded: LoadedModel) -> list[int]:
     return [*(length for length in LENGTHS if length < loaded.window), loaded.window]
+
+
+def _without_windows(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("losses", "divergences")}
+
+
+def _difference(one: dict[str, Any]) -> str:
+    return f"{1e3 * one['kl']:.2f} ± {1e3 * one['kl_standard_error']:.2f}"
 
 
 def _kl(row: dict[str, Any] | None) -> str:

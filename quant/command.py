@@ -13,7 +13,7 @@ from rich.table import Table
 from golden.arguments import AnyPath, check_seed
 from golden.artifacts import canonical_json, write_file
 
-from .console import progress_bar, quiet_libraries, written, yield_when_idle
+from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -263,18 +263,21 @@ def _comparison_table(metrics: dict[str, Any], text: str) -> Table:
     protocol = metrics["protocols"][text]
     table = Table(
         title=f"{text}: {protocol['windows']} windows of {protocol['window_tokens']} tokens",
-        caption="KL to the unquantized model, in nats per token, ± standard error;\n"
+        caption="± standard error over windows: of a perplexity that of the text, which all rows share;\n"
+        "of its ratio to the unquantized one, and of the KL to it (nats per token), that of the difference;\n"
         "relative squared output error and its underflow part, mean over layers",
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    for heading in ("", "perplexity", "KL\nx 1000", "error\nx 1000", "under-\nflow", "to 0"):
+    for heading in ("", "perplexity", "/ unquantized", "KL\nx 1000", "error\nx 1000", "under-\nflow", "to 0"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in metrics["rows"]:
-        error, kl = row["output_error"], row["kl"][text]
-        cells = [row["name"], f"{row['perplexity'][text]:.2f} ± {row['perplexity_standard_error'][text]:.2f}"]
+        error = row["output_error"]
+        cells = [row["name"], figure(row["perplexity"][text], row["perplexity_standard_error"][text], 2)]
         if error is not None:
-            cells.append(f"{1e3 * kl:.3f} ± {1e3 * row['kl_standard_error'][text]:.3f}")
+            kl, kl_error = row["kl"][text], row["kl_standard_error"][text]
+            cells.append(figure(row["perplexity_ratio"][text], row["perplexity_ratio_standard_error"][text], 4))
+            cells.append(figure(1e3 * kl, None if kl_error is None else 1e3 * kl_error, 3))
             cells += [f"{1e3 * error[name]:.3f}" for name in ("total", "underflow")]
             cells.append(f"{row['zero_fraction']:.1%}")
         table.add_row(*cells, style="bold" if row["chosen"] else "")

@@ -16,12 +16,19 @@ from golden.errors import InputError
 
 from .failures import reason
 
-__all__ = ["progress_bar", "quiet_libraries", "written", "yield_when_idle"]
+__all__ = ["figure", "progress_bar", "quiet_libraries", "written", "yield_when_idle"]
 
 
 def yield_when_idle() -> None:
     """Let torch's threads sleep while they wait: spinning, they take the time of whatever else runs. Before torch is loaded."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def figure(value: float | None, error: float | None, decimals: int) -> str:
+    """A figure ± its standard error, where it has one: '1.032 ± 0.006'; nothing where it was not measured."""
+    if value is None:
+        return ""
+    return f"{value:.{decimals}f}" + ("" if error is None else f" ± {error:.{decimals}f}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from golden.arguments import AnyPath, Names, names
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError, unknown
 
-from .console import progress_bar, quiet_libraries, written, yield_when_idle
+from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
 
 if TYPE_CHECKING:
     from .models import LoadedModel
@@ -190,11 +190,18 @@ def _text_table(rows: list[dict[str, Any]]) -> Table:
     per = {"windows": "token", "words": "word"}
     lines = []
     for row in rows:
-        kl = "" if row["kl"] is None else f"{1e3 * row['kl']:.3f} ± {1e3 * row['kl_standard_error']:.3f}"
-        perplexity = f"{row['perplexity']:.2f} ± {row['perplexity_standard_error']:.2f}"
-        lines.append((row["text"], f"{per[row['protocol']]}, {row['windows']} of {row['window_tokens']}", perplexity, kl))
-    caption = "KL to the unquantized model, in nats per token; ± standard error over windows"
-    return _table(("", "per, windows of tokens", "perplexity", "KL x 1000"), lines, caption)
+        kl, kl_error = (None if row[name] is None else 1e3 * row[name] for name in ("kl", "kl_standard_error"))
+        figures = (
+            figure(row["perplexity"], row["perplexity_standard_error"], 2),
+            figure(row["perplexity_ratio"], row["perplexity_ratio_standard_error"], 4),
+            figure(kl, kl_error, 3),
+        )
+        lines.append((row["text"], f"{per[row['protocol']]}, {row['windows']} of {row['window_tokens']}", *figures))
+    caption = (
+        "± standard error over windows: of a perplexity that of the text, which all models share;\n"
+        "of its ratio to the unquantized one, and of the KL to it (nats per token), that of the difference"
+    )
+    return _table(("", "per, windows of tokens", "perplexity", "/ unquantized", "KL x 1000"), lines, caption)
 
 
 def _task_table(rows: list[dict[str, Any]]) -> Table:

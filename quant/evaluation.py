@@ -3,14 +3,19 @@
 
 Protocol: the text is tokenized whole, without special tokens, and cut into disjoint windows as long as the model's
 positions allow (at most 2048 tokens: GPTQ's protocol); an incomplete last window is left out. The first token of a window
-is context only and is not predicted. Perplexity differs between 4-bit methods by less than its standard error on a small
-model; the KL divergence to the unquantized model, on the same tokens, separates them.
+is context only and is not predicted.
+
+The standard error of a perplexity is that of how hard the windows are, which all models on the same windows share: it says
+nothing about their differences. Those are taken window by window: the ratio of two perplexities is exp(mean difference of
+the losses), and its standard error is that of these differences. The KL divergence to the unquantized model counts more than
+the one token that the text has, and separates methods better still.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -65,12 +70,16 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Score:
-    """One model on one protocol. Standard errors are over windows."""
+    """One model on one protocol. Standard errors are over windows, and None where there is only one."""
 
     perplexity: float  # per token
-    perplexity_standard_error: float
+    perplexity_standard_error: float | None  # of the text: models on the same windows share most of it
     kl: float | None  # KL(unquantized || model), nats per token; None for the unquantized model itself
     kl_standard_error: float | None
+    perplexity_ratio: float | None = None  # perplexity / unquantized perplexity; None for the unquantized model itself
+    perplexity_ratio_standard_error: float | None = None  # paired, window by window
+    losses: list[float] | None = None  # mean negative log-likelihood of each window, nats per token
+    divergences: list[float] | None = None  # mean KL divergence of each window, nats per token
 
 
 def documentation_protocol(loaded: LoadedModel | FoundModel, limit: int | None = None) -> Protocol:
@@ -101,6 +110,7 @@ class Evaluator:
     protocol: Protocol
     progress: Callable[[], None] | None = None  # called after every batch
     _kept: list[Tensor] = field(default_factory=list)
+    _unquantized: Tensor | None = None  # losses of the reference (windows,), once a model was measured beside it
 
     @property
     def batches(self) -> int:
@@ -111,23 +121,33 @@ class Evaluator:
         """Score `model`; None is the unquantized model itself."""
         return self.summary(*self.by_window(model))
 
-    @staticmethod
-    def summary(losses: Tensor, divergences: Tensor | None) -> Score:
-        """The score of what `by_window` gives."""
+    def summary(self, losses: Tensor, divergences: Tensor | None) -> Score:
+        """The score of what `by_window` gave for a model."""
         loss, loss_error = _mean_and_error(losses)
-        perplexity = float(torch.tensor(loss, dtype=torch.float64).exp())
-        kl, kl_error = (None, None) if divergences is None else _mean_and_error(divergences)
-        return Score(perplexity, perplexity * loss_error, kl, kl_error)
+        score = Score(math.exp(loss), _scaled(math.exp(loss), loss_error), None, None, losses=_shown(losses))
+        if divergences is None:
+            return score
+        assert self._unquantized is not None
+        increase, increase_error = _mean_and_error(losses - self._unquantized)
+        kl, kl_error = _mean_and_error(divergences)
+        return replace(
+            score,
+            kl=kl,
+            kl_standard_error=kl_error,
+            perplexity_ratio=math.exp(increase),
+            perplexity_ratio_standard_error=_scaled(math.exp(increase), increase_error),
+            divergences=_shown(divergences),
+        )
 
     def by_window(self, model: nn.Module | None) -> tuple[Tensor, Tensor | None]:
         """Mean loss and mean KL divergence (windows,) of each window, float64; no divergence of the unquantized model."""
-        losses, divergences = [], []
+        losses, divergences, unquantized = [], [], []
         with torch.no_grad():
             for batch, expected in zip(self._batches(), self._reference(), strict=True):
                 actual = expected if model is None else _log_probabilities(model, batch)
-                picked = actual.gather(2, batch[:, 1:, None]).squeeze(2)
-                losses.append(-picked.double().mean(dim=1))
+                losses.append(_losses(actual, batch))
                 if model is not None:
+                    unquantized.append(_losses(expected, batch))
                     divergence = torch.nn.functional.kl_div(actual, expected, reduction="none", log_target=True)
                     divergences.append(divergence.sum(dim=2).double().mean(dim=1))
                 if self.progress is not None:
@@ -135,7 +155,10 @@ class Evaluator:
         found = torch.cat(losses)
         if not bool(torch.isfinite(found).all()):
             raise InputError(f"text {self.protocol.name}: the model's output is not finite on it; use a sound checkpoint")
-        return found, torch.cat(divergences) if divergences else None
+        if model is None:
+            return found, None
+        self._unquantized = torch.cat(unquantized)
+        return found, torch.cat(divergences)
 
     def _batches(self) -> tuple[Tensor, ...]:
         windows: Tensor = self.protocol.windows.to(self.reference.device)  # type: ignore[arg-type]
@@ -159,7 +182,21 @@ def _log_probabilities(model: nn.Module, batch: Tensor) -> Tensor:
     return torch.log_softmax(logits.to(torch.float32), dim=-1)
 
 
-def _mean_and_error(values: Tensor) -> tuple[float, float]:
-    """Mean of the windows' means, and its standard error; 0 where there is only one window."""
-    error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
+def _losses(log_probabilities: Tensor, batch: Tensor) -> Tensor:
+    """Mean negative log-likelihood (windows,), float64, of the tokens after each first one."""
+    return -log_probabilities.gather(2, batch[:, 1:, None]).squeeze(2).double().mean(dim=1)
+
+
+def _mean_and_error(values: Tensor) -> tuple[float, float | None]:
+    """Mean of the windows' means, and its standard error; None where there is only one window."""
+    error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None
     return float(values.mean()), error
+
+
+def _scaled(factor: float, error: float | None) -> float | None:
+    return None if error is None else factor * error
+
+
+def _shown(values: Tensor) -> list[float]:
+    """As they are written: to 1e-8 nats, beyond which float32's noise begins."""
+    return [round(value, 8) for value in values.tolist()]

@@ -95,7 +95,9 @@ def word_score(model: nn.Module, protocol: WordProtocol, progress: Callable[[], 
                 progress()
     total, count = torch.cat(losses), torch.cat(counts)
     perplexity = math.exp(float(total.sum()) / protocol.words)
+    if len(total) == 1:
+        return Score(perplexity, None, None, None)
     # Windows differ in tokens (the last one has fewer): what varies is a window's loss beside its share of the mean.
     deviation = total - count * (total.sum() / count.sum())
-    error = math.sqrt(float(deviation.square().sum()) * len(total) / max(1, len(total) - 1)) / protocol.words
+    error = math.sqrt(float(deviation.square().sum()) * len(total) / (len(total) - 1)) / protocol.words
     return Score(perplexity, perplexity * error, None, None)

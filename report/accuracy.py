@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the differences in accuracy can say: whether two methods differ by more than the noise of the measurement."""
+"""What the differences in accuracy can say: whether two methods differ by more than the noise of the test text.
+
+Both are measured on the same windows, which differ in difficulty by far more than methods do: the noise is that of the
+differences, window by window. It does not hold what another draw of the calibration would change.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from . import display
 
-__all__ = ["CLEAR", "RIVALS", "alike", "pairs"]
+__all__ = ["CLEAR", "RIVALS", "alike", "difference", "pairs"]
 
-#: A difference of so many standard errors is called one.
+#: A difference of more than so many standard errors is called clear.
 CLEAR = 2.0
 
 #: Formats of as many bits, the second of them dINT.
@@ -19,10 +24,9 @@ RIVALS = (("int4", "dint4"), ("fp4_e2m1", "dint4"), ("int3", "dint3"))
 
 
 def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
-    """An integer or floating-point format beside dINT of as many bits wherever all else is equal, with a verdict on the KL.
+    """An integer or floating-point format beside dINT of as many bits wherever all else is equal, with a verdict on each text.
 
-    A text at a time. The combined standard error is the root of the sum of both squares. Both are measured on the same tokens,
-    so it is an upper bound where their errors go together; a difference below `CLEAR` of it is called noise.
+    KL and perplexity as they are, then the difference of the KL and the ratio of the perplexities ± their standard errors.
     """
     found = []
     for text in accuracy["protocols"]:
@@ -43,6 +47,18 @@ def pairs(accuracy: Mapping[str, Any]) -> list[dict[str, str]]:
     return found
 
 
+def difference(rival: Sequence[float], dint: Sequence[float]) -> dict[str, float]:
+    """KL of the rival less that of dINT, two windows or more: mean, its standard error, and the ratio of the means."""
+    mean, error = _paired(rival, dint)
+    return {"kl": mean, "kl_standard_error": error, "ratio": fmean(rival) / fmean(dint)}
+
+
+def _paired(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Mean of the windows' differences and its standard error."""
+    differences = [one - other for one, other in zip(first, second, strict=True)]
+    return fmean(differences), stdev(differences) / math.sqrt(len(differences))
+
+
 def alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two quantizations differ in the format of the weights only."""
     names = ("activations", "scaling", "clipping", "rounding", "form", "group_size", "attention")
@@ -59,7 +75,11 @@ def _kl(other: Mapping[str, Any], dint: Mapping[str, Any], text: str) -> str:
     if first is None or second is None:
         return display.NOT_MEASURED
     values = f"{display.significant(first, 3)} and {display.significant(second, 3)}"
-    return f"{values}: {_verdict(other, dint, first, second, _combined(other, dint, 'kl_standard_error', text))}"
+    if (windows := _by_window(other, dint, "divergences", text)) is None:
+        return f"{values}; {_UNPAIRED}"
+    mean, error = _paired(*windows)
+    shown = f"difference {display.significant(mean, 2)} ± {display.significant(error, 2)}"
+    return f"{values}; {shown}: {_verdict(other, dint, mean, error)}"
 
 
 def _perplexity(other: Mapping[str, Any], dint: Mapping[str, Any], text: str) -> str:
@@ -67,21 +87,28 @@ def _perplexity(other: Mapping[str, Any], dint: Mapping[str, Any], text: str) ->
     if first is None or second is None:
         return display.NOT_MEASURED
     values = f"{display.significant(first)} and {display.significant(second)}"
-    return f"{values}: {_verdict(other, dint, first, second, _combined(other, dint, 'perplexity_standard_error', text))}"
+    if (windows := _by_window(other, dint, "losses", text)) is None:
+        return f"{values}; {_UNPAIRED}"
+    mean, error = _paired(*windows)
+    ratio = math.exp(mean)
+    return f"{values}; ratio {ratio:.4f} ± {ratio * error:.4f}: {_verdict(other, dint, mean, error)}"
 
 
-def _combined(other: Mapping[str, Any], dint: Mapping[str, Any], name: str, text: str) -> float | None:
-    first, second = ((row[name] or {}).get(text) for row in (other, dint))
-    return None if first is None or second is None else math.hypot(first, second)
+_UNPAIRED = "not measured by window, so neither is called lower"
 
 
-def _verdict(other: Mapping[str, Any], dint: Mapping[str, Any], first: float, second: float, error: float | None) -> str:
-    if error is None:
-        return "standard error not measured, so neither is lower"
-    if abs(first - second) <= CLEAR * error:
-        return f"within noise ({CLEAR:g} combined standard errors are {display.significant(CLEAR * error, 2)})"
-    lower = display.format_name((dint if second < first else other)["weights"])
-    return f"{lower} lower by {abs(first - second) / error:.1f} combined standard errors"
+def _by_window(
+    other: Mapping[str, Any], dint: Mapping[str, Any], name: str, text: str
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    """What both have on each window; None where that is not there, or on one window only."""
+    first, second = ((row.get(name) or {}).get(text) or () for row in (other, dint))
+    return (first, second) if len(first) == len(second) > 1 else None
+
+
+def _verdict(other: Mapping[str, Any], dint: Mapping[str, Any], mean: float, error: float) -> str:
+    if abs(mean) <= CLEAR * error:
+        return "not clear"
+    return f"{display.format_name((dint if mean > 0 else other)['weights'])} lower"
 
 
 def _of(other: Mapping[str, Any], dint: Mapping[str, Any], part: str) -> str:

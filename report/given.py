@@ -33,11 +33,23 @@ GRID: dict[str, Any] = {
             "kl_standard_error": NUMBER,
         }
     ],
+    "best": [
+        {
+            **_PAIR,
+            "rival_method": TEXT,
+            "dint_method": TEXT,
+            "rival_kl": NUMBER,
+            "dint_kl": NUMBER,
+            "kl": NUMBER,
+            "kl_standard_error": NUMBER,
+        }
+    ],
     "verdicts": [
         {
             **_PAIR,
+            "clipped": TRUTH,
             "lower": COUNT,
-            "equal": COUNT,
+            "not_clear": COUNT,
             "higher": COUNT,
             "mean_ratio": NUMBER,
             "least_ratio": NUMBER,

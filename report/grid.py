@@ -12,6 +12,7 @@ from typing import Any
 from golden.artifacts import read_user_json
 
 from . import display, given
+from .accuracy import CLEAR
 
 __all__ = ["Section", "Table", "draws_by_length", "read", "sections"]
 
@@ -30,6 +31,7 @@ class Section:
     """What was measured on one model."""
 
     title: str
+    best: Table
     verdicts: Table
     tables: list[Table]
     loss: Table | None
@@ -68,6 +70,7 @@ def _section(measured: Mapping[str, Any]) -> Section:
         tables.append(Table(title, ["method", *(display.format_name(one) for one in present)], lines))
     return Section(
         f"{model['name']}, {display.count(model['parameters'])} parameters",
+        _best(measured["best"]),
         _verdicts(measured["verdicts"]),
         tables,
         _loss(measured["loss"]) if measured.get("loss") else None,
@@ -82,24 +85,42 @@ def _cell(row: Mapping[str, Any] | None) -> str:
     return f"{kl}; {display.significant(row['perplexity'])}"
 
 
-def _verdicts(found: list[Mapping[str, Any]]) -> Table:
-    columns = ["weights and text", "dINT and the other", "lower", "equal", "higher", "other / dINT", "of single methods"]
+def _best(found: list[Mapping[str, Any]]) -> Table:
+    columns = ["weights and text", "dINT and the other", "dINT", "the other", "other - dINT", ""]
     lines = []
     for one in found:
-        names = [f"{one['variant']}; {one['text']}", " and ".join(display.format_name(one[name]) for name in ("dint", "rival"))]
-        counts = [display.count(one[name]) for name in ("lower", "equal", "higher")]
+        sides = [f"{display.significant(1e3 * one[f'{side}_kl'])}, {one[f'{side}_method']}" for side in ("dint", "rival")]
+        clear = abs(one["kl"]) > CLEAR * one["kl_standard_error"]
+        verdict = f"{display.format_name(one['dint' if one['kl'] > 0 else 'rival'])} lower" if clear else "not clear"
+        lines.append([*_names(one), *sides, _difference(one), verdict])
+    return Table("dINT beside other formats, each at its best method", columns, lines)
+
+
+def _verdicts(found: list[Mapping[str, Any]]) -> Table:
+    columns = ["weights and text", "dINT and the other", "clipping", "lower", "not clear", "higher"]
+    columns += ["other / dINT", "of single methods"]
+    lines = []
+    for one in found:
+        counts = [display.count(one[name]) for name in ("lower", "not_clear", "higher")]
         ends = f"{one['least_ratio']:.2f} to {one['greatest_ratio']:.2f}"
-        lines.append([*names, *counts, f"{one['mean_ratio']:.3f}", ends])
+        lines.append([*_names(one), "yes" if one["clipped"] else "no", *counts, f"{one['mean_ratio']:.3f}", ends])
     return Table("dINT beside other formats, by method", columns, lines)
+
+
+def _names(one: Mapping[str, Any]) -> list[str]:
+    return [f"{one['variant']}; {one['text']}", " and ".join(display.format_name(one[side]) for side in ("dint", "rival"))]
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    return f"{1e3 * one['kl']:.2f} ± {1e3 * one['kl_standard_error']:.2f}"
 
 
 def _loss(rows: list[Mapping[str, Any]]) -> Table:
     columns = ["weights and text", "calibration seed", "with Q(X)", "without", "difference"]
     lines = []
     for row in rows:
-        met = row["difference"]
         kls = [display.significant(1e3 * row[name]) for name in ("kl", "kl_without")]
-        shown = f"{1e3 * met['kl']:.2f} ± {1e3 * met['kl_standard_error']:.2f}"
+        shown = _difference(row["difference"])
         lines.append([f"{display.format_name(row['format'])}; {row['text']}", str(row["seed"]), *kls, shown])
     return Table("AQAS with and without quantized activations in its loss", columns, lines)
 
@@ -109,7 +130,7 @@ def _slac(rows: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, Any]]
     largest = {row["length"]: display.significant(row["mean_largest_activation"], 3) for row in ranges}
     columns = ["weights and method", "used at", *(f"calibrated at {length}" for length in lengths)]
     shown = [[f"{display.format_name(weights)}, {method}", *rest] for (weights, method), rest in lines]
-    shown.append(["largest activation, mean over layers", "", *(largest.get(length, "") for length in lengths)])
+    shown.append(["largest activation, mean over the layers' inputs", "", *(largest.get(length, "") for length in lengths)])
     return Table("KL by length of calibration and of use, in tokens", columns, shown)
 
 

@@ -103,6 +103,10 @@ MEANINGS = {
     "activity__sums_compared": "sums compared with the golden model in the simulation of the activity",
     "activity__operands": "where the operands come from",
     "activity__dataflow": "streaming or weights-held",
+    "perplexity_ratio": "perplexity / unquantized perplexity, by text",
+    "perplexity_ratio_standard_error": "over windows, of the differences of the losses",
+    "losses": "mean negative log-likelihood of each window, by text, in nats per token",
+    "divergences": "mean KL divergence to the unquantized model of each window, by text, in nats per token",
     "area_ratio": "baseline / candidate",
     "energy_ratio": "baseline / candidate",
 }

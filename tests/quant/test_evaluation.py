@@ -59,6 +59,37 @@ def test_unquantized_perplexity_is_transformers_loss(tiny: LoadedModel) -> None:
     assert score.perplexity == pytest.approx(math.exp(mean), rel=1e-4)
     assert score.perplexity_standard_error == pytest.approx(math.exp(mean) * deviation / math.sqrt(5), rel=1e-3)
     assert score.kl is None
+    assert score.perplexity_ratio is None
+
+
+def test_ratio_of_perplexities_is_paired(tiny: LoadedModel, quantized: QuantizedModel) -> None:
+    """Its error is that of the windows' differences, far below that of the windows' difficulty, which both models share."""
+    protocol = documentation_protocol(tiny, 6)
+    increases = []
+    with torch.no_grad():
+        for window in protocol.windows:
+            losses = [float(one(input_ids=window[None], labels=window[None]).loss) for one in (quantized.model, tiny.model)]
+            increases.append(losses[0] - losses[1])
+    mean = sum(increases) / 6
+    error = math.sqrt(sum((increase - mean) ** 2 for increase in increases) / 5 / 6)
+    evaluator = Evaluator(tiny.model, protocol)
+    score, plain = evaluator.score(quantized.model), evaluator.score(None)
+    assert score.perplexity_ratio == pytest.approx(math.exp(mean), rel=1e-5)
+    assert score.perplexity_ratio == pytest.approx(score.perplexity / plain.perplexity, rel=1e-9)
+    assert score.perplexity_ratio_standard_error == pytest.approx(math.exp(mean) * error, rel=1e-2)
+    assert score.losses is not None
+    assert plain.losses is not None
+    assert [one - other for one, other in zip(score.losses, plain.losses, strict=True)] == pytest.approx(increases, abs=1e-5)
+    assert score.divergences is not None
+    assert sum(score.divergences) / 6 == pytest.approx(score.kl, rel=1e-4)
+
+
+def test_one_window_has_no_standard_error(tiny: LoadedModel, quantized: QuantizedModel) -> None:
+    score = Evaluator(tiny.model, documentation_protocol(tiny, 1)).score(quantized.model)
+    assert score.kl is not None
+    assert score.perplexity_ratio is not None
+    errors = (score.perplexity_standard_error, score.kl_standard_error, score.perplexity_ratio_standard_error)
+    assert errors == (None, None, None)
 
 
 def test_kl_is_the_definition(tiny: LoadedModel, quantized: QuantizedModel) -> None:

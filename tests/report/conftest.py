@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ FORMATS = {"int8": 1.0, "int4": 0.55, "dint4": 0.58}
 ARCHITECTURES = {"int8": "booth-fused", "int4": "baugh-wooley", "dint4": "digit-grid"}
 PDKS = {"osu018": (9000.0, 6.0, 9e-12), "sky130hd": (2600.0, 4.0, 2.2e-12), "asap7": (45.0, 0.4, 4.5e-14)}
 CODE_VALUES = {"int4": [*range(8), *range(-8, 0)], "dint4": [0, 1, 2, -1, 4, 5, 6, 3, 0.5, -7, -6, -0.5, -4, -3, -2, -5]}
+#: Of windows, beside their mean.
+SHIFTS = (-0.2, -0.1, 0.0, 0.3)
 ENERGY_FACTOR = {"int8": 1.0, "int4": 0.49, "dint4": 0.52}
 
 
@@ -285,6 +288,10 @@ def _accuracy() -> dict[str, Any]:
                 "chosen": name == "W4A8 dINT4, AQAS",
                 "perplexity": {text: base * (1 + kl) for text, base in texts.items()},
                 "perplexity_standard_error": {text: 0.01 * base for text, base in texts.items()},
+                "perplexity_ratio": dict.fromkeys(texts, 1 + kl if quantized else None),
+                "perplexity_ratio_standard_error": dict.fromkeys(texts, 0.02 * kl if quantized else None),
+                "losses": {text: [math.log(base * (1 + kl)) + shift for shift in SHIFTS] for text, base in texts.items()},
+                "divergences": dict.fromkeys(texts, [kl * (1 + shift) for shift in SHIFTS] if quantized else None),
                 "kl": dict.fromkeys(texts, kl) if quantized else None,
                 "kl_standard_error": dict.fromkeys(texts, 0.03 * kl) if quantized else None,
                 "output_error": {"total": 0.2 * kl, "underflow": 0.08 * kl, "rounding": 0.11 * kl, "cross": 0.01 * kl}

@@ -23,15 +23,27 @@ def made_grid() -> dict[str, Any]:
          "kl_standard_error": kl / 50}
         for method, name, kl in (("RTN", "int4", 0.05), ("RTN", "dint4", 0.04), ("RTN", "int3", 0.2), ("OPTQ", "dint4", 0.031))
     ]  # fmt: skip
-    verdict = {"lower": 7, "equal": 3, "higher": 2, "mean_ratio": 1.25, "least_ratio": 0.97, "greatest_ratio": 1.31}
+    verdict = {
+        "clipped": True,
+        "lower": 7,
+        "not_clear": 3,
+        "higher": 2,
+        "mean_ratio": 1.25,
+        "least_ratio": 0.97,
+        "greatest_ratio": 1.31,
+    }
     protocol = {"description": "", "window_tokens": 256, "windows": 9, "predicted_tokens": 9 * 255, "text_sha256": "ab"}
     difference = {"kl": -0.00012, "kl_standard_error": 0.00034}
+    clear = {"kl": 0.019, "kl_standard_error": 0.001}
+    pair = {"variant": "symmetric", "text": "some text", "rival": "int4", "dint": "dint4"}
     return {
         "model": {"name": "a <small> model", "parameters": 1234567, "sha256": "cd"},
         "protocols": {"some text": protocol},
         "unquantized": [{"text": "some text", "perplexity": 29.875}],
         "grid": rows,
-        "verdicts": [{"variant": "symmetric", "text": "some text", "rival": "int4", "dint": "dint4", **verdict}],
+        "best": [{**pair, "rival_method": "RTN", "rival_kl": 0.05, "dint_method": "OPTQ", "dint_kl": 0.031, **clear},
+                 {**pair, "rival_method": "AWQ", "rival_kl": 0.05, "dint_method": "AQAS", "dint_kl": 0.031, **difference}],
+        "verdicts": [{**pair, **verdict}],
         "ranges": [{"length": 16, "mean_largest_activation": 8.8642}, {"length": 256, "mean_largest_activation": 8.2611}],
         "slac": [
             {"format": "dint4", "method": "OPTQ", "cut": cut, "seed": seed, "length": 64, "kl": kl,
@@ -52,13 +64,15 @@ def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
     results["grids"] = [grid.read(file)]
     words = Page(page.render(results)).text
     assert "a <small> model, 1,234,567 parameters" in words
-    assert "dINT4 and INT4 7 3 2 1.250 0.97 to 1.31" in words
+    assert "dINT4 and INT4 yes 7 3 2 1.250 0.97 to 1.31" in words
+    assert "dINT4 and INT4 31.00, OPTQ 50.00, RTN 19.00 ± 1.00 dINT4 lower" in words
+    assert "dINT4 and INT4 31.00, AQAS 50.00, AWQ -0.12 ± 0.34 not clear" in words
     assert "method INT4 dINT4 INT3 RTN 50.00 ± 1.0; 30.05 40.00 ± 0.80; 30.04 200.0 ± 4.0; 30.20 OPTQ 31.00 ± 0.62" in words
     assert "perplexity unquantized 29.88" in words
     assert "dINT4; some text 2 41.10 42.20 -0.12 ± 0.34" in words
     assert "dINT4, OPTQ 64 51.00 ± 1.41 60.00" in words
     assert "dINT4, OPTQ, cut from full length 64 70.00" in words
-    assert "largest activation, mean over layers 8.86 8.26" in words
+    assert "largest activation, mean over the layers' inputs 8.86 8.26" in words
     without = made_grid()
     for part in ("loss", "slac", "ranges"):
         del without[part]

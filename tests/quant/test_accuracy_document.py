@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of docs/accuracy.md say what the measurements beside it say."""
+
+from __future__ import annotations
+
+import json
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from benchmarks.accuracy import verdicts
+from report import schema
+from tests.conftest import ROOT
+
+DOCUMENT = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+LINES = {tuple(cell.strip() for cell in line.strip("|").split("|")) for line in DOCUMENT.splitlines() if line.startswith("|")}
+TEXTS = {"python-documentation": "documentation", "test.txt": "WikiText-2"}
+
+
+def measured(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "accuracy" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", ["opt", "llama"])
+def test_tables_of_the_grids(name: str) -> None:
+    results = measured(name)
+    schema.check_grid(results, name)
+    shown = {(row["variant"], row["text"], row["method"], row["format"]): row for row in results["grid"]}
+    formats = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
+    for variant, text, method in dict.fromkeys(key[:3] for key in shown if key[0] == "symmetric"):
+        rows = [shown[variant, text, method, one] for one in formats]
+        cells = [f"{1e3 * row['kl']:.1f} ± {1e3 * row['kl_standard_error']:.1f}; {row['perplexity']:.2f}" for row in rows]
+        assert (method, *cells) in LINES
+    assert verdicts(results["differences"]) == results["verdicts"]
+    for entries, place in ((results["best"], 2), (results["verdicts"], 3)):
+        for entry in entries:
+            begin = (entry["variant"], TEXTS[entry["text"]])
+            if place == 2:
+                cells = [f"{1e3 * entry['rival_kl']:.1f}", f"{1e3 * entry['dint_kl']:.1f}"]
+                cells.append(f"{1e3 * entry['kl']:.2f} ± {1e3 * entry['kl_standard_error']:.2f}")
+            else:
+                begin += ("yes" if entry["clipped"] else "no",)
+                cells = [f"{entry['lower']}, {entry['not_clear']}, {entry['higher']}", f"{entry['mean_ratio']:.3f}"]
+            assert any(line[:place] == begin and set(cells) <= set(line[place:]) for line in LINES), (begin, cells)
+
+
+def test_tables_of_other_parts() -> None:
+    results = measured("llama-slac")
+    draws: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for row in results["slac"]:
+        heading = f"{row['format'].upper().replace('DINT', 'dINT')}, {row['method']}" + (", cut" if row["cut"] else "")
+        by_length = draws.setdefault((heading, str(row["length"])), {})
+        by_length.setdefault(row["calibration_length"], []).append(1e3 * row["kl"])
+    for begin, by_length in draws.items():
+        cells = [f"{fmean(kls):.1f} ± {stdev(kls):.1f}" for _, kls in sorted(by_length.items())]
+        assert any(line[: 2 + len(cells)] == (*begin, *cells) for line in LINES), (begin, cells)
+    first, *_, last = (f"{row['mean_largest_activation']:.2f}" for row in results["ranges"])
+    assert f"from {first} in windows of 16 tokens to {last} in windows of 256" in DOCUMENT
+    for row in measured("opt")["loss"]:
+        assert f"{1e3 * row['kl']:.2f}" in DOCUMENT
+        assert f"{1e3 * row['kl_without']:.2f}" in DOCUMENT
