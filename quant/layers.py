@@ -13,7 +13,7 @@ from golden import NumberFormat
 from golden.errors import InputError, unknown
 
 from .activations import LARGEST, quantize_activations
-from .integers import EXECUTIONS, IntegerMatrix
+from .integers import EXACT_SUM, EXECUTIONS, IntegerMatrix
 from .scheme import Scheme
 from .weights import QuantizedWeights, decode, decode_packed, quantize_weights
 
@@ -27,9 +27,9 @@ class QuantLinear(nn.Module):
     """A linear layer whose products are those of the MAC unit.
 
     output[t, o] = accumulators[t, o] x unit x scales[o] x activation_scales[t] + bias[o], where the accumulators are exact
-    integers, in units of the format. With the execution "integer" they are 32-bit integers (`integers`). With "float", sums
-    of products that stay below 2^24 are exact in float32 in whatever order they are added, and layers that could exceed this
-    are computed in float64. The output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
+    integers, in units of the format. With the execution "integer" they are 32-bit integers (`integers`). With "float", they
+    are integers kept in float32, and layers whose sums could exceed what that holds exactly are computed in float64. The
+    output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
     an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves the
     activations in floating point, there are no accumulators: the input meets the weight's real values.
 
@@ -173,7 +173,7 @@ class QuantLinear(nn.Module):
     def _exact_matrix(self) -> Tensor:
         values = self.integer_weight().to(torch.float32)
         worst = float(values.abs().sum(dim=1).max()) * (LARGEST + 1)
-        return values if worst < 1 << 24 else values.to(torch.float64)
+        return values if worst < EXACT_SUM else values.to(torch.float64)
 
     def _integer_matrices(self) -> list[IntegerMatrix]:
         size = self.scheme.group_size or self.in_features

@@ -50,7 +50,17 @@ class QuantValues(nn.Module):
         channels = values.flatten(0, -2).T
         codes = nearest_codes(channels, self.number_format, self.scales, self.zero_points)
         steps = decode(codes, self.number_format, self.zero_points)
-        return (steps * (self.scales[:, None] * float(self.number_format.unit))).T.reshape(values.shape)
+        return (steps * self.unit_scales()[:, None]).T.reshape(values.shape)
+
+    @property
+    def reach(self) -> int:
+        """Largest magnitude of an integer that a code stands for, in units of the format."""
+        one = self.number_format
+        return max(-one.minimum, one.maximum) if self.form == "symmetric" else int(one.steps / one.unit)
+
+    def unit_scales(self) -> Tensor:
+        """What a unit of the format stands for (channels,), float32; negative where the channel is stored mirrored."""
+        return self.scales * float(self.number_format.unit)
 
     def extra_repr(self) -> str:
         """What `print(model)` says of it."""
