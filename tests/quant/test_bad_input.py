@@ -51,7 +51,7 @@ def saved(model: PreTrainedModel, tiny_directory: Path, directory: Path) -> Path
 def test_activations_that_are_not_finite(
     tiny_directory: Path, tmp_path: Path, choices: dict[str, Any], streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Finite weights whose products overflow. Where nothing looks at activations to quantize, the measurement tells."""
+    """Finite weights whose products overflow. Where nothing looks at activations to quantize, measurement or operands tell."""
     if streamed:
         monkeypatch.setattr("quant.streaming.STREAMED_BYTES", 0)
     model = tiny_model()
@@ -62,6 +62,7 @@ def test_activations_that_are_not_finite(
     out = tmp_path / "results" / "out"
     if choices == {"scaling": "none"}:
         refused("the model's output is not finite", out, model=str(directory), windows=1, **choices)
+        refused(r"operands: the input of model\..* is not finite; use", out, model=str(directory), table=False, **choices)
     else:
         refused(r"calibration: the input of model\.", out, model=str(directory), table=False, **choices)
 
