@@ -96,9 +96,12 @@ def remove_stale(out: Path, written: set[str]) -> None:
 
 
 def save_quantized(
-    quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any]
+    quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any] | None
 ) -> None:
-    """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes."""
+    """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes.
+
+    `calibration` is None where the recipe needs none.
+    """
     model, recipe = quantized.model, quantized.recipe
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
