@@ -154,7 +154,7 @@ def _layer_operands(name: str, layer: QuantLinear, products: Products) -> Iterat
     activations, activation_scales, accumulators = products
     size = layer.scheme.group_size or layer.in_features
     codes, scales = layer.unpacked_codes().cpu(), layer.scales.view(layer.out_features, -1).cpu()
-    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).cpu()
+    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).to("cpu", torch.int64)
     sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)
     for group, start in enumerate(range(0, layer.in_features, size)):
         stop = start + size

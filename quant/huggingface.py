@@ -55,8 +55,9 @@ __all__ = [
 
 #: `quant_method` of the directories.
 METHOD = "dint"
-#: Version of the layout of `quantization_config` and of the tensors. A directory that says none has the first.
-VERSION = 1
+#: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
+#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same.
+VERSION = 2
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -112,7 +113,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": VERSION,
+        "version": VERSION if recipe.form == "asymmetric" else 1,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,

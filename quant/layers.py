@@ -34,7 +34,7 @@ class QuantLinear(nn.Module):
     activations in floating point, there are no accumulators: the input meets the weight's real values.
 
     State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
-    float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
+    float32; `zero_points`, uint8, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
     is one, is what the layer's output goes through (`values`).
     """
 
@@ -52,7 +52,7 @@ class QuantLinear(nn.Module):
         self.register_buffer("codes", torch.zeros(out_features, row_bytes, dtype=torch.uint8))
         shape = (out_features,) if scheme.group_size is None else (out_features, in_features // scheme.group_size)
         self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
-        zero_points = torch.zeros(shape, dtype=torch.int64) if scheme.form == "asymmetric" else None
+        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.output = None
@@ -68,7 +68,8 @@ class QuantLinear(nn.Module):
         with torch.device("meta"):
             layer = cls(inputs, outputs, bias is not None, scheme)
         layer.codes = torch_pack(weights.codes, scheme.number_format)
-        layer.scales, layer.zero_points = weights.scales, weights.zero_points
+        layer.scales = weights.scales
+        layer.zero_points = None if weights.zero_points is None else weights.zero_points.to(torch.uint8)
         layer.bias = None if bias is None else bias.detach().clone()
         return layer
 
