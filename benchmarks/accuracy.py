@@ -49,6 +49,7 @@ from pipeline.stages import source_hash
 from quant.calibration import calibration_windows, searched
 from quant.evaluation import Evaluator, Protocol, documentation_protocol, text_protocol
 from quant.integers import fastest_execution
+from quant.kept import key_of
 from quant.layers import use_execution
 from quant.models import LoadedModel, load_model
 from quant.outliers import with_outliers
@@ -177,11 +178,7 @@ class Cells:
     def __init__(self, loaded: LoadedModel, protocols: Sequence[Protocol], folder: Path) -> None:
         self._loaded, self._folder = loaded, folder
         self.evaluators = [Evaluator(loaded.model, protocol) for protocol in protocols]
-        self._about = {
-            "model": [loaded.name, loaded.sha256],
-            "protocols": [sha256_of([one.name, one.windows.tolist()]) for one in protocols],
-            "sources": source_hash(["golden", "quant"]),
-        }
+        self._protocols = [sha256_of([one.name, one.windows.tolist()]) for one in protocols]
         folder.mkdir(parents=True, exist_ok=True)
 
     def measure(
@@ -194,7 +191,7 @@ class Cells:
         """
         described: dict[str, Any] = {"recipe": recipe.describe(), "length": length, "seed": seed}
         described |= ({"loss": loss} if loss else {}) | ({"cut": True} if cut else {})
-        file = self._folder / f"{sha256_of({**self._about, **described})}.json"
+        file = self._folder / f"{key_of(self._loaded, protocols=self._protocols, **described)}.json"
         if not file.is_file():
             loaded = self._loaded
             windows = calibration_windows(loaded.tokenizer, loaded.positions, None if cut else length, seed=seed).windows

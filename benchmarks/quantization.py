@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make benchmark-quantization`: what quantizing costs on a model of OPT-125M's shapes, and what integers bring.
 
-    python -m benchmarks.quantization [--layers N ...] [--out DIR]
+    python -m benchmarks.quantization [--layers N ...] [--form symmetric|asymmetric] [--out DIR]
 
-The weights are random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration on four windows of
-256 tokens) runs in a process of its own, so that its peak memory is its own. Besides the time on the wall, which other programs
-on the machine lengthen, there is the processor time of all threads.
+The form is that of the weights that are quantized and rounded; the reference paper's rows are asymmetric. The weights are
+random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration on four windows of 256 tokens) runs
+in a process of its own, so that its peak memory is its own. Besides the time on the wall, which other programs on the machine
+lengthen, there is the processor time of all threads.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from quant.layers import QuantLinear, use_execution
 from quant.models import SHIPPED, load_model
 from quant.optq import round_compensated
 from quant.recipe import Recipe, quantize_model
-from quant.weights import choose_scales, nearest_codes
+from quant.weights import FORMS, choose_scales, nearest_codes
 
 #: OPT-125M (Zhang et al. 2022, table 1).
 HIDDEN, FFN, HEADS, VOCABULARY, POSITIONS = 768, 3072, 12, 50272, 2048
@@ -55,11 +56,11 @@ import json, re, resource, sys, time
 from pathlib import Path
 from quant.command import quantize
 from quant.stopwatch import stopwatch
-model, out, laps_file, length, tokens = sys.argv[1:]
+model, out, laps_file, length, tokens, form = sys.argv[1:]
 calibration = {"calibration_length": int(length), "calibration_tokens": int(tokens)}
 begin = time.perf_counter()
 with stopwatch() as laps:
-    quantize(model, out=Path(out), scaling="aqas", rounding="optq", **calibration, table=False)
+    quantize(model, out=Path(out), scaling="aqas", rounding="optq", form=form, **calibration, table=False)
 usage = resource.getrusage(resource.RUSAGE_SELF)
 Path(laps_file).write_text(json.dumps({
     "seconds": time.perf_counter() - begin,
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write `quantization.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantization", description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
+    parser.add_argument("--form", choices=FORMS, default="symmetric", help="of the weights that are quantized and rounded")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
     options = parser.parse_args(arguments)
     console = Console(width=max(Console().width, 120))  # a figure cut short by a narrow terminal is no figure
@@ -82,25 +84,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {
         "machine": {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()},
         "torch": torch.__version__,
+        "form": options.form,
     }
-    results["quantization"] = [measure_quantization(layers) for layers in options.layers or (12, 24)]
-    console.print(_quantization_table(results["quantization"]))
+    results["quantization"] = [measure_quantization(layers, options.form) for layers in options.layers or (12, 24)]
+    console.print(_quantization_table(results["quantization"], options.form))
     console.print(_stage_table(results["quantization"][0]))
     torch.set_num_threads(1)  # threads that wait for one another count as processor time
-    results["rounding"] = measure_rounding()
-    console.print(_rounding_table(results["rounding"]))
+    results["rounding"] = measure_rounding(options.form)
+    console.print(_rounding_table(results["rounding"], options.form))
     results["execution"] = measure_execution()
     console.print(_execution_table(results["execution"]))
     write_file(options.out / "quantization.json", canonical_json(results))
 
 
-def measure_quantization(layers: int) -> dict[str, Any]:
-    """Time, peak memory and laps of the whole command on a random model of so many decoder layers."""
+def measure_quantization(layers: int, form: str) -> dict[str, Any]:
+    """Time, peak memory and laps of the whole command on a random model of so many decoder layers, its weights in `form`."""
     with tempfile.TemporaryDirectory() as scratch:
         model, laps = Path(scratch) / "model", Path(scratch) / "laps.json"
         _make_model(model, layers)
         calibration = [str(CALIBRATION_LENGTH), str(CALIBRATION_TOKENS)]
-        command = [sys.executable, "-c", CHILD, str(model), f"{scratch}/out", str(laps), *calibration]
+        command = [sys.executable, "-c", CHILD, str(model), f"{scratch}/out", str(laps), *calibration, form]
         subprocess.run(command, check=True)
         measured: dict[str, Any] = json.loads(laps.read_text())
         weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
@@ -114,16 +117,21 @@ def measure_quantization(layers: int) -> dict[str, Any]:
     return {"layers": layers, "weight_bytes": weights, **measured, "stages": stages}
 
 
-def measure_rounding() -> list[dict[str, Any]]:
-    """Processor time of rounding a matrix of fc1's shape to nearest and by OPTQ, by format; the least of several runs."""
+def measure_rounding(form: str) -> list[dict[str, Any]]:
+    """Processor time of rounding a matrix of fc1's shape to nearest and by OPTQ, by format; the least of several runs.
+
+    Formats that do not come in `form` are left out.
+    """
     torch.manual_seed(0)
     weight, inputs = torch.randn(FFN, HIDDEN), torch.randn(1024, HIDDEN)
     hessian = inputs.T @ inputs
     rows = []
     for number_format in ROUNDED:
-        scales, _ = choose_scales(weight, number_format, "symmetric")
-        nearest = _cpu_seconds(partial(nearest_codes, weight, number_format, scales, None))
-        compensated = _cpu_seconds(partial(round_compensated, weight, hessian, number_format, scales, None))
+        if form == "asymmetric" and not number_format.has_zero_points:
+            continue
+        chosen = choose_scales(weight, number_format, form)
+        nearest = _cpu_seconds(partial(nearest_codes, weight, number_format, *chosen))
+        compensated = _cpu_seconds(partial(round_compensated, weight, hessian, number_format, *chosen))
         rows.append({"format": number_format.name, "rtn_cpu_seconds": nearest, "optq_cpu_seconds": compensated})
     return rows
 
@@ -198,8 +206,9 @@ def _cpu_seconds(run: Callable[[], Any]) -> float:
     return min(times)
 
 
-def _quantization_table(runs: list[dict[str, Any]]) -> Table:
-    table = _table("OPT-125M's shapes, random weights: dINT4, AQAS, OPTQ", "layers", "weights, MB", "s", "CPU s", "peak MB")
+def _quantization_table(runs: list[dict[str, Any]], form: str) -> Table:
+    title = f"OPT-125M's shapes, random weights: dINT4, {form}, AQAS, OPTQ"
+    table = _table(title, "layers", "weights, MB", "s", "CPU s", "peak MB")
     for run in runs:
         megabytes = [f"{run[key] / 1e6:.0f}" for key in ("weight_bytes", "peak_bytes")]
         table.add_row(str(run["layers"]), megabytes[0], f"{run['seconds']:.0f}", f"{run['cpu_seconds']:.0f}", megabytes[1])
@@ -214,8 +223,9 @@ def _stage_table(run: dict[str, Any]) -> Table:
     return table
 
 
-def _rounding_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table(f"Rounding {FFN} x {HIDDEN} weights, one thread", "format", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4")
+def _rounding_table(rows: list[dict[str, Any]], form: str) -> Table:
+    title = f"Rounding {FFN} x {HIDDEN} weights, {form}, one thread"
+    table = _table(title, "format", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4")
     least = next(row for row in rows if row["format"] == "int4")
     for row in rows:
         cells = [row["format"]]

@@ -121,6 +121,8 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
         "versions": package_versions(QUANTIZATION_PACKAGES),
     }
 
+    table = number_format == "dint4"
+
     def work(directory: Path) -> None:
         in_child(
             quantize,
@@ -128,8 +130,8 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
             out=directory,
             format=number_format,
             scaling=SCALING[number_format],
-            text=text,
-            table=number_format == "dint4",
+            text=text if table else None,
+            table=table,
             seed=seed,
             quiet=quiet,
         )

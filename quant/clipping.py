@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weight clipping as in AWQ: give up the largest weights of a channel where finer steps for the others are worth more.
 
-Ranges are shrunk to 1, 0.95, ... 0.55 of what holds all weights of the output channel (or group), and each channel keeps
-the range with the least squared error of its output on the calibration inputs, by which only the weight differs. That
+Ranges are shrunk to 1, 0.95, ... 0.55 of the one that `choose_scales` gives the output channel (or group), and each channel
+keeps the range with the least squared error of its output on the calibration inputs, by which only the weight differs. That
 error is a quadratic form of the channel's weight error, with the Hessian of the inputs: no inputs need to be kept. The
 result is only scales and zero-points, so that any rounding can follow; weights beyond the range saturate.
+
+At 1, asymmetric ranges hold all weights, and so do symmetric ones of a format that reaches as far on both sides. With signed
+scales, a lopsided range (INT4's -8..7, dINT4's -7..6) holds the larger extreme on its longer side, and what lies beyond the
+shorter side saturates at 1 already. Neither ranges above 1 nor both signs are tried, in any format. As a control, both were
+measured: the ranking of INT3 and dINT3 stays what it is, and trying both signs lowers the KL of both by 3 to 4 %.
 
 In the reference paper (arXiv 2311.05161, section 3.2) this follows AQAS's search, as it follows AWQ's: what its tables call
 AQAS + OPTQ is scaling "aqas", clipping "awq", rounding "optq".
@@ -21,7 +26,7 @@ from .weights import choose_scales, decode, nearest_codes
 
 __all__ = ["SHRINKS", "clipped_scales"]
 
-#: Fractions of the full range that are tried.
+#: Fractions of the range of `choose_scales` that are tried.
 SHRINKS = tuple(1 - step / 20 for step in range(10))
 
 
@@ -49,7 +54,7 @@ def clipped_scales(
 
 
 def _shrunk(weight: Tensor, number_format: NumberFormat, form: str, shrink: float) -> tuple[Tensor, Tensor | None]:
-    if form == "symmetric":  # each channel stays mirrored as its larger extreme wants it, also where both are clipped
+    if form == "symmetric":  # a channel stays mirrored as its larger extreme wants it, also where both extremes saturate
         return choose_scales(weight, number_format, form)[0] * shrink, None
     limit = weight.abs().amax(dim=1, keepdim=True) * shrink
     return choose_scales(weight.clamp(-limit, limit), number_format, form)

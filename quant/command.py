@@ -12,6 +12,7 @@ from rich.table import Table
 
 from golden.arguments import AnyPath, check_seed
 from golden.artifacts import canonical_json, write_file
+from golden.errors import InputError
 
 from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -102,7 +103,8 @@ def quantize(
     windows
         Evaluate at most so many evenly spaced windows of each text; default all.
     table
-        Measure and print the comparison; without it only the chosen model and its operands are written.
+        Measure and print the comparison; without it only the chosen model and its operands are written, and options of the
+        comparison are refused, as are those of calibration where the recipe needs none.
     full_table
         Compare every scaling, clipping and rounding of every format, which takes long.
     outliers
@@ -148,6 +150,16 @@ def quantize(
     }
     chosen, length = read_recipe(recipe, options)
     check_execution(execution, chosen.scheme)
+    if not table:
+        compared: dict[str, Any] = {"full-table": full_table, "text": text, "dataset": dataset, "windows": windows}
+        _refuse_unused({**compared, "execution": execution if execution != "float" else None}, "--no-table compares nothing")
+        calibrating: dict[str, Any] = {"length": calibration_length, "tokens": calibration_tokens}
+        calibrating |= {"text": calibration_text, "dataset": calibration_dataset}
+        if not chosen.calibrates:
+            _refuse_unused(
+                {f"calibration-{name}": given for name, given in calibrating.items()},
+                f"{chosen.name} needs no calibration, and --no-table compares it with nothing",
+            )
     check_output(out)
     console = Console(quiet=quiet)
     with quiet_libraries(), written(out) as scratch, unfinished(out) as work:
@@ -173,16 +185,15 @@ def quantize(
                 protocols.append(text_protocol(text_of(text, "--text"), loaded, windows))
             if dataset is not None:
                 protocols.append(text_protocol(text_of(Dataset(dataset), "--dataset"), loaded, windows))
-        console.print(
-            f"{loaded.name}: {loaded.parameters:,} parameters; calibration on {calibration.windows.shape[0]} windows of "
-            f"{calibration.windows.shape[1]} tokens",
-            highlight=False,
-        )
+        recipes = compared_recipes(chosen, full_table) if table else [chosen]
+        calibrated = any(one.calibrates for one in recipes)
+        count, length = calibration.windows.shape
+        on = f"calibration on {count} windows of {length} tokens" if calibrated else "no calibration"
+        console.print(f"{loaded.name}: {loaded.parameters:,} parameters; {on}", highlight=False)
         rows: list[dict[str, Any]] = []
         layers: list[dict[str, Any]] = []
         with progress_bar(console) as progress:
             if table:
-                recipes = compared_recipes(chosen, full_table)
                 quantized = _compare(
                     loaded, chosen, recipes, calibration.windows, protocols, rows, layers, progress, execution, work
                 )
@@ -190,11 +201,12 @@ def quantize(
                 bar = progress.add_task(chosen.name, total=calibration_steps(loaded, chosen))
                 quantized = quantize_model(loaded, chosen, calibration.windows, lambda: progress.advance(bar), work)
         source = {"name": loaded.name, "sha256": loaded.sha256}
-        save_quantized(quantized, loaded.tokenizer, scratch, source, calibration.describe())
+        described = calibration.describe()
+        save_quantized(quantized, loaded.tokenizer, scratch, source, described if chosen.calibrates else None)
         exported = None
         if chosen.activations == "int8":
             exported = write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
-        metrics = accuracy(loaded, chosen, calibration.describe(), protocols if table else [], rows, layers)
+        metrics = accuracy(loaded, chosen, described if calibrated else None, protocols if table else [], rows, layers)
         write_file(scratch / "metrics.json", canonical_json(metrics))
         new = {file.name for file in scratch.iterdir()}
     remove_stale(out, new)
@@ -207,6 +219,14 @@ def quantize(
     about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
     console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
+
+
+def _refuse_unused(options: dict[str, Any], why: str) -> None:
+    """Refuse the first of `options` that is given: it would change nothing."""
+    for name, given in options.items():
+        if given is not None and given is not False:
+            value = f" {given}" if isinstance(given, str | Path | int) and given is not True else ""
+            raise InputError(f"--{name}{value}: {why}; leave out one")
 
 
 def _compare(

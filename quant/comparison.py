@@ -127,7 +127,7 @@ def layer_rows(quantized: QuantizedModel, errors: dict[str, OutputError]) -> lis
 def accuracy(
     loaded: LoadedModel,
     chosen: Recipe,
-    calibration: dict[str, Any],
+    calibration: dict[str, Any] | None,
     protocols: list[Protocol],
     rows: list[dict[str, Any]],
     layers: list[dict[str, Any]],

@@ -123,7 +123,7 @@ def _compressed(layer: QuantLinear) -> dict[str, Tensor]:
         packed = pack_to_int32(values, layer.number_format.bits)
         return {"weight_packed": packed, "weight_scale": scales, "weight_shape": shape}
     # Ours count from the least value.
-    zero_points = layer.zero_points.view(scales.shape) + layer.number_format.minimum
+    zero_points = layer.zero_points.view(scales.shape).to(torch.int16) + layer.number_format.minimum
     return {"weight": values, "weight_scale": scales, "weight_zero_point": zero_points.to(torch.int8)}
 
 

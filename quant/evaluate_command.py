@@ -86,6 +86,8 @@ def evaluate(
     for protocol in protocols:
         if protocol not in PROTOCOLS:
             raise unknown(f"--protocol {protocol}", protocol, PROTOCOLS)
+    if windows is not None and "windows" not in protocols:
+        raise InputError(f"--windows {windows}: it limits the protocol windows; add --protocol windows, or leave it out")
     if limit is not None and not tasks:
         raise InputError(f"--limit {limit}: it is a number of documents of --tasks; name some, or leave it out")
     console = Console(quiet=quiet)

@@ -51,7 +51,7 @@ def export_operands(
     Raises
     ------
     InputError
-        If a layer does not exist, its activations are not quantized, or there are fewer tokens than asked for.
+        If a layer does not exist, its activations are not quantized or not finite, or there are fewer tokens than asked for.
     """
     quantized = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
     names = _names(layers, list(quantized)) if layers else default_layers(list(quantized))
@@ -67,6 +67,9 @@ def export_operands(
     kept = evenly_spaced(tokens, used.numel())
     with recorded({name: quantized[name] for name in names}, kept) as products, torch.no_grad():
         model.base_model(input_ids=used.to(model.device), use_cache=False)
+    for name, (_, scales, _) in products.items():
+        if not bool(torch.isfinite(scales).all()):
+            raise InputError(f"operands: the input of {name} is not finite; use a sound checkpoint")
     number_format = quantized[names[0]].number_format
     exported = tuple(one for name in names for one in _layer_operands(name, present_module(model, name), products[name]))
     return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
@@ -151,7 +154,7 @@ def _layer_operands(name: str, layer: QuantLinear, products: Products) -> Iterat
     activations, activation_scales, accumulators = products
     size = layer.scheme.group_size or layer.in_features
     codes, scales = layer.unpacked_codes().cpu(), layer.scales.view(layer.out_features, -1).cpu()
-    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).cpu()
+    zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).to("cpu", torch.int64)
     sums = accumulators.view(scales.shape[1], len(activations), layer.out_features)
     for group, start in enumerate(range(0, layer.in_features, size)):
         stop = start + size

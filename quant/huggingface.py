@@ -55,8 +55,9 @@ __all__ = [
 
 #: `quant_method` of the directories.
 METHOD = "dint"
-#: Version of the layout of `quantization_config` and of the tensors. A directory that says none has the first.
-VERSION = 1
+#: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
+#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same.
+VERSION = 2
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -96,9 +97,12 @@ def remove_stale(out: Path, written: set[str]) -> None:
 
 
 def save_quantized(
-    quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any]
+    quantized: QuantizedModel, tokenizer: Any, directory: Path, source: dict[str, Any], calibration: dict[str, Any] | None
 ) -> None:
-    """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes."""
+    """Write model and tokenizer into `directory`, which exists. Equal models give equal bytes.
+
+    `calibration` is None where the recipe needs none.
+    """
     model, recipe = quantized.model, quantized.recipe
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
@@ -109,7 +113,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": VERSION,
+        "version": VERSION if recipe.form == "asymmetric" else 1,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,

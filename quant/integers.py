@@ -2,8 +2,9 @@
 """Products of 8-bit integers with 32-bit accumulators: what the hardware computes, by the processor's own instructions.
 
 The accumulators of `torch._int_mm` are those of the MAC unit bit for bit, in units of the format (dINT: half steps), and
-those of the float32 product, which is exact too (`layers`). A layer's output therefore does not depend on which of the two
-computed it, and either may be taken where it is faster.
+those of the float32 product, which is exact too: a sum of integers whose partial sums all stay below 2^24 needs no rounding
+in float32, in whatever order it is added; where it could exceed that, it is taken in float64. An output therefore does not
+depend on which of the two computed it, and either may be taken where it is faster.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from torch import Tensor, nn
 
 from golden.errors import InputError
 
-__all__ = ["EXECUTIONS", "IntegerMatrix", "fastest_execution"]
+from .activations import LARGEST
+
+__all__ = ["EXACT_SUM", "EXECUTIONS", "IntegerMatrix", "exact_products", "fastest_execution"]
 
 #: How a layer computes its accumulators: integers kept in float32 (float64 where sums need it), or 8-bit integers.
 EXECUTIONS = ("float", "integer")
+#: Integers below this in magnitude, and sums of them that stay below it, are exact in float32.
+EXACT_SUM = 1 << 24
 #: An accumulator of `torch._int_mm` stays below this.
 _SUM_LIMIT = 1 << 31
 #: On CUDA `torch._int_mm` takes matrices whose sides are multiples of this, and more than 16 rows.
@@ -59,6 +64,27 @@ class IntegerMatrix:
         if self.offsets is None:
             return sums
         return sums + activations.sum(dim=1, dtype=torch.int32)[:, None] * self.offsets
+
+
+def exact_products(left: Tensor, right: Tensor, reach: int, execution: str) -> Tensor:
+    """Sums (..., rows, out) of products of `left` (..., rows, in) and `right` (..., out, in), integers kept in float32.
+
+    Exact: in float32, or float64 where sums may reach 2^24; with the execution "integer" in int32, one matrix after the other.
+
+    Parameters
+    ----------
+    left
+        From -127 to 127.
+    right
+        At most `reach` in magnitude; with the execution "integer", each row spans at most 256 integers.
+    """
+    if execution == "float":
+        exact = torch.float32 if LARGEST * reach * left.shape[-1] < EXACT_SUM else torch.float64
+        return left.to(exact) @ right.to(exact).mT
+    matrices = right.to(torch.int8 if reach <= LARGEST else torch.int16).flatten(0, -3)
+    pairs = zip(left.to(torch.int8).flatten(0, -3), matrices, strict=True)
+    sums = [IntegerMatrix(matrix.contiguous()).product(rows.contiguous()) for rows, matrix in pairs]
+    return torch.stack(sums).view(*left.shape[:-1], right.shape[-2])
 
 
 def _integer_product(activations: Tensor, matrix: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+import golden
 from golden.artifacts import sha256_file, sha256_of
 from golden.errors import DintError
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 __all__ = ["ScaleFiles", "kept_scales", "key_of", "unfinished"]
+
+#: Packages whose versions decide results.
+_PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
 
 
 @contextmanager
@@ -45,15 +50,20 @@ def unfinished(out: Path) -> Iterator[Path]:
 
 def key_of(loaded: LoadedModel, **decisive: Any) -> str:
     """Name of what is computed of a model from `decisive`, plain data, here and now."""
-    package = Path(__file__).parent
     computed = {
         "model": [loaded.name, loaded.sha256],  # the name tells a model that was changed in memory
         "device": str(loaded.model.device),
         "threads": torch.get_num_threads(),  # sums are split among them
-        "torch": torch.__version__,
-        "package": {file.name: sha256_file(file) for file in sorted(package.glob("*.py"))},
+        "versions": {package: version(package) for package in _PACKAGES},
+        "sources": {f"{file.parent.name}/{file.name}": sha256_file(file) for file in _sources()},
     }
     return sha256_of({**computed, **decisive})[:16]
+
+
+def _sources() -> list[Path]:
+    """Whatever decides a number: this package and the number formats."""
+    folders = Path(__file__).parent, Path(golden.__file__).parent
+    return [file for folder in folders for file in sorted(folder.glob("*.py"))]
 
 
 def kept_scales(work: Path, loaded: LoadedModel, recipe: Recipe, windows: Tensor) -> ScaleFiles:

@@ -13,7 +13,7 @@ from golden import NumberFormat
 from golden.errors import InputError, unknown
 
 from .activations import LARGEST, quantize_activations
-from .integers import EXECUTIONS, IntegerMatrix
+from .integers import EXACT_SUM, EXECUTIONS, IntegerMatrix
 from .scheme import Scheme
 from .weights import QuantizedWeights, decode, decode_packed, quantize_weights
 
@@ -27,14 +27,14 @@ class QuantLinear(nn.Module):
     """A linear layer whose products are those of the MAC unit.
 
     output[t, o] = accumulators[t, o] x unit x scales[o] x activation_scales[t] + bias[o], where the accumulators are exact
-    integers, in units of the format. With the execution "integer" they are 32-bit integers (`integers`). With "float", sums
-    of products that stay below 2^24 are exact in float32 in whatever order they are added, and layers that could exceed this
-    are computed in float64. The output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
+    integers, in units of the format. With the execution "integer" they are 32-bit integers (`integers`). With "float", they
+    are integers kept in float32, and layers whose sums could exceed what that holds exactly are computed in float64. The
+    output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
     an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves the
     activations in floating point, there are no accumulators: the input meets the weight's real values.
 
     State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
-    float32; `zero_points`, int64, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
+    float32; `zero_points`, uint8, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
     is one, is what the layer's output goes through (`values`).
     """
 
@@ -52,7 +52,7 @@ class QuantLinear(nn.Module):
         self.register_buffer("codes", torch.zeros(out_features, row_bytes, dtype=torch.uint8))
         shape = (out_features,) if scheme.group_size is None else (out_features, in_features // scheme.group_size)
         self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
-        zero_points = torch.zeros(shape, dtype=torch.int64) if scheme.form == "asymmetric" else None
+        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.output = None
@@ -68,7 +68,8 @@ class QuantLinear(nn.Module):
         with torch.device("meta"):
             layer = cls(inputs, outputs, bias is not None, scheme)
         layer.codes = torch_pack(weights.codes, scheme.number_format)
-        layer.scales, layer.zero_points = weights.scales, weights.zero_points
+        layer.scales = weights.scales
+        layer.zero_points = None if weights.zero_points is None else weights.zero_points.to(torch.uint8)
         layer.bias = None if bias is None else bias.detach().clone()
         return layer
 
@@ -173,7 +174,7 @@ class QuantLinear(nn.Module):
     def _exact_matrix(self) -> Tensor:
         values = self.integer_weight().to(torch.float32)
         worst = float(values.abs().sum(dim=1).max()) * (LARGEST + 1)
-        return values if worst < 1 << 24 else values.to(torch.float64)
+        return values if worst < EXACT_SUM else values.to(torch.float64)
 
     def _integer_matrices(self) -> list[IntegerMatrix]:
         size = self.scheme.group_size or self.in_features

@@ -4,7 +4,8 @@
 The layer's output error on the calibration inputs X is a quadratic form of the weights' error, with the Hessian
 H = 2/N sum x x^T. Once a column is rounded, the change of the remaining columns that minimizes the form is a multiple of a
 row of the inverse Hessian of what remains (eq. 2 and 3); all of these rows together are the rows of the upper Cholesky
-factor of the inverse (section 3.3, step 3). The scales are fixed beforehand, hence any number format can be rounded to.
+factor of the inverse (section 3.3, step 3). The scales are fixed beforehand, hence any number format can be rounded to; with
+groups, too ("static groups"), where GPTQ derives each group's from the weights as compensated until then.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class DintConfig(QuantizationConfigMixin):
     source
         Name and SHA-256 of the unquantized model.
     calibration
-        What the scales were found on.
+        What the scales were found on; None where none were searched.
     version
         Of the layout (`huggingface.VERSION`); a later one than ours is refused.
     """

@@ -97,6 +97,16 @@ class Recipe:
         return Scheme(self.number_format, self.form, self.group_size, self.activations)
 
     @property
+    def calibrates(self) -> bool:
+        """Whether anything is decided on calibration windows: all but rounding weights to nearest is."""
+        return self.scaling != "none" or self.needs_hessians or self.values is not None
+
+    @property
+    def needs_hessians(self) -> bool:
+        """Whether second moments of the layers' inputs decide."""
+        return self.clipping != "none" or self.rounding == "optq"
+
+    @property
     def number_format(self) -> NumberFormat:
         """Format of the weights."""
         return format_by_name(self.weights)
@@ -176,7 +186,7 @@ def quantize_model(
 
     if loaded.stream is not None:
         streamed, found, files = quantize_streamed(
-            loaded, recipe, windows, work, quantize_layer, _needs_hessians(recipe), progress
+            loaded, recipe, windows, work, quantize_layer, recipe.needs_hessians, progress
         )
         return QuantizedModel(streamed, recipe, tuple(found), tuple(files))
 
@@ -186,7 +196,7 @@ def quantize_model(
         scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress, kept)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
-    if _needs_hessians(recipe):
+    if recipe.needs_hessians:
         go_through_layers(model, adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
     else:
         for _, layer in adapter.decoder_layers(model):
@@ -213,10 +223,6 @@ def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     layers = len(loaded.adapter.decoder_layers(loaded.model))
     searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
     return layers * (searched + 1 + (recipe.values is not None))
-
-
-def _needs_hessians(recipe: Recipe) -> bool:
-    return recipe.clipping != "none" or recipe.rounding == "optq"
 
 
 def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> QuantLinear:

@@ -2,9 +2,9 @@
 """The sub-command `dint table3`: our perplexities in the layout of the reference paper's Table 3, the paper's beside them.
 
 Reference paper (arXiv 2311.05161, Table 3): W4A8V4, OPT in lm-evaluation-harness's `word_perplexity` on its task wikitext,
-LLaMA in GPTQ's metric, per token in disjoint windows. The paper's figure stands beside ours only for a model of the paper,
-known by its name and shape, in the paper's metric on WikiText-2's test text. What is done in another way than in the paper is
-said below the table (`paper_differences`).
+LLaMA in GPTQ's metric, per token in disjoint windows (here without the special token that GPTQ's first window begins with).
+The paper's figure stands beside ours only for a model of the paper, known by its name and shape, in the paper's metric on
+WikiText-2's test text. What is done in another way than in the paper is said below the table (`paper_differences`).
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _planned(name: str | None, calibrated: Sequence[Any], text: Source | None, w
     found = find_model(name)
     calibration = calibration_windows(found.tokenizer, found.positions, *calibrated)
     metric, measure = _metric(found, text, windows)
-    told = differences(calibration, None if text is None else metric["text"], windows)
+    told = differences(calibration, metric["name"], None if text is None else metric["text"], windows)
     return _Plan(found, calibration, metric, measure, paper_column(found) if text is None and windows is None else None, told)
 
 

@@ -53,7 +53,7 @@ class Text:
         return hashlib.sha256(np.array(self.content, dtype="<i8").tobytes()).hexdigest()
 
     def tokens(self, tokenizer: Any) -> Tensor:
-        """Tokens (n,) int64, without special tokens; ids that the tokenizer lacks are refused."""
+        """Tokens (n,) int64, without special tokens, unlike GPTQ's texts; ids that the tokenizer lacks are refused."""
         if isinstance(self.content, str):
             return tokenize(tokenizer, self.content)
         for token in self.content:

@@ -28,7 +28,7 @@ __all__ = ["QuantValues", "quantize_values"]
 class QuantValues(nn.Module):
     """Rounds values (..., channels) to a number format: symmetric with signed scales, or asymmetric, as weights are.
 
-    State: `scales` (channels,) float32; `zero_points` (channels,) int64 in the asymmetric form.
+    State: `scales` (channels,) float32; `zero_points` (channels,) uint8 in the asymmetric form.
     """
 
     scales: Tensor
@@ -38,19 +38,30 @@ class QuantValues(nn.Module):
         super().__init__()
         self.number_format, self.form = number_format, form
         self.register_buffer("scales", torch.ones(channels, dtype=torch.float32))
-        zero_points = torch.zeros(channels, dtype=torch.int64) if form == "asymmetric" else None
+        zero_points = torch.zeros(channels, dtype=torch.uint8) if form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
 
     def calibrate(self, values: Tensor) -> None:
         """Take the scales from `values` (..., channels), so that all of them are in range."""
-        self.scales, self.zero_points = choose_scales(values.flatten(0, -2).T, self.number_format, self.form)
+        self.scales, zero_points = choose_scales(values.flatten(0, -2).T, self.number_format, self.form)
+        self.zero_points = None if zero_points is None else zero_points.to(torch.uint8)
 
     def forward(self, values: Tensor) -> Tensor:
         """The nearest values that codes stand for, shaped like `values`."""
         channels = values.flatten(0, -2).T
         codes = nearest_codes(channels, self.number_format, self.scales, self.zero_points)
         steps = decode(codes, self.number_format, self.zero_points)
-        return (steps * (self.scales[:, None] * float(self.number_format.unit))).T.reshape(values.shape)
+        return (steps * self.unit_scales()[:, None]).T.reshape(values.shape)
+
+    @property
+    def reach(self) -> int:
+        """Largest magnitude of an integer that a code stands for, in units of the format."""
+        one = self.number_format
+        return max(-one.minimum, one.maximum) if self.form == "symmetric" else int(one.steps / one.unit)
+
+    def unit_scales(self) -> Tensor:
+        """What a unit of the format stands for (channels,), float32; negative where the channel is stored mirrored."""
+        return self.scales * float(self.number_format.unit)
 
     def extra_repr(self) -> str:
         """What `print(model)` says of it."""

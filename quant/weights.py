@@ -97,14 +97,15 @@ def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tens
         thresholds, codes = _symmetric_tables(number_format, steps.device)
         return _looked_up(codes, _ranks(steps, thresholds.expand(len(steps), -1)))
     thresholds, codes, _ = _asymmetric_tables(number_format, steps.device)
-    return codes[zero_points].gather(1, _ranks(steps, thresholds[zero_points]).to(torch.int64))
+    rows = zero_points.to(torch.int64)  # bytes would be taken for a mask
+    return codes[rows].gather(1, _ranks(steps, thresholds[rows]).to(torch.int64))
 
 
 def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
     """Integer values (out, in) of `codes`, in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
     if zero_points is None:
         return _looked_up(_value_table(number_format, codes.device), codes)
-    return _asymmetric_tables(number_format, codes.device)[2][zero_points].gather(1, codes.to(torch.int64))
+    return _asymmetric_tables(number_format, codes.device)[2][zero_points.to(torch.int64)].gather(1, codes.to(torch.int64))
 
 
 def decode_packed(packed: Tensor, number_format: NumberFormat) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,13 @@ from quant.attention import ATTENTION, int8_attention
 from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.huggingface import load_quantized
+from quant.integers import EXECUTIONS, exact_products
+from quant.layers import QuantLinear, use_execution
 from quant.models import LoadedModel
 from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.scheme import Scheme
 from quant.values import QuantValues
+from quant.weights import FORMS, decode, nearest_codes
 
 from .conftest import save
 
@@ -30,8 +35,40 @@ RECIPES = [
 ]
 
 
-def restated(query: np.ndarray, key: np.ndarray, value: np.ndarray, scaling: float) -> np.ndarray:
-    """Causal attention of one head, token by token: integers, exact products, then scales."""
+def attention_of(quantizer: QuantValues, execution: str = "float") -> torch.nn.Module:
+    """Something with a linear layer that makes values by `quantizer`."""
+    module = torch.nn.Module()
+    layer = QuantLinear(8, len(quantizer.scales), False, Scheme(DINT4))
+    layer.output, layer.execution = quantizer, execution
+    module.v_proj = layer
+    return module
+
+
+def calibrated(values: torch.Tensor, number_format: NumberFormat, form: str) -> QuantValues:
+    """A quantizer for `values` (batch, key heads, keys, channels), each channel of each head in its own range."""
+    quantizer = QuantValues(values.shape[1] * values.shape[3], number_format, form)
+    quantizer.calibrate(values.transpose(1, 2).flatten(2))
+    return quantizer
+
+
+def through(quantizer: QuantValues, values: torch.Tensor) -> torch.Tensor:
+    """`values` (batch, key heads, keys, channels) as an attention gets them."""
+    batch, heads, keys, channels = values.shape
+    return quantizer(values.transpose(1, 2).flatten(2)).view(batch, keys, heads, channels).transpose(1, 2)
+
+
+def decoded(quantizer: QuantValues, values: torch.Tensor, head: int) -> tuple[np.ndarray, np.ndarray]:
+    """Integers (keys, channels) of `values` (1, key heads, keys, channels) in a head, and what a unit of them stands for."""
+    channels = slice(head * values.shape[3], (head + 1) * values.shape[3])
+    scales = quantizer.scales[channels]
+    zero_points = None if quantizer.zero_points is None else quantizer.zero_points[channels]
+    codes = nearest_codes(values[0, head].T, quantizer.number_format, scales, zero_points)
+    integers = decode(codes, quantizer.number_format, zero_points).T.numpy().astype(np.int64)
+    return integers, scales.double().numpy() * float(quantizer.number_format.unit)
+
+
+def restated(query: np.ndarray, key: np.ndarray, value: np.ndarray, value_scales: np.ndarray, scaling: float) -> np.ndarray:
+    """Causal attention of one head, token by token: integers (`value`, too), their sums in integers, then scales."""
 
     def quantized(x: np.ndarray) -> tuple[np.ndarray, float]:
         scale = np.abs(x).max() / np.float32(127)
@@ -44,30 +81,65 @@ def restated(query: np.ndarray, key: np.ndarray, value: np.ndarray, scaling: flo
         scores = np.array([int(q @ k) * q_scale * k_scale * scaling for k, k_scale in pairs])
         weights = np.exp(scores - scores.max())
         p, p_scale = quantized((weights / weights.sum()).astype(np.float32))
-        outputs.append(p.astype(np.float64) @ value[: token + 1] * p_scale)
+        outputs.append((p @ value[: token + 1]) * p_scale * value_scales)
     return np.stack(outputs)
 
 
-def test_attention_is_the_restated_one() -> None:
+@pytest.mark.parametrize(("number_format", "form"), [(DINT4, "symmetric"), (DINT4, "asymmetric"), (INT8, "asymmetric")])
+def test_attention_is_the_restated_one(number_format: NumberFormat, form: str) -> None:
     """Four heads on two heads of keys and values. One token may have a probability next to a tie, a step of 1/127 away."""
     generator = torch.Generator().manual_seed(3)
     query = 3 * torch.randn(1, 4, 12, 8, generator=generator)
     key, value = (torch.randn(1, 2, 12, 8, generator=generator) for _ in range(2))
+    quantizer = calibrated(value, number_format, form)
     mask = torch.full((12, 12), torch.finfo(torch.float32).min).triu(1)[None, None]
-    output, probabilities = int8_attention(torch.nn.Identity(), query, key, value, mask, scaling=8**-0.5)
+    given = query, key, through(quantizer, value), mask, 8**-0.5
+    output, probabilities = int8_attention(attention_of(quantizer), *given)
     assert output.shape == (1, 12, 4, 8)
     assert probabilities.shape == (1, 4, 12, 12)
     assert not probabilities.triu(1).any()
     apart = 0
     for head in range(4):
-        expected = restated(*(one.numpy() for one in (query[0, head], key[0, head // 2], value[0, head // 2])), 8**-0.5)
+        integers, scales = decoded(quantizer, value, head // 2)
+        expected = restated(query[0, head].numpy(), key[0, head // 2].numpy(), integers, scales, 8**-0.5)
         difference = np.abs(output[0, :, head].numpy() - expected)
         apart += int((difference.max(axis=1) > 2e-6).sum())
         assert difference.max() < np.abs(value.numpy()).max() / 127
     assert apart <= 1
-    exact = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+    exact = torch.nn.functional.scaled_dot_product_attention(*given[:3], is_causal=True, enable_gqa=True)
     error = (output.transpose(1, 2) - exact).square().sum() / exact.square().sum()
     assert 0 < float(error) < 1e-3
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("number_format", [INT8, DINT4, INT4], ids=lambda one: one.name)
+def test_attention_adds_integers_exactly(number_format: NumberFormat, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal probabilities over so many keys that INT8 sums exceed 2^24: the sums are those of 64-bit integers."""
+    keys, heads, channels = 2000, 2, 4
+    generator = torch.Generator().manual_seed(4)
+    value = torch.rand(1, heads, keys, channels, generator=generator) + 0.5
+    value[:, :, 0] = -0.1  # asymmetric ranges reach a little below zero
+    quantizer = calibrated(value, number_format, form)
+    query, key = torch.zeros(1, heads, 3, channels), torch.randn(1, heads, keys, channels, generator=generator)
+    sums: dict[str, list[torch.Tensor]] = {}
+
+    def recorded(*arguments: Any) -> torch.Tensor:
+        found = exact_products(*arguments)
+        sums.setdefault(arguments[-1], []).append(found)
+        return found
+
+    monkeypatch.setattr("quant.attention.exact_products", recorded)
+    outputs = [
+        int8_attention(attention_of(quantizer, execution), query, key, through(quantizer, value), None, 1.0)[0]
+        for execution in EXECUTIONS
+    ]
+    assert torch.equal(*outputs)
+    assert [one.dtype for one in sums["integer"]] == [torch.int32, torch.int32]
+    assert all(torch.equal(one.to(torch.int64), other.to(torch.int64)) for one, other in zip(*sums.values(), strict=True))
+    expected = np.stack([127 * decoded(quantizer, value, head)[0].sum(axis=0) for head in range(heads)])
+    assert np.array_equal(sums["float"][1][0].numpy(), np.repeat(expected[:, None], 3, axis=1))
+    if number_format is INT8:
+        assert np.abs(expected).max() > 1 << 24
 
 
 @pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
@@ -107,7 +179,10 @@ def test_reload_is_the_measured_model(
     assert config.recipe == recipe.describe()
     assert (model.config._attn_implementation == ATTENTION) == (recipe.attention == "int8")
     with torch.no_grad():
-        assert torch.equal(model(input_ids=windows).logits, quantized.model(input_ids=windows).logits)
+        logits = quantized.model(input_ids=windows).logits
+        assert torch.equal(model(input_ids=windows).logits, logits)
+        use_execution(model, "integer")
+        assert torch.equal(model(input_ids=windows).logits, logits)
     assert loaded.model.config._attn_implementation != ATTENTION  # the unquantized model keeps its own
     assert not any(module._forward_hooks for module in quantized.model.modules())
 

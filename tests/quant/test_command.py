@@ -60,6 +60,8 @@ def test_metrics_follow_the_schema(result: tuple[dict[str, Any], Path], tiny_dir
     assert metrics["calibration"]["length_tokens"] == 32
     assert metrics["calibration"]["windows"] == 512
     assert set(metrics["protocols"]) == {"python-documentation", "essay.txt"}
+    config = json.loads((result[1] / "config.json").read_text())["quantization_config"]
+    assert config["calibration"] == metrics["calibration"]
     names = [row["name"] for row in metrics["rows"]]
     assert names == [
         "unquantized",
@@ -154,6 +156,9 @@ def test_weights_only_have_no_operands(tiny_directory: Path, tmp_path: Path) -> 
 
 def test_a_recipe_of_ones_own_joins_the_table(tiny_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = quantize(str(tiny_directory), out=tmp_path / "out", format="dint3", scaling="none", windows=3)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert config["calibration"] is None  # of this one; others in the table are calibrated
+    assert metrics["calibration"]["seed"] == 0
     assert metrics["rows"][-1]["name"] == "W3A8 dINT3"
     assert metrics["rows"][-1]["chosen"]
     printed = capsys.readouterr().out
@@ -201,7 +206,11 @@ def test_without_the_table_it_says_so(tiny_directory: Path, tmp_path: Path, caps
     metrics = quantize(str(tiny_directory), out=tmp_path / "out", format="int4", scaling="none", table=False)
     assert (metrics["rows"], metrics["protocols"]) == ([], {})
     assert metrics["recipe"] == Recipe("int4").describe()
-    assert f"not measured (--no-table): 'dint evaluate {tmp_path / 'out'}' does" in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"not measured (--no-table): 'dint evaluate {tmp_path / 'out'}' does" in printed
+    assert "parameters; no calibration" in printed
+    config = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert (config["calibration"], metrics["calibration"]) == (None, None)  # rounding to nearest looks at no text
 
 
 def test_full_table_is_measured(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +242,21 @@ def test_full_table_is_measured(tiny_directory: Path, tmp_path: Path, monkeypatc
         ({"text": Path("none.txt")}, r"--text none\.txt: cannot be read"),
         ({"calibration_text": Path("none.txt")}, r"--calibration-text none\.txt: cannot be read"),
         ({"model": "/no/such/model"}, "no such directory"),
+        ({"table": False, "full_table": True}, "--full-table: --no-table compares nothing; leave out one"),
+        ({"table": False, "text": Path("a.txt")}, r"--text a\.txt: --no-table compares nothing"),
+        ({"table": False, "text": [5, 6, 7]}, "--text: --no-table compares nothing"),
+        ({"table": False, "dataset": "wikitext"}, "--dataset wikitext: --no-table compares nothing"),
+        ({"table": False, "windows": 3}, "--windows 3: --no-table compares nothing"),
+        ({"table": False, "execution": "integer"}, "--execution integer: --no-table compares nothing"),
+        *(
+            ({"table": False, "scaling": "none", option: value}, "W4A8 dINT4 needs no calibration, and --no-table")
+            for option, value in (
+                ("calibration_length", 32),
+                ("calibration_tokens", 64),
+                ("calibration_text", [5] * 99),
+                ("calibration_dataset", "wikitext"),
+            )
+        ),
     ],
 )
 def test_bad_input_leaves_nothing(tiny_directory: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -184,7 +184,8 @@ def test_execution_changes_no_figure(quantized: Path, tmp_path: Path, monkeypatc
     ("options", "message"),
     [
         ({"protocols": ("bytes",)}, "--protocol bytes: known are windows, words"),
-        ({"text": [5, 6] * 100, "protocols": ("words",)}, "token ids: word perplexity counts the words"),
+        ({"text": [5, 6] * 100, "protocols": ("words",), "windows": None}, "token ids: word perplexity counts the words"),
+        ({"protocols": ("words",), "windows": 3}, "--windows 3: it limits the protocol windows; add --protocol windows, or"),
         ({"reference": "/no/such/model"}, "no such directory"),
         ({"device": "abacus"}, "--device abacus: cannot be used"),
         ({"execution": "analog"}, "--execution analog: known are float, integer"),

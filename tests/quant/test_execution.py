@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from golden.errors import InputError
 from quant.command import quantize
 from quant.export import recorded
 from quant.huggingface import load_quantized
-from quant.integers import IntegerMatrix
+from quant.integers import IntegerMatrix, exact_products
 from quant.layers import QuantLinear, torch_pack, use_execution
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
@@ -45,15 +46,28 @@ CHANNELS, TOKENS = 7, 5
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_every_layer_in_a_whole_forward_pass(tiny: LoadedModel, windows: torch.Tensor, recipe: Recipe) -> None:
-    """Accumulators are the hardware's, and logits those of the float execution: equal, as both are exact until the scales."""
+def test_every_layer_in_a_whole_forward_pass(
+    tiny: LoadedModel, windows: torch.Tensor, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accumulators are the hardware's, and logits those of the float execution: equal, as both are exact until the scales.
+
+    Attention, where it is in integers, multiplies them twice in each of the two layers.
+    """
+    products_of_attention = []
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        products_of_attention.append(exact_products(*arguments))
+        return products_of_attention[-1]
+
     model = quantize_model(tiny, recipe, windows[:2]).model
     layers = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
     with torch.no_grad():
         logits = model(input_ids=windows[2:4]).logits
         use_execution(model, "integer")
+        monkeypatch.setattr("quant.attention.exact_products", counted)
         with recorded(layers) as products:
             assert torch.equal(model(input_ids=windows[2:4]).logits, logits)
+    assert [one.dtype for one in products_of_attention] == [torch.int32] * (4 if recipe.attention == "int8" else 0)
     assert len(products) == 12
     random = np.random.default_rng(0)
     for name, layer in layers.items():

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from golden import format_by_name, unpack
 from golden.errors import InputError
 from quant.huggingface import load_quantized
+from quant.layers import use_execution
 from quant.models import LoadedModel
 from quant.recipe import Recipe, quantize_model
 
@@ -108,14 +110,12 @@ def test_equal_models_give_equal_bytes(tiny: LoadedModel, windows: torch.Tensor,
 
 def test_files_are_what_other_programs_expect(tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path) -> None:
     """Two codes a byte as `golden.pack` has them, under the layer's name; nothing of this machine in the configuration."""
-    from safetensors.numpy import load_file
-
     quantized = quantize_model(tiny, Recipe("dint4"), windows)
     directory = save(quantized, tiny, tmp_path / "out")
     name = "model.decoder.layers.0.fc1"
     tensors = load_file(directory / "model.safetensors")
     assert tensors[f"{name}.codes"].shape == (160, 32)
-    codes = unpack(format_by_name("dint4"), tensors[f"{name}.codes"], 64)
+    codes = unpack(format_by_name("dint4"), tensors[f"{name}.codes"].numpy(), 64)
     assert np.array_equal(codes, quantized.layers()[name].unpacked_codes().numpy())
     assert f"{name}.weight" not in tensors
     assert "lm_head.weight" not in tensors  # tied to the embedding
@@ -124,6 +124,33 @@ def test_files_are_what_other_programs_expect(tiny: LoadedModel, windows: torch.
     config = json.loads(text)
     assert config["quantization_config"]["quant_method"] == "dint"
     assert config["dtype"] == "float32"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_directories_of_the_first_version(
+    tiny: LoadedModel, windows: torch.Tensor, tmp_path: Path, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have zero-points in 64 bits: the same model, weights and values. Without zero-points the version is still theirs."""
+    recipe = Recipe("dint4", form="asymmetric", group_size=32, value_format="dint4", attention="int8")
+    quantized = quantize_model(tiny, recipe, windows[:1])
+    directory = save(quantized, tiny, tmp_path / "out")
+    tensors, config = load_file(directory / "model.safetensors"), json.loads((directory / "config.json").read_text())
+    zero_points = {name: tensor for name, tensor in tensors.items() if name.endswith("zero_points")}
+    assert len(zero_points) == 2 * (6 + 1)
+    assert {tensor.dtype for tensor in zero_points.values()} == {torch.uint8}
+    assert config["quantization_config"]["version"] == 2
+    tensors.update({name: tensor.to(torch.int64) for name, tensor in zero_points.items()})
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    config["quantization_config"]["version"] = 1
+    (directory / "config.json").write_text(json.dumps(config))
+    if streamed:
+        monkeypatch.setattr("quant.streaming.STREAMED_BYTES", 0)
+    model, _ = load_quantized(directory)
+    with torch.no_grad():
+        expected = quantized.model(input_ids=windows).logits
+        assert torch.equal(model(input_ids=windows).logits, expected)
+        use_execution(model, "integer")
+        assert torch.equal(model(input_ids=windows).logits, expected)
 
 
 def test_directories_that_cannot_be_loaded(

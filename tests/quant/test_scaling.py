@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +69,35 @@ def test_never_worse_by_its_own_measure(found: list[GroupScale]) -> None:
     assert len(found) == 8
     assert all(one.loss <= one.unscaled_loss for one in found)
     assert sum(one.loss < 0.95 * one.unscaled_loss for one in found) >= 2
+
+
+def restated_loss(weight: np.ndarray, x: np.ndarray, scale: np.ndarray) -> float:
+    """|| Q(W diag(s)) Q(diag(s)^-1 X) - W X ||^2 in float64: dINT4 by its table, signed scales, INT8 by token."""
+    table = np.array([*range(-7, 7), 0.5, -0.5])
+    scaled = weight * scale
+    step = np.abs(scaled).max(axis=1, keepdims=True) / 7
+    step = np.where(scaled.max(axis=1, keepdims=True) > -scaled.min(axis=1, keepdims=True), -step, step)
+    rounded = table[np.abs((scaled / step)[..., None] - table).argmin(axis=-1)] * step
+    token = np.abs(x / scale).max(axis=1, keepdims=True) / 127
+    return float(np.square(np.round(x / scale / token) * token @ rounded.T - x @ weight.T).sum())
+
+
+@pytest.mark.parametrize("group", [-2, -1], ids=["fc1", "fc2"])
+def test_the_best_of_the_grid_is_found(tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale], group: int) -> None:
+    """By brute force: every second tenth for both exponents, then the tenths around the best, in the last layer."""
+    one = found[group]
+    name = one.consumers[0]
+    x = layer_inputs(tiny.model, tiny.adapter, windows)[name].double().numpy()
+    weight = tiny.model.get_submodule(name).weight.double().numpy()
+    largest, heaviest = np.abs(x).max(axis=0), np.abs(weight).max(axis=0)
+
+    def best(pairs: list[tuple[int, int]]) -> tuple[int, int]:
+        return min(pairs, key=lambda pair: restated_loss(weight, x, largest ** (pair[0] / 10) / heaviest ** (pair[1] / 10)))
+
+    a, b = best([(a, b) for a in range(0, 11, 2) for b in range(0, 11, 2)])
+    around = [(p, q) for p in (a - 1, a, a + 1) for q in (b - 1, b, b + 1) if 0 <= p <= 10 and 0 <= q <= 10]
+    assert (one.alpha, one.beta) == tuple(exponent / 10 for exponent in best(around))
+    assert one.alpha > 0
 
 
 def test_loss_is_the_papers_objective(tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale]) -> None:

@@ -143,11 +143,14 @@ def test_an_interrupted_table_goes_on(
 
 
 def test_only_what_differs_is_told() -> None:
-    def told(windows: int, length: int, text: str | None, limit: int | None) -> str:
+    def told(windows: int, length: int, text: str | None, limit: int | None, metric: str = "per word") -> str:
         calibration = Calibration(torch.zeros(windows, length, dtype=torch.int64), "some text", "", 0)
-        return "\n".join(differences(calibration, text, limit))
+        return "\n".join(differences(calibration, metric, text, limit))
 
     theirs = told(128, 2048, None, None)
+    assert "GPTQ's begins with" in told(128, 2048, None, None, "per token")
+    assert "GPTQ's begins with" not in theirs
+    assert "as today's lm-evaluation-harness does" in theirs
     assert "calibrated on some text" in theirs
     assert not re.search("OPTQ sees|measured on|at most", theirs)
     ours = told(64, 256, "rows.txt", 5)
