@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.accuracy import verdicts
-from report import schema
+from report import given
 from tests.conftest import ROOT
 
 DOCUMENT = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def measured(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["opt", "llama"])
 def test_tables_of_the_grids(name: str) -> None:
     results = measured(name)
-    schema.check_grid(results, name)
+    given.check_grid(results, name)
     shown = {(row["variant"], row["text"], row["method"], row["format"]): row for row in results["grid"]}
     formats = ("int4", "dint4", "fp4_e2m1", "int3", "dint3")
     for variant, text, method in dict.fromkeys(key[:3] for key in shown if key[0] == "symmetric"):
