@@ -2,8 +2,8 @@
 """Perplexity and KL divergence, each on a named text with a named protocol, and with a standard error.
 
 Protocol: the text is tokenized whole, without special tokens, and cut into disjoint windows as long as the model's
-positions allow (at most 2048 tokens): GPTQ's protocol, but for the special tokens that GPTQ's text begins with; an incomplete last window is left out. The first token of a window
-is context only and is not predicted.
+positions allow (at most 2048 tokens): GPTQ's protocol, but for the special tokens that GPTQ's text begins with. An incomplete
+last window is left out. The first token of a window is context only and is not predicted.
 
 The standard error of a perplexity is that of how hard the windows are, which all models on the same windows share: it says
 nothing about their differences. Those are taken window by window: the ratio of two perplexities is exp(mean difference of
