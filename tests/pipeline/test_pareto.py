@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from golden import InputError, LayerOperands, Operands, ToolError, format_by_name
 from golden.artifacts import canonical_json, write_file
+from pipeline import inputs
 from pipeline import pareto as job
 from quant.draws import check_recipe
 from report import drawing
@@ -132,7 +134,11 @@ def test_a_repeated_run_does_nothing_and_writes_the_same(machine: Machine, tmp_p
     assert len(machine.quantized) == 4
 
 
-def test_failures_are_listed_and_tried_again(machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_are_listed_and_tried_again(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kit = inputs.find("osu018")  # a second one need not be on this machine
+    monkeypatch.setattr(inputs, "find", lambda name, platforms: replace(kit, name=name))  # noqa: ARG005
     machine.fails = {"int8", "energy", "osu035"}
     found = run(tmp_path / "out", pdks=("osu018", "osu035"), lanes=(2,), quiet=False)
     assert not found["ok"]
