@@ -15,12 +15,11 @@ import pytest
 
 from golden import InputError, LayerOperands, Operands, ToolError, format_by_name
 from golden.artifacts import canonical_json, write_file
-from pipeline import inputs
 from pipeline import pareto as job
 from quant.draws import check_recipe
 from report import drawing
 from report import pareto as shown
-from synth import prices
+from synth import pdk, prices
 from synth.pdk import Pdk
 
 KLS = {"int8": 0.001, "int4": 0.02, "dint4": 0.019, "int3": 0.09}
@@ -137,8 +136,8 @@ def test_a_repeated_run_does_nothing_and_writes_the_same(machine: Machine, tmp_p
 def test_failures_are_listed_and_tried_again(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kit = inputs.find("osu018")  # a second one need not be on this machine
-    monkeypatch.setattr(inputs, "find", lambda name, platforms: replace(kit, name=name))  # noqa: ARG005
+    kit = pdk.find("osu018")  # a second one need not be on this machine
+    monkeypatch.setattr(pdk, "find", lambda name, platforms: replace(kit, name=name))  # noqa: ARG005
     machine.fails = {"int8", "energy", "osu035"}
     found = run(tmp_path / "out", pdks=("osu018", "osu035"), lanes=(2,), quiet=False)
     assert not found["ok"]
