@@ -6,7 +6,7 @@
 Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
 held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
 simulated at once, one in each bit of a word (parallel fault simulation: Seshu, "On an improved diagnosis program", IEEE Trans.
-Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: the accumulator in reset, and after
+Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: all outputs in reset, and after
 every clock edge. That this is the bench's verdict is checked: faults that survive, and a sample of the others, go through the
 real one, in Icarus. Survivors that ABC proves equal to the unit are no faults, nor are those that it proves equal in all
 that the unit is made for, such as sums of up to `depth` products (`synth.reachable`). What remains is a gap in the bench.
@@ -50,7 +50,6 @@ _SOON = 4000  # edges that show most faults: those left are asked about before t
 _SAMPLE = 10  # killed faults of each unit that go through the real bench
 _SEGMENT = 100  # cycles after which faults that were noticed are left out
 _OTHER_KINDS = ("and", "or", "xor")
-
 
 Unit = MacConfig | PeConfig
 
@@ -279,7 +278,7 @@ def _said(result: dict[str, Any], console: Console) -> dict[str, Any]:
 
 def _same(network: Network, other: Network) -> bool:
     """Whether no state and no inputs tell the two apart; every register is compared, those behind no output too."""
-    shown = {f"r{net}": (net,) for net in _hidden(network)}
+    shown = {f"r{net}": (net,) for net in network.unshown}
     left, right = (replace(one, outputs={**one.outputs, **shown}) for one in (network, other))
     return abc.equal(left, right)
 
@@ -289,11 +288,6 @@ def _same_within_limits(network: Network, other: Network, config: Unit) -> bool:
     total = network.outputs[config.sum_port.name]
     left, right = (within_limits(one, config, total) for one in (network, other))
     return _same(left, right)
-
-
-def _hidden(network: Network) -> list[int]:
-    shown = {net for net, _ in network.registers.values()}
-    return [net for net in network.flip_flops if net not in shown]
 
 
 def _bench_notices(network: Network, config: Unit, stimuli: Sequence[Replay]) -> bool:

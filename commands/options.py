@@ -14,8 +14,14 @@ from commands.running import OUTPUT_PANEL
 
 def checked_seed(value: int | None) -> int | None:
     """Refuse what is no seed. (A range of the option's type would be printed beside every name of the help.)"""
-    if value is not None and not 0 <= value < 1 << 32:
-        raise typer.BadParameter(f"{value} is not in the range 0 to {(1 << 32) - 1}")
+    from golden.arguments import check_seed
+    from golden.errors import InputError
+
+    try:
+        if value is not None:
+            check_seed(value)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
     return value
 
 

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golden import InputError, MacConfig, format_by_name
+from golden.artifacts import sha256_file
 
-from .stages import ROOT, file_hashes
+from .stages import HARDWARE_PACKAGES, ROOT, file_hashes, package_versions, source_hash
 
 if TYPE_CHECKING:
     from synth.pdk import Pdk
+    from synth.search import Effort
 
-__all__ = ["check_inputs", "kits_of", "model_inputs"]
+__all__ = ["check_inputs", "hardware_inputs", "kits_of", "model_inputs"]
 
 
 def kits_of(pdks: Sequence[str], liberty: tuple[Path, ...], platforms: Path | None) -> list[Pdk]:
@@ -73,3 +75,21 @@ def model_inputs(model: str | None) -> Any:
 def _directory(model: str | None) -> Path:
     """Where `model` is, if it is a directory; the shipped checkpoint by default."""
     return Path(model) if model is not None else ROOT / "quant" / "checkpoint"
+
+
+def hardware_inputs(
+    kit: Pdk, lanes: int | Sequence[int], operands: Mapping[str, Path], seed: int, effort: Effort | None
+) -> dict[str, Any]:
+    """What decides area, delay and energy of units on one kit, as plain data; `operands` are files, by format."""
+    from synth.sta import version as opensta_version
+
+    return {
+        "pdk": kit.describe(),
+        "lanes": lanes,
+        "operands": {name: sha256_file(file) for name, file in operands.items()},
+        "seed": seed,
+        "effort": str(effort),
+        "opensta": opensta_version(),
+        "sources": source_hash(["golden", "hdl", "sim", "synth"]),
+        "versions": package_versions(HARDWARE_PACKAGES),
+    }

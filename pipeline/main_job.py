@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from golden import MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 
-from .inputs import check_inputs, kits_of, model_inputs
+from .inputs import check_inputs, hardware_inputs, kits_of, model_inputs
 from .results import collect
 from .simulations import simulate_compared, simulate_units
 from .stages import (
@@ -169,19 +169,9 @@ def _compare(
 ) -> Stage:
     """Area, delay and energy of both sides on one PDK, by the rule of fair comparison."""
     from synth.comparison import compare
-    from synth.sta import version as opensta_version
 
     files = {name: stage.path("operands.npz") for name, stage in quantized.items()}
-    inputs = {
-        "pdk": kit.describe(),
-        "lanes": lanes,
-        "operands": {name: sha256_file(file) for name, file in files.items()},
-        "seed": seed,
-        "effort": str(effort),
-        "opensta": opensta_version(),
-        "sources": source_hash(["golden", "hdl", "sim", "synth"]),
-        "versions": package_versions(HARDWARE_PACKAGES),
-    }
+    inputs = hardware_inputs(kit, lanes, files, seed, effort)
 
     def work(directory: Path) -> None:
         operands = {name: Operands.load(file) for name, file in files.items()}

@@ -19,10 +19,9 @@ from golden.artifacts import canonical_json, output_directory, sha256_file, writ
 from golden.errors import DintError, InputError, one_line
 
 from .fronts import Cost, front, mean_and_error
-from .inputs import check_inputs, kits_of, model_inputs
+from .inputs import check_inputs, hardware_inputs, kits_of, model_inputs
 from .results import versions
 from .stages import (
-    HARDWARE_PACKAGES,
     QUANTIZATION_PACKAGES,
     Stage,
     Stages,
@@ -206,19 +205,9 @@ def _price(
     """Area, delay and energy of the units of all formats on one kit."""
     from synth.prices import prices
     from synth.request import progress
-    from synth.sta import version as opensta_version
 
     files = {name: stage.path("operands.npz") for name, stage in quantized.items()}
-    inputs = {
-        "pdk": kit.describe(),
-        "lanes": lanes,
-        "operands": {name: sha256_file(file) for name, file in files.items()},
-        "seed": seed,
-        "effort": str(effort),
-        "opensta": opensta_version(),
-        "sources": source_hash(["golden", "hdl", "sim", "synth"]),
-        "versions": package_versions(HARDWARE_PACKAGES),
-    }
+    inputs = hardware_inputs(kit, lanes, files, seed, effort)
 
     def work(directory: Path) -> None:
         operands = {name: Operands.load(file) for name, file in files.items()}

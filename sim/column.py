@@ -200,12 +200,12 @@ def corners(config: PeConfig) -> PortStimulus:
     rows: list[tuple[int, int, int, int, int]] = []
     for code in extreme_codes(number_format):
         rows += [(code, 1, 0, 0, 0), *((0, 0, i == 0, a, 0) for i, a in enumerate(extreme_activations()))]
-    for value in (number_format.minimum, number_format.maximum, min(v for v in number_format.values if v > 0)):
+    smallest = min(value for value in number_format.values if value > 0)
+    for value in (number_format.minimum, number_format.maximum, smallest):
         rows += [(number_format.encode_one(value), 1, 0, 0, 0), (0, 0, 1, 0, 0)]
         for a in (-128, 127, 1, -1):
             # The activation is taken by one edge, its partial sum by the next.
             rows += [row for s in (-half, half - 1, 0, -1, 1) for row in ((0, 0, 0, a, 0), (0, 0, 0, 0, s))]
-    smallest = min(value for value in number_format.values if value > 0)
     runs = _runs(config.accumulator_bits)
     for value, a in ((smallest, 1), (smallest, -1), (number_format.maximum, 127), (number_format.minimum, 127)):
         rows += [(number_format.encode_one(value), 1, 0, 0, 0), (0, 0, 1, a, 0), *((0, 0, 0, a, run) for run in runs)]

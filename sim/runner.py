@@ -190,8 +190,8 @@ def _write_job(folder: Path, config: UnitConfig, stimulus: Replay) -> int:
 def _in_words(config: UnitConfig, stimulus: Replay, row: int, port: str, shown: str) -> str:
     """The first difference that the bench found; -1 is the last row of reset."""
     if row < 0:
-        settled = config.respond({name: np.repeat(held, 8, axis=0) for name, held in stimulus.reset_row(config).items()})
-        return f"after reset {port} is {_number(shown)}, expected {int(settled[port][-1, 0])}"
+        rows, lead = stimulus.rows_from_reset(config)
+        return f"after reset {port} is {_number(shown)}, expected {int(rows.outputs[port][lead - 1, 0])}"
     expected = stimulus.rows(config).outputs[port][:, 0].tolist()
     cycle = row - (config.latency_cycles - 1)  # whose operands are in the sum for the first time
     unit = f" (in units of {config.weight_format.unit})" if port == config.sum_port.name else ""

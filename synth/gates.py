@@ -125,10 +125,16 @@ class Network:
         return self._registers(self.outputs)
 
     @property
-    def hidden(self) -> dict[str, int]:
-        """Bits of wires that show a flip-flop which no output shows, by name: its output."""
+    def unshown(self) -> list[int]:
+        """Outputs of the flip-flops that no output of the network shows."""
         shown = {net for net, _ in self.registers.values()}
-        return {name: net for name, (net, _) in self._registers(self.wires).items() if net not in shown}
+        return [net for net in self.flip_flops if net not in shown]
+
+    @property
+    def hidden(self) -> dict[str, int]:
+        """Bits of wires that show an `unshown` flip-flop, by name: its output."""
+        unshown = set(self.unshown)
+        return {name: net for name, (net, _) in self._registers(self.wires).items() if net in unshown}
 
     def _registers(self, wires: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, bool]]:
         drivers = {gate.output: gate for gate in self.gates}
@@ -168,9 +174,9 @@ class Network:
             If there is a flip-flop that no output shows, or an output that shows none, so that it could not be compared with
             another network's.
         """
-        hidden = set(self.flip_flops) - {net for net, _ in self.registers.values()}
-        if hidden or len(self.registers) != len(self.flip_flops):
-            raise InputError(f"{self.name}: {len(hidden)} flip-flops are not shown by an output of their own")
+        unshown = self.unshown
+        if unshown or len(self.registers) != len(self.flip_flops):
+            raise InputError(f"{self.name}: {len(unshown)} flip-flops are not shown by an output of their own")
         if strange := [name for name, _ in _named(self.outputs) if name not in self.registers]:
             raise InputError(f"{self.name}: the output {strange[0]} shows no flip-flop")
         if self.instances:

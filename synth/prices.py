@@ -88,15 +88,14 @@ def prices(
         }
         for mapped in case.found.fastest.values()
     ]
+    measured = {name: [m for m in case.measurements if m.task.mapped.config.weight_format.name == name] for name in formats}
     tried = {
         name: {
             "syntheses": shop.count(name, lanes),
             "failed_syntheses": sum(task.config.weight_format.name == name for task in shop.failed),
             "architectures": shop.architectures(name),
-            "energies": sum(one.task.mapped.config.weight_format.name == name for one in case.measurements),
-            "sums_compared": sum(
-                one.facts["sums_compared"] for one in case.measurements if one.task.mapped.config.weight_format.name == name
-            ),
+            "energies": len(measured[name]),
+            "sums_compared": sum(one.facts["sums_compared"] for one in measured[name]),
         }
         for name in formats
     }
