@@ -10,16 +10,17 @@ from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["SHAPES", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
+LANES = 16  # of a MAC unit, where a command is given no other number
 
 
 def unit_of_options(
     format: str,
     *,
-    lanes: int | None,
-    default_lanes: int,
+    lanes: int | None = None,
+    default_lanes: int = LANES,
     depth: int = 65536,
     pipeline: int | None = None,
     architecture: str = "",

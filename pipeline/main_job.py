@@ -141,7 +141,7 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
 
 def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
     """Verilog and companion files of every unit, in the default architecture."""
-    from hdl.command import generate
+    from hdl.unit_files import write_unit
 
     inputs = {
         "formats": FORMATS,
@@ -153,7 +153,7 @@ def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
     def work(directory: Path) -> None:
         for number_format in FORMATS:
             for count in lanes:
-                generate(format=number_format, lanes=count, out=directory, quiet=True)
+                write_unit(MacConfig(format_by_name(number_format), lanes=count), directory, quiet=True)
 
     return stages.run("generate", inputs, work)
 

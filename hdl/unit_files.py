@@ -5,54 +5,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golden import AsymmetricConfig, PeConfig, UnitConfig, unit_of_options
+from golden import AsymmetricConfig, PeConfig, UnitConfig
 from golden.artifacts import output_directory, write_file
 
-__all__ = ["generate"]
-
-_LANES = 16
+__all__ = ["write_unit"]
 
 
-def generate(
-    format: str = "dint4",
-    lanes: int | None = None,
-    out: Path = Path("build/rtl"),
-    depth: int = 65536,
-    pipeline: int | None = None,
-    architecture: str = "",
-    period_ns: float = 10.0,
-    quiet: bool = False,
-    shape: str = "mac",
-    decoded: bool = False,
-    zero_points: int | None = None,
-) -> dict[str, Path]:
-    """Write `<name>.v`, `.json`, `.sdc` and `.core` of one MAC unit, or what else is asked for, into `out`.
+def write_unit(config: UnitConfig, out: Path, period_ns: float = 10.0, quiet: bool = False) -> dict[str, Path]:
+    """Write `<name>.v`, `.json`, `.sdc` and `.core` of a unit into `out`.
 
     Parameters
     ----------
-    format
-        Number format of the weights.
-    lanes
-        Products per cycle of a MAC unit, 1 to 64; by default 16.
+    config
+        The unit.
     out
         Directory of the files; made if need be. Files of the same names are replaced, all four or none.
-    depth
-        Products that the accumulator, or a partial sum, holds without overflow.
-    pipeline
-        Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`); by default 0.
-    architecture
-        How to multiply; empty for the format's default.
     period_ns
         Clock period in the constraints.
     quiet
         Print nothing.
-    shape
-        "mac": a MAC unit (`golden.MacConfig`); "pe": a processing element of a systolic array (`golden.PeConfig`).
-    decoded
-        The weights of a pipelined MAC unit, or the weight in use of a processing element, are registered as select lines.
-    zero_points
-        Number of MAC units for asymmetric weights that share a zero-point correction (`golden.AsymmetricConfig`); by default
-        one unit for symmetric weights.
 
     Returns
     -------
@@ -62,21 +33,10 @@ def generate(
     Raises
     ------
     InputError
-        For an unknown format or architecture, a parameter that is out of range or that the shape does not have, or a directory
-        that cannot be written.
+        For an unknown architecture or one that cannot do the format, a period out of range, or a directory that cannot be
+        written.
     """
-    config = unit_of_options(
-        format,
-        lanes=lanes,
-        default_lanes=_LANES,
-        depth=depth,
-        pipeline=pipeline,
-        architecture=architecture,
-        decoded=decoded,
-        shape=shape,
-        zero_points=zero_points,
-    )
-    # Amaranth takes its time to load: not before the parameters are known to be good.
+    # Amaranth takes its time to load: not with the command line.
     from . import companions, verilog
     from .architectures import architecture_of
 
