@@ -87,12 +87,6 @@ class Limits:
             if adds is not None:
                 left = config.depth - config.lanes
                 yield logic.gate("ornot", logic.between(word, least * left, greatest * left), adds)
-        if isinstance(config, AsymmetricConfig):
-            # What is corrected is limited, too: its two sums are of the same activations.
-            nets = logic.copied(self._network, {net: net for net in (*chain(*inputs.values()), *self._network.flip_flops)})
-            largest = int(config.weight_format.steps / config.weight_format.unit) << config.activation_bits - 1
-            corrected = [nets[self._network.flip_flops[net]] for net in self._network.outputs["accumulator"]]
-            yield logic.between(corrected, -largest * config.depth, largest * config.depth)
 
     def _words(self) -> Iterator[tuple[Sequence[int], int, int]]:
         """The nets of every sum, the lowest first, and the least and the greatest of what is added to it for a product."""
