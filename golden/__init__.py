@@ -3,29 +3,57 @@
 
 from .asymmetric import AsymmetricConfig
 from .asymmetric_parts import CorrectionConfig, OffsetConfig
-from .catalogue import DINT3, DINT4, FORMATS, FP4_E2M1, INT3, INT4, INT8, VARIANTS, format_by_name
+from .block_dot import DotProducts, block_sums, dot
+from .block_format import BlockCodes, BlockFormat, CodedBlock
+from .catalogue import (
+    BLOCK_FORMATS,
+    DINT3,
+    DINT4,
+    FORMATS,
+    FP4_E2M1,
+    INT3,
+    INT4,
+    INT8,
+    MXFP4,
+    NVFP4,
+    VARIANTS,
+    any_format,
+    format_by_name,
+)
+from .codebook import Codebook
 from .errors import DintError, InputError, ToolError
 from .mac import MacConfig
 from .number_format import NumberFormat
 from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
+from .scale_encoding import E4M3, E8M0, ScaleEncoding
 from .shapes import SHAPES, unit_of_options
 from .unit import Port, UnitConfig
 
 __all__ = [
+    "BLOCK_FORMATS",
     "DINT3",
     "DINT4",
+    "E4M3",
+    "E8M0",
     "FORMATS",
     "FP4_E2M1",
     "INT3",
     "INT4",
     "INT8",
+    "MXFP4",
+    "NVFP4",
     "SHAPES",
     "VARIANTS",
     "AsymmetricConfig",
+    "BlockCodes",
+    "BlockFormat",
+    "Codebook",
+    "CodedBlock",
     "CorrectionConfig",
     "DintError",
+    "DotProducts",
     "InputError",
     "LayerOperands",
     "MacConfig",
@@ -35,8 +63,12 @@ __all__ = [
     "Operands",
     "PeConfig",
     "Port",
+    "ScaleEncoding",
     "ToolError",
     "UnitConfig",
+    "any_format",
+    "block_sums",
+    "dot",
     "format_by_name",
     "pack",
     "unit_of_options",

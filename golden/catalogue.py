@@ -1,14 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The number formats, as data. To add one, add it here; the tests run over all of `FORMATS`."""
+"""The number formats, as data. To add one, add it here; the tests run over all of `FORMATS` and `BLOCK_FORMATS`."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
+from .block_format import BlockFormat
 from .errors import unknown
 from .number_format import NumberFormat
+from .scale_encoding import E4M3, E8M0
 
-__all__ = ["DINT3", "DINT4", "FORMATS", "FP4_E2M1", "INT3", "INT4", "INT8", "VARIANTS", "format_by_name"]
+__all__ = [
+    "BLOCK_FORMATS",
+    "DINT3",
+    "DINT4",
+    "FORMATS",
+    "FP4_E2M1",
+    "INT3",
+    "INT4",
+    "INT8",
+    "MXFP4",
+    "NVFP4",
+    "VARIANTS",
+    "any_format",
+    "format_by_name",
+]
 
 
 def _twos_complement(bits: int) -> tuple[int, ...]:
@@ -76,10 +92,30 @@ VARIANTS: dict[str, NumberFormat] = {
     for variant in (number_format.with_special(Fraction(1, 4)), number_format.with_special(Fraction(1, 8)))
 }
 
+# Open Compute Project, "Microscaling Formats (MX) Specification" 1.0, sections 5 and 6: blocks of 32; the scale is
+# 2^(floor(log2(largest magnitude)) - 2), 4 = 2^2 being the largest power of two among the elements; elements to nearest, ties
+# to even, saturating. A scale that E8M0 lacks is clamped, and so is that of a block of zeros, whose logarithm there is none of.
+MXFP4 = BlockFormat("mxfp4", "MXFP4", (FP4_E2M1,), block=32, scales=E8M0, full_scale=Fraction(4))
+
+# NVIDIA's format ("Pretraining Large Language Models with NVFP4", arXiv 2509.25149): blocks of 16, the scale the largest
+# magnitude / 6 relative to a float32 of the tensor, which is its largest magnitude / (6 x 448). NVIDIA's kernels multiply by
+# float32 reciprocals where this divides, so that a number beside a threshold may differ.
+NVFP4 = BlockFormat("nvfp4", "NVFP4", (FP4_E2M1,), block=16, scales=E4M3, full_scale=Fraction(6), tensor_scale=True)
+
+BLOCK_FORMATS: dict[str, BlockFormat] = {block_format.name: block_format for block_format in (MXFP4, NVFP4)}
+
 
 def format_by_name(name: str) -> NumberFormat:
     """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
     known, given = FORMATS | VARIANTS, str(name).lower()
+    if given not in known:
+        raise unknown(f"unknown format {name!r}", given[:100], known)
+    return known[given]
+
+
+def any_format(name: str) -> NumberFormat | BlockFormat:
+    """The format, variant or block format called `name` (upper or lower case), else refused as `format_by_name` does."""
+    known, given = FORMATS | VARIANTS | BLOCK_FORMATS, str(name).lower()
     if given not in known:
         raise unknown(f"unknown format {name!r}", given[:100], known)
     return known[given]

@@ -85,14 +85,18 @@ class NumberFormat:
             raise InputError(f"values of {self.name} has {len(self.values)} entries: {self.bits} bits need {1 << self.bits}")
         if max(map(abs, self.values)) > _LARGEST:
             raise InputError(f"values of {self.name} has {max(self.values, key=abs)}: magnitudes are at most {_LARGEST}")
-        if len(self.values) - len(set(self.values)) > max(self.values.count(0) - 1, 0) or self.values.count(0) > 2:
-            raise InputError(f"values of {self.name} repeats a value: every code needs its own, but for a second zero")
-        if 0 not in self.values or self.values.index(0) in self.special_codes:
-            raise InputError(f"values of {self.name} lacks an ordinary code for zero")
+        self._check_values()
         if not all(0 <= code < len(self.values) for code in self.special_codes):
             raise InputError(
                 f"special_codes of {self.name} is {sorted(self.special_codes)}: codes are 0 to {len(self.values) - 1}"
             )
+
+    def _check_values(self) -> None:
+        """Refuse a table that repeats values, but for a second zero, or has no zero."""
+        if len(self.values) - len(set(self.values)) > max(self.values.count(0) - 1, 0) or self.values.count(0) > 2:
+            raise InputError(f"values of {self.name} repeats a value: every code needs its own, but for a second zero")
+        if 0 not in self.values or self.values.index(0) in self.special_codes:
+            raise InputError(f"values of {self.name} lacks an ordinary code for zero")
 
     # Extremes and widths
 
@@ -171,7 +175,7 @@ class NumberFormat:
             raise InputError("cannot round NaN: check the weights")
         return self._sorted_codes[np.searchsorted(self.thresholds(np.float64), x, side="left")]
 
-    def round_one(self, x: float) -> int:
+    def round_one(self, x: float | Fraction) -> int:
         """The code of the value nearest to `x`, in steps; exact rational arithmetic, no thresholds."""
         if x != x:
             raise InputError("cannot round NaN: check the weights")

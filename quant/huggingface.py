@@ -33,7 +33,7 @@ from .models import (
     read_model,
     weights_sha256,
 )
-from .recipe import QuantizedModel
+from .recipe import QuantizedModel, Recipe
 from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ __all__ = [
 #: `quant_method` of the directories.
 METHOD = "dint"
 #: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
-#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same.
-VERSION = 2
+#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same. The third has
+#: groups in input channels; it is only written where there are such.
+VERSION = 3
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -113,13 +114,21 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": VERSION if recipe.form == "asymmetric" else 1,
+        "version": _version(recipe),
         **recipe.describe(),
+        **({"groupings": {one.layer: one.grouping for one in quantized.groupings}} if quantized.groupings else {}),
         "values": list(recipe.number_format.values),
         "source": source,
         "calibration": calibration,
     }
     save_configuration(model, quantization, tokenizer, directory)
+
+
+def _version(recipe: Recipe) -> int:
+    """The first version of the layout that has what `recipe` needs."""
+    if recipe.grouping != "per-oc":
+        return 3
+    return 2 if recipe.form == "asymmetric" else 1
 
 
 def save_configuration(model: Any, quantization_config: dict[str, Any], tokenizer: Any, directory: Path) -> None:

@@ -33,6 +33,7 @@ _KEYS: dict[str, tuple[type, str | None]] = {
     "rounding": (str, "rounding"),
     "form": (str, "form"),
     "group-size": (int, "group_size"),
+    "grouping": (str, "grouping"),
     "activations": (str, "activations"),
     "value-format": (str, "value_format"),
     "attention": (str, "attention"),

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the scale of a block is stored: a small floating-point number that is never negative.
+
+As with `NumberFormat`, every operation comes as an array function and as a scalar twin (`..._one`), written independently of
+it in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError, unknown
+from .parameters import check_types
+
+__all__ = ["E4M3", "E8M0", "ScaleEncoding"]
+
+_ROUNDINGS = ("nearest", "down")
+
+
+@dataclass(frozen=True)
+class ScaleEncoding:
+    """A binary floating-point encoding without infinities, of which scales use the numbers from zero up.
+
+    With m mantissa bits, exponent field e and mantissa f, a code stands for (1 + f / 2^m) 2^(e - bias); with e = 0, where there
+    is a mantissa, for the subnormal (f / 2^m) 2^(1 - bias), zero among them. Without a mantissa there is neither zero nor
+    subnormal. The code of all ones (the sign left out) is NaN.
+
+    Parameters
+    ----------
+    name, title
+        Lower-case identifier, and the name as it is written in prose.
+    exponent_bits, mantissa_bits, bias
+        As above.
+    signed
+        Whether codes have a sign bit in front; a scale leaves it 0.
+    rounding
+        How a number becomes a code: to the "nearest", ties to the even code, or "down" to the next below. Either saturates:
+        above the largest finite number to that, and below the least to the least (zero, where there is one).
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range.
+    """
+
+    name: str
+    title: str
+    exponent_bits: int
+    mantissa_bits: int
+    bias: int
+    signed: bool = False
+    rounding: str = "nearest"
+
+    def __post_init__(self) -> None:
+        check_types(self, str(self.name))
+        if not (self.exponent_bits >= 1 and self.mantissa_bits >= 0 and self.bits <= 8):
+            raise InputError(f"bits of {self.name} is {self.bits}: an encoding has an exponent, and 8 bits at most")
+        if not 0 <= self.bias < 1 << self.exponent_bits:
+            raise InputError(f"bias of {self.name} is {self.bias}: it is 0 to {(1 << self.exponent_bits) - 1}")
+        if self.rounding not in _ROUNDINGS:
+            raise unknown(f"rounding of {self.name} is {self.rounding!r}", self.rounding, _ROUNDINGS)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code."""
+        return self.signed + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def nan_code(self) -> int:
+        """The code of NaN; all codes below are numbers, in ascending order."""
+        return (1 << self.exponent_bits + self.mantissa_bits) - 1
+
+    @property
+    def minimum(self) -> Fraction:
+        """The least number: zero, where there is one."""
+        return self._known(0)
+
+    @property
+    def maximum(self) -> Fraction:
+        """The largest number."""
+        return self._known(self.nan_code - 1)
+
+    @property
+    def least_exponent(self) -> int:
+        """The exponent of `parts` is at least this."""
+        return (1 - self.bias - self.mantissa_bits) if self.mantissa_bits else -self.bias
+
+    # Decode
+
+    def checked(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """`codes` as integers; anything that is no code, or has a sign, is refused."""
+        array = np.asarray(codes)
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise InputError(f"scale codes of {self.title} have dtype {array.dtype}: integers are needed")
+        array = array.astype(np.int64)
+        if array.size and not 0 <= array.min() <= array.max() <= self.nan_code:
+            raise self._no_code(int(array.min() if array.min() < 0 else array.max()))
+        return array
+
+    def parts(self, codes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Significands s, below 2^(mantissa bits + 1), and exponents x of numbers s 2^x, each shaped like `codes`; no NaN."""
+        array = self.checked(codes)
+        if np.any(array == self.nan_code):
+            raise InputError(f"scale code {self.nan_code} of {self.title} is NaN: it has no exact value; check the scales")
+        fields, fractions = array >> self.mantissa_bits, array & (1 << self.mantissa_bits) - 1
+        if not self.mantissa_bits:
+            return np.ones_like(array), fields - self.bias
+        significands = np.where(fields == 0, fractions, fractions + (1 << self.mantissa_bits))
+        return significands, np.maximum(fields, 1) - self.bias - self.mantissa_bits
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
+        """Numbers that `codes` (any shape) stand for, exact, or NaN."""
+        return self._table[self.checked(codes)]
+
+    def decode_one(self, code: int) -> Fraction | None:
+        """The number that one code stands for; None for NaN."""
+        if not 0 <= code <= self.nan_code:
+            raise self._no_code(code)
+        if code == self.nan_code:
+            return None
+        field, fraction = divmod(code, 1 << self.mantissa_bits)
+        mantissa = Fraction(fraction, 1 << self.mantissa_bits)
+        if self.mantissa_bits and field == 0:
+            return mantissa * Fraction(2) ** (1 - self.bias)
+        return (1 + mantissa) * Fraction(2) ** (field - self.bias)
+
+    # Encode
+
+    def encode(self, x: ArrayLike) -> NDArray[np.uint8]:
+        """Codes of the real numbers `x` (any shape), rounded and saturated as stated; NaN becomes the code of NaN."""
+        wanted = np.asarray(x, dtype=np.float64)
+        if np.any(wanted < 0):
+            raise InputError(f"scale {wanted[wanted < 0].flat[0]} is negative: {self.title} stores scales from zero up")
+        ranks = np.searchsorted(self._thresholds, wanted, side="left")
+        return np.where(np.isnan(wanted), self.nan_code, ranks).astype(np.uint8)
+
+    def encode_one(self, x: float | Fraction) -> int:
+        """The code of one number, in exact arithmetic."""
+        if x != x:
+            return self.nan_code
+        if x < 0:
+            raise InputError(f"scale {x} is negative: {self.title} stores scales from zero up")
+        if x >= self.maximum:
+            return self.nan_code - 1
+        exact = Fraction(x)
+        if not self.mantissa_bits:
+            return self._floor_log2(exact) + self.bias if exact >= self.minimum else 0
+        # Subnormals have the spacing of the least normal numbers; code numbers go on from one binade to the next.
+        exponent = max(self._floor_log2(exact), 1 - self.bias) if exact else 1 - self.bias
+        spacing = Fraction(2) ** (exponent - self.mantissa_bits)
+        count = round(exact / spacing) if self.rounding == "nearest" else exact // spacing
+        return (exponent + self.bias - 1 << self.mantissa_bits) + count
+
+    # Shared
+
+    @staticmethod
+    def _floor_log2(x: Fraction) -> int:
+        guess = x.numerator.bit_length() - x.denominator.bit_length()
+        return guess if Fraction(2) ** guess <= x else guess - 1
+
+    def _known(self, code: int) -> Fraction:
+        value = self.decode_one(code)
+        assert value is not None
+        return value
+
+    def _no_code(self, code: int) -> InputError:
+        return InputError(f"scale code {code} is none of {self.title}: 0 to {self.nan_code - 1}, and {self.nan_code} for NaN")
+
+    @cached_property
+    def _table(self) -> NDArray[np.float64]:
+        significands, exponents = self.parts(np.arange(self.nan_code))
+        return np.append(np.ldexp(significands.astype(np.float64), exponents), np.nan)
+
+    @cached_property
+    def _thresholds(self) -> NDArray[Any]:
+        """The code of x is the number of thresholds below it."""
+        low, high = self._table[:-2], self._table[1:-1]
+        if self.rounding == "down":
+            return np.nextafter(high, 0)
+        odd = np.arange(len(low)) % 2 == 1
+        midpoints = (low + high) / 2
+        return np.where(odd, np.nextafter(midpoints, 0), midpoints)
+
+
+#: Powers of two (Open Compute Project, "Microscaling Formats (MX) Specification" 1.0): the floor of a logarithm.
+E8M0 = ScaleEncoding("e8m0", "E8M0", exponent_bits=8, mantissa_bits=0, bias=127, rounding="down")
+#: Open Compute Project, "8-bit Floating Point Specification (OFP8)" 1.0, E4M3: no infinities, largest number 448.
+E4M3 = ScaleEncoding("e4m3", "E4M3", exponent_bits=4, mantissa_bits=3, bias=7, signed=True)

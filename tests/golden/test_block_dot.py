@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dot products of block formats: exact, both twins."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from golden import MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot
+from golden.block_dot import dot_one
+
+from .test_block_format import CLUSTERED, one_block
+
+EVERY = pytest.mark.parametrize("block_format", [MXFP4, NVFP4, CLUSTERED], ids=["mxfp4", "nvfp4", "clustered"])
+
+
+def operands(block_format: BlockFormat) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (3, columns) and activations (2, columns) whose blocks differ in size by many orders of magnitude."""
+    rng = np.random.default_rng(2)
+    columns = 5 * block_format.block
+    sizes = np.repeat(2.0 ** rng.integers(-40, 40, (5, 5)), block_format.block, axis=1)
+    drawn = (rng.normal(size=(5, columns)) * sizes).astype(np.float32)
+    return drawn[:3], drawn[3:]
+
+
+@EVERY
+def test_products_of_two_block_formats(block_format: BlockFormat) -> None:
+    weights, activations = (block_format.quantize(one) for one in operands(block_format))
+    products = dot(weights, activations)
+    assert products.integers.shape == (2, 3)
+    blocks = range(5)
+    for token in range(2):
+        for output in range(3):
+            left, right = (
+                [one_block(codes, row, b) for b in blocks] for codes, row in ((weights, output), (activations, token))
+            )
+            exact = dot_one(block_format, left, right, block_format)
+            assert products.integers[token, output] * products.unit == exact
+            assert products.to_float()[token, output] == float(exact)
+    sums = block_sums(weights, activations)
+    assert sums.shape == (2, 3, 5)
+    first = block_format.values(weights)[1, : block_format.block] @ block_format.values(activations)[0, : block_format.block]
+    assert sums[0, 1, 0] == first
+
+
+@EVERY
+def test_products_with_integers(block_format: BlockFormat) -> None:
+    weights = block_format.quantize(operands(block_format)[0])
+    activations = np.random.default_rng(3).integers(-128, 128, (2, weights.codes.shape[1]))
+    products = dot(weights, activations)
+    left = [one_block(weights, 2, b) for b in range(5)]
+    exact = dot_one(block_format, left, activations[1].reshape(5, -1).tolist())
+    assert products.integers[1, 2] * products.unit == exact
+
+
+def test_units_are_the_formats() -> None:
+    """Halves times halves times the least powers of two of the scales."""
+    weights = np.ones((1, 32), np.float32)
+    found = {one: dot(one.quantize(weights), one.quantize(weights)).unit for one in (MXFP4, NVFP4)}
+    assert found == {MXFP4: Fraction(1, 4) / 2**254, NVFP4: Fraction(1, 4) / 2**18}
+    assert dot(NVFP4.quantize(weights), np.ones((1, 32), int)).unit == Fraction(1, 2) / 2**9
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    mx, nv = MXFP4.quantize(np.ones((1, 64))), NVFP4.quantize(np.ones((1, 64)))
+    with pytest.raises(InputError, match="blocks of MXFP4 have 32 elements, of NVFP4 16: give equal ones"):
+        dot(mx, nv)
+    with pytest.raises(InputError, match="weights have 64 columns, activations 32"):
+        dot(mx, MXFP4.quantize(np.ones((1, 32))))
+    for wrong in (np.ones(64, int), np.ones((1, 64))):
+        with pytest.raises(InputError, match=r"integers \(tokens, columns\) are needed"):
+            dot(mx, wrong)
+    broken = dataclasses.replace(mx, scales=np.full((1, 2), 255, np.uint8))
+    with pytest.raises(InputError, match="scale code 255 of E8M0 is NaN"):
+        dot(broken, mx)
+    with pytest.raises(InputError, match="a scale of the dot product is NaN"):
+        dot_one(MXFP4, [one_block(broken, 0, 0)], [[0] * 32])

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encodings of scales: every code and every threshold, both twins, and against an independent implementation."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden import E4M3, E8M0, InputError, ScaleEncoding
+
+#: A small one of either kind besides those of the catalogue.
+SMALL = ScaleEncoding("e3m2", "E3M2", exponent_bits=3, mantissa_bits=2, bias=3, rounding="down")
+EVERY = pytest.mark.parametrize("encoding", [E8M0, E4M3, SMALL], ids=["e8m0", "e4m3", "e3m2"])
+INDEPENDENT = pytest.mark.parametrize(
+    ("encoding", "dtype"), [(E8M0, ml_dtypes.float8_e8m0fnu), (E4M3, ml_dtypes.float8_e4m3fn)], ids=["e8m0", "e4m3"]
+)
+
+
+def probes(encoding: ScaleEncoding) -> np.ndarray:
+    """Every number and every midpoint with its neighbours, zero, and the far ends."""
+    numbers = encoding.decode(np.arange(encoding.nan_code))
+    exact = np.concatenate([numbers, (numbers[:-1] + numbers[1:]) / 2, [0, 5e-324, 1e-300, 1e300]])
+    around = np.concatenate([np.nextafter(exact, 0), exact, np.nextafter(exact, np.inf)])
+    return np.unique(around)
+
+
+@INDEPENDENT
+def test_every_code_is_that_of_the_independent_implementation(encoding: ScaleEncoding, dtype: type) -> None:
+    codes = np.arange(encoding.nan_code + 1)
+    theirs = codes.astype(np.uint8).view(dtype).astype(np.float64)
+    assert np.array_equal(encoding.decode(codes), theirs, equal_nan=True)
+    assert np.isnan(theirs).sum() == 1
+    assert encoding.bits == 8
+
+
+def test_nearest_is_that_of_the_independent_implementation() -> None:
+    """For float32, which the other one rounds in one step; it does not saturate."""
+    x = probes(E4M3)
+    x = np.unique(x[x < 1e30].astype(np.float32))
+    theirs = np.minimum(x, np.float32(448)).astype(ml_dtypes.float8_e4m3fn).view(np.uint8)
+    assert E4M3.encode(x).tolist() == theirs.tolist()
+    assert set(theirs.tolist()) == set(range(127))
+
+
+def test_the_facts_of_the_standards() -> None:
+    """OFP8 1.0, table 2: E4M3; MX 1.0, section 5.4.1: E8M0."""
+    assert (E4M3.maximum, E4M3.minimum, E4M3.nan_code) == (448, 0, 0x7F)
+    assert (E4M3.decode_one(1), E4M3.decode_one(7), E4M3.decode_one(8)) == (Fraction(1, 512), Fraction(7, 512), Fraction(1, 64))
+    assert (E8M0.maximum, E8M0.minimum, E8M0.nan_code) == (2**127, Fraction(1, 2**127), 0xFF)
+    assert E8M0.decode_one(127) == 1
+    # The floor of the logarithm, saturated at both ends; nearest ties to even, saturated, subnormals and zero among them.
+    downs = {0: 0, 1e-40: 0, 1: 127, 1.999: 127, 2: 128, 1e39: 254, float("inf"): 254}
+    assert [int(E8M0.encode(x)) for x in downs] == list(downs.values())
+    nearest = {2**-10: 0, 1.001 * 2**-10: 1, 3 * 2**-10: 2, 1.0625: 0x38, 1.1875: 0x3A, 432: 0x7E, 464: 0x7E, 1e9: 0x7E}
+    assert [int(E4M3.encode(x)) for x in nearest] == list(nearest.values())
+
+
+@EVERY
+def test_decode_twins_agree_and_codes_ascend(encoding: ScaleEncoding) -> None:
+    codes = np.arange(encoding.nan_code)
+    decoded = encoding.decode(codes)
+    exact = [encoding.decode_one(code) for code in codes.tolist()]
+    assert [Fraction(one) for one in decoded.tolist()] == exact
+    assert np.all(np.diff(decoded) > 0)
+    significands, exponents = encoding.parts(codes)
+    assert [s * Fraction(2) ** x for s, x in zip(significands.tolist(), exponents.tolist(), strict=True)] == exact
+    assert exponents.min() == encoding.least_exponent
+    assert significands.max() == (2 << encoding.mantissa_bits) - 1
+    assert encoding.decode_one(encoding.nan_code) is None
+    assert np.isnan(encoding.decode(encoding.nan_code))
+    assert encoding.decode(codes.reshape(-1, 1)).shape == (len(codes), 1)
+
+
+@EVERY
+def test_encode_twins_agree_at_every_threshold(encoding: ScaleEncoding) -> None:
+    points = probes(encoding)
+    assert len(points) > 5 * encoding.nan_code
+    codes = encoding.encode(points)
+    assert codes.tolist() == [encoding.encode_one(x) for x in points.tolist()]
+    assert set(codes.tolist()) == set(range(encoding.nan_code))
+    numbers = encoding.decode(np.arange(encoding.nan_code))
+    assert encoding.encode(numbers).tolist() == list(range(encoding.nan_code))
+    assert encoding.encode(np.nan) == encoding.encode_one(float("nan")) == encoding.nan_code
+    assert encoding.encode(np.inf) == encoding.encode_one(float("inf")) == encoding.nan_code - 1
+
+
+@EVERY
+@given(x=st.floats(0, allow_nan=False))
+def test_encode_twins_agree_anywhere(encoding: ScaleEncoding, x: float) -> None:
+    assert int(encoding.encode(x)) == encoding.encode_one(x)
+
+
+@EVERY
+def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
+    for code in (-1, encoding.nan_code + 1):  # of E4M3, codes with a sign
+        with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
+            encoding.decode([0, code])
+        with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
+            encoding.decode_one(code)
+    with pytest.raises(InputError, match="integers are needed"):
+        encoding.decode([1.0])
+    with pytest.raises(InputError, match="is NaN: it has no exact value; check"):
+        encoding.parts([0, encoding.nan_code])
+    for encode in (encoding.encode, encoding.encode_one):
+        with pytest.raises(InputError, match=r"^scale -1\.5 is negative"):
+            encode(-1.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exponent_bits": 0}, "has an exponent, and 8 bits at most"),
+        ({"mantissa_bits": 5, "signed": True}, "bits of e4m3 is 10"),
+        ({"mantissa_bits": -1}, "8 bits at most"),
+        ({"bias": 16}, "bias of e4m3 is 16: it is 0 to 15"),
+        ({"bias": 7.0}, "bias of e4m3 is 7.0: an integer"),
+        ({"rounding": "up"}, "rounding of e4m3 is 'up': known are nearest, down"),
+    ],
+)
+def test_encodings_that_are_none(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ScaleEncoding(**{"name": "e4m3", "title": "E4M3", "exponent_bits": 4, "mantissa_bits": 3, "bias": 7, **changes})
