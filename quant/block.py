@@ -45,8 +45,8 @@ class GroupScale:
 
     def producer_scale(self, model: nn.Module) -> Tensor:
         """What each output channel (out,) of the module in front is divided by."""
-        sources = self.group.sources(model.get_submodule(self.layer)).to(self.scale.device)
-        return self.scale.new_ones(int(sources.max()) + 1).index_copy_(0, sources, self.scale)
+        sources = self.group.sources(model.get_submodule(self.layer))
+        return self.scale.new_ones(int(sources.max()) + 1).index_copy_(0, sources.to(self.scale.device), self.scale)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.accuracy import verdicts
+from benchmarks.accuracy.grid import verdicts
 from report import given
 from tests.conftest import ROOT
 
