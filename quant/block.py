@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import ScalingGroup
+from .block_linear import quantized_layer
 from .integers import fastest_execution
 from .layers import QuantLinear, replace_module
 from .scheme import Scheme
@@ -91,9 +92,9 @@ class Block:
 
         The activations are quantized where `scheme` says so.
         """
-        quantized = {name: QuantLinear.from_linear(_scaled(linear, scale), scheme) for name, linear in self.linears.items()}
+        quantized = {name: quantized_layer(_scaled(linear, scale), scheme) for name, linear in self.linears.items()}
         for layer in quantized.values():
-            if scheme.activations == "int8":
+            if scheme.activations == "int8" and scheme.blocks is None:
                 layer.execution = fastest_execution(scale.device.type)
         with self._replaced(quantized):
             output = self._replay(self.x / scale)

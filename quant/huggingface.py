@@ -56,8 +56,9 @@ __all__ = [
 #: `quant_method` of the directories.
 METHOD = "dint"
 #: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
-#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same.
-VERSION = 2
+#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same. The third has
+#: weights or activations in block formats; it is only written where there are such.
+VERSION = 3
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -113,7 +114,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": VERSION if recipe.form == "asymmetric" else 1,
+        "version": VERSION if recipe.scheme.blocks is not None else 2 if recipe.form == "asymmetric" else 1,
         **recipe.describe(),
         "values": list(recipe.number_format.values),
         "source": source,

@@ -50,16 +50,20 @@ class QuantLinear(nn.Module):
         self.scheme, self.number_format = scheme, scheme.number_format
         row_bytes = in_features if self.number_format.bits > 4 else (in_features + 1) // 2
         self.register_buffer("codes", torch.zeros(out_features, row_bytes, dtype=torch.uint8))
-        shape = (out_features,) if scheme.group_size is None else (out_features, in_features // scheme.group_size)
-        self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
-        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
-        self.register_buffer("zero_points", zero_points)
+        self._register_scales()
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.output = None
         self.observer: Observer | None = None
         self._execution = "float"
         self._matrix: Any = None
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
+
+    def _register_scales(self) -> None:
+        scheme, channels = self.scheme, self.out_features
+        shape = (channels,) if scheme.group_size is None else (channels, self.in_features // scheme.group_size)
+        self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
+        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
+        self.register_buffer("zero_points", zero_points)
 
     @classmethod
     def from_weights(cls, weights: QuantizedWeights, bias: Tensor | None, scheme: Scheme) -> QuantLinear:
@@ -193,7 +197,7 @@ def check_execution(execution: str, scheme: Scheme | None = None) -> None:
     if execution not in EXECUTIONS:
         raise unknown(f"--execution {execution}", execution, EXECUTIONS)
     if execution == "integer" and scheme is not None and scheme.activations != "int8":
-        raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
+        raise InputError(f"--execution integer: the recipe leaves activations in {scheme.activations}; give --activations int8")
 
 
 def use_execution(model: nn.Module, execution: str) -> None:

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from golden import NumberFormat, format_by_name
+from golden import NumberFormat, any_format, format_by_name
 from golden.errors import InputError, unknown
 
 from .attention import use_int8_attention
 from .block import GroupScale
+from .block_linear import BlockLinear
+from .blocks import BlockTensors, block_scales, factors_of, quantize_blocks
 from .clipping import clipped_scales
 from .kept import kept_scales
 from .layers import QuantLinear, replace_module
@@ -57,7 +60,7 @@ class Recipe:
         If a choice is unknown, or the format cannot take the form.
     """
 
-    weights: str  # name of the number format
+    weights: str  # name of the number format, or of a block format
     scaling: str = "none"  # a method of `scaling`, or none
     rounding: str = "rtn"  # to nearest, or by OPTQ
     form: str = "symmetric"  # this, the group size and the activations: see `Scheme`
@@ -68,7 +71,7 @@ class Recipe:
     attention: str = "fp32"  # the attention's own products: in floating point, or int8 (`attention`)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", format_by_name(self.weights).name)
+        object.__setattr__(self, "weights", any_format(self.weights).name)
         for option, value, known in (
             ("scaling", self.scaling, SCALINGS),
             ("clipping", self.clipping, CLIPPINGS),
@@ -89,12 +92,16 @@ class Recipe:
                 raise InputError(
                     f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
                 )
-        _ = self.scheme  # refuses unknown choices
+        blocks = self.scheme.blocks  # refuses unknown choices
+        if blocks is not None and self.clipping != "none":
+            raise InputError(f"clipping is {self.clipping!r}: {blocks.title} prescribes its scales; leave it out")
+        if blocks is not None and blocks.selector_block is not None and self.rounding != "rtn":
+            raise InputError(f"rounding is {self.rounding!r}: the codebooks of {blocks.title} are selected to nearest; use rtn")
 
     @property
     def scheme(self) -> Scheme:
         """What the quantized layers are."""
-        return Scheme(self.number_format, self.form, self.group_size, self.activations)
+        return Scheme.of(any_format(self.weights), self.form, self.group_size, self.activations)
 
     @property
     def calibrates(self) -> bool:
@@ -108,8 +115,9 @@ class Recipe:
 
     @property
     def number_format(self) -> NumberFormat:
-        """Format of the weights."""
-        return format_by_name(self.weights)
+        """Format of the weights; of their elements, where they are in blocks."""
+        weights = any_format(self.weights)
+        return weights if isinstance(weights, NumberFormat) else weights.elements[0]
 
     @property
     def values(self) -> NumberFormat | None:
@@ -119,11 +127,12 @@ class Recipe:
     @property
     def name(self) -> str:
         """As in tables: "W4A8V4 dINT4, AQAS, OPTQ"; what is as usual is left out."""
-        bits = f"W{self.number_format.bits}" + ("A8" if self.activations == "int8" else " only")
+        activations = {"int8": "A8", "fp32": " only"}.get(self.activations, "A4")
+        bits = f"W{self.number_format.bits}{activations}"
         if self.values is not None:
             bits += f"V{self.values.bits}"
         parts = [
-            f"{bits} {self.number_format.title}",
+            f"{bits} {any_format(self.weights).title}",
             self.form if self.form != "symmetric" else "",
             f"groups of {self.group_size}" if self.group_size is not None else "",
             {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
@@ -212,10 +221,15 @@ def quantize_model(
 
 def check_groups(loaded: LoadedModel, recipe: Recipe) -> None:
     """Refuse a group size that does not divide the inputs of every linear layer."""
+    size = recipe.scheme.group_size
     for name in loaded.adapter.linear_names(loaded.model):
         inputs = loaded.model.get_submodule(name).in_features
-        if recipe.group_size is not None and inputs % recipe.group_size:
-            raise InputError(f"--group-size {recipe.group_size}: {name} has {inputs} input channels; give a divisor of it")
+        if size is not None and inputs % size:
+            if recipe.group_size is None:
+                raise InputError(
+                    f"--format {recipe.weights}: {name} has {inputs} input channels, no multiple of its block, {size}"
+                )
+            raise InputError(f"--group-size {size}: {name} has {inputs} input channels; give a divisor of it")
 
 
 def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
@@ -227,6 +241,8 @@ def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
 
 def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> QuantLinear:
     """`linear` in integers; `hessian` (in, in) of its inputs where the recipe needs it."""
+    if recipe.scheme.blocks is not None:
+        return _in_blocks(linear, recipe, hessian)
     weight, number_format = linear.weight.detach(), recipe.number_format
     granularity = recipe.form, recipe.group_size
     if clip:
@@ -242,3 +258,18 @@ def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | 
         else:
             codes = nearest_codes(weight, number_format, scales, zero_points)
     return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)
+
+
+def _in_blocks(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> BlockLinear:
+    """`linear` in the recipe's block format. Scales are the format's either way; OPTQ rounds elements only."""
+    weight, scheme = linear.weight.detach(), recipe.scheme
+    assert scheme.blocks is not None
+    with stage(f"rounding {recipe.rounding}"):
+        if recipe.rounding == "rtn":
+            return BlockLinear.of_blocks(quantize_blocks(weight, scheme.blocks), linear.bias, scheme)
+        assert hessian is not None
+        scales, tensor_scale = block_scales(weight, scheme.blocks)
+        steps = factors_of(scales, tensor_scale, scheme.blocks).to(torch.float32)
+        steps[steps == 0] = torch.finfo(torch.float32).max  # below a scale of zero, all elements are zero
+        codes = round_compensated(weight, hessian, scheme.number_format, steps, None)
+        return BlockLinear.of_blocks(BlockTensors(codes, scales, None, tensor_scale), linear.bias, scheme)

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from .attention import use_int8_attention
 from .block import GroupScale
+from .block_linear import empty_layer
 from .kept import kept_scales, key_of
-from .layers import QuantLinear, replace_module
+from .layers import replace_module
 from .layerwise import go_through_layers
 from .scaling import fold, search_scales
 from .stopwatch import stage
@@ -133,7 +134,7 @@ def _replace_linears(layer: nn.Module, names: tuple[str, ...], recipe: Recipe) -
         linear = layer.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         with torch.device("meta"):
-            quantized = QuantLinear(linear.in_features, linear.out_features, linear.bias is not None, recipe.scheme)
+            quantized = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, recipe.scheme)
         replace_module(layer, name, quantized)
 
 
