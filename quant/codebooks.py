@@ -36,7 +36,7 @@ BLOCK = 8
 ARRAYS = (16, 32, 64, 128)
 COUNTS = (2, 4, 8, 16)
 #: Blocks that codebooks are fitted to, and calibration tokens that give those of activations.
-BLOCKS, TOKENS = 16384, 2048
+BLOCKS, TOKENS = 8192, 2048
 
 
 def in_steps(x: NDArray[Any], array: int, by_row: bool) -> NDArray[np.float64]:

@@ -32,8 +32,9 @@ LARGEST = 31
 _MOST_CODEBOOKS = 16
 #: The fit has converged when an iteration lowers the error by less than this fraction of it.
 _TOLERANCE = 1e-3
-#: Lloyd's and Max's algorithm ends when a step lowers the error by less than this fraction of it.
-_STEP_TOLERANCE = 1e-7
+#: Lloyd's and Max's algorithm ends when a step lowers the error by less than this fraction of it; within a fit, which goes on
+#: from there, by less than the second.
+_STEP_TOLERANCE, _FIT_STEP_TOLERANCE = 1e-7, 1e-4
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def fit_codebooks(blocks: Floats, count: int, seed: int = 0, most_iterations: in
                 worst = np.argsort(-found[choice, np.arange(len(blocks))], kind="stable")[: -(-len(blocks) // count)]
                 codebooks[number] = _fitted_anew(blocks[worst])
             else:
-                codebooks[number] = lloyd_max(np.sort(own, axis=None), codebooks[number])
+                codebooks[number] = lloyd_max(np.sort(own, axis=None), codebooks[number], _FIT_STEP_TOLERANCE)
         found = np.stack([squared_errors(blocks, one) for one in codebooks])
         errors.append(_mean(found, choice, blocks))
         choice = found.argmin(axis=0)
@@ -102,10 +103,10 @@ def squared_errors(blocks: Floats, codewords: Floats) -> Floats:
     return total
 
 
-def lloyd_max(scalars: Floats, codewords: Floats) -> Floats:
-    """Ascending codewords, as many as given, for the ascending `scalars`, from which on no step lowers the error.
+def lloyd_max(scalars: Floats, codewords: Floats, tolerance: float = _STEP_TOLERANCE) -> Floats:
+    """Ascending codewords, as many as given, for the ascending `scalars`.
 
-    A codeword that is nearest to no scalar is moved to the one with the largest error. Where there are fewer different
+    Steps end when one lowers the error by less than the fraction `tolerance` of it. A codeword that is nearest to no scalar is moved to the one with the largest error. Where there are fewer different
     scalars than codewords, some codewords are equal in the end.
     """
     sums, squares = (np.concatenate(([0.0], np.cumsum(one))) for one in (scalars, np.square(scalars)))
@@ -119,7 +120,7 @@ def lloyd_max(scalars: Floats, codewords: Floats) -> Floats:
         if (counts == 0).any() and _move_one(means, scalars, cuts):
             codewords, previous = np.sort(means), float("inf")
             continue
-        if error >= previous * (1 - _STEP_TOLERANCE) or error <= 0:
+        if error >= previous * (1 - tolerance) or error <= 0:
             return means
         codewords, previous = means, error
 
@@ -145,9 +146,7 @@ def rounded_codewords(codewords: Floats, scalars: Floats, largest: int = LARGEST
     coinciding = len(codewords) - len(integers)
     free = sorted(set(range(-largest, largest + 1)) - set(integers), key=lambda one: (abs(one), one))
     for _ in range(coinciding):
-        errors = [
-            squared_errors(scalars[None], np.array(sorted([*integers, one]), dtype=np.float64))[0] for one in free
-        ]
+        errors = [squared_errors(scalars[None], np.array(sorted([*integers, one]), dtype=np.float64))[0] for one in free]
         integers = sorted([*integers, free.pop(int(np.argmin(errors)))])
     return tuple(integers), coinciding
 
@@ -169,7 +168,8 @@ def _first_codebooks(blocks: Floats, count: int, rng: np.random.Generator) -> li
 def _fitted_anew(blocks: Floats) -> Floats:
     """A codebook for `blocks`, from the quantiles of their scalars."""
     scalars = np.sort(blocks, axis=None)
-    return lloyd_max(scalars, np.quantile(scalars, (np.arange(CODEWORDS) + 0.5) / CODEWORDS))
+    quantiles = np.quantile(scalars, (np.arange(CODEWORDS) + 0.5) / CODEWORDS)
+    return lloyd_max(scalars, quantiles, _FIT_STEP_TOLERANCE)
 
 
 def _mean(found: Floats, choice: NDArray[np.int64], blocks: Floats) -> float:
