@@ -33,6 +33,14 @@ def format_names() -> list[str]:
 
 
 @_if_installed
+def weight_format_names() -> list[str]:
+    """Number formats, and those with scales of their own."""
+    from golden.catalogue import BLOCK_FORMATS, FORMATS, VARIANTS
+
+    return [*FORMATS, *VARIANTS, *BLOCK_FORMATS]
+
+
+@_if_installed
 def architecture_names(ctx: typer.Context) -> list[str]:
     """Multiplier architectures; those that can do the format, if one was given before."""
     from golden.catalogue import FORMATS, VARIANTS

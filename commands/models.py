@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.completion import format_names, recipe_names
+from commands.completion import format_names, recipe_names, weight_format_names
 from commands.options import (
     CalibrationDataset,
     CalibrationText,
@@ -40,7 +40,7 @@ def quantize(
     ] = "default",
     number_format: Annotated[
         str | None,
-        typer.Option("--format", help="Number format of the weights.", show_default=_OF_RECIPE, autocompletion=format_names),
+        typer.Option("--format", help="Format of the weights.", show_default=_OF_RECIPE, autocompletion=weight_format_names),
     ] = None,
     scaling: Annotated[str | None, typer.Option(help="none, smoothquant, awq or aqas.", show_default=_OF_RECIPE)] = None,
     clipping: Annotated[
@@ -60,7 +60,7 @@ def quantize(
         ),
     ] = None,
     activations: Annotated[
-        str | None, typer.Option(help="int8, or fp32: quantize only the weights.", show_default=_OF_RECIPE)
+        str | None, typer.Option(help="int8; fp32: only the weights; or as them, mxfp4 or nvfp4.", show_default=_OF_RECIPE)
     ] = None,
     value_format: Annotated[
         str | None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .catalogue import FORMATS, VARIANTS
+from .block_format import BlockFormat
+from .catalogue import BLOCK_FORMATS, FORMATS, VARIANTS
 from .mac import MacConfig
 from .number_format import NumberFormat
 
@@ -24,12 +25,15 @@ def formats(quiet: bool = False) -> dict[str, dict[str, Any]]:
     -------
     dict
         By name: `title`, `bits`, `unit` in steps, `values` by code in units, `special_codes`, and of a MAC unit
-        `accumulator_bits` for `depth` products with INT8, and the `architecture` that is the default.
+        `accumulator_bits` for `depth` products with INT8, and the `architecture` that is the default. Of a block format:
+        `title`, `bits`, `element` (name of the elements' format), `block`, `scale` (name of the encoding), `tensor_scale`
+        (whether there is one) and `bits_per_scalar`.
     """
     known = FORMATS | VARIANTS
     if not quiet:
-        print("\n\n".join(_text(number_format) for number_format in known.values()))
-    return {name: _data(number_format) for name, number_format in known.items()}
+        print("\n\n".join([*map(_text, known.values()), *map(_block_text, BLOCK_FORMATS.values())]))
+    plain = {name: _data(number_format) for name, number_format in known.items()}
+    return plain | {name: _block_data(block_format) for name, block_format in BLOCK_FORMATS.items()}
 
 
 def _data(number_format: NumberFormat) -> dict[str, Any]:
@@ -44,6 +48,27 @@ def _data(number_format: NumberFormat) -> dict[str, Any]:
         "depth": config.depth,
         "architecture": config.architecture,
     }
+
+
+def _block_data(block_format: BlockFormat) -> dict[str, Any]:
+    return {
+        "title": block_format.title,
+        "bits": block_format.bits,
+        "element": block_format.elements[0].name,
+        "block": block_format.block,
+        "scale": block_format.scales.name,
+        "tensor_scale": block_format.tensor_scale,
+        "bits_per_scalar": float(block_format.bits_per_scalar),
+    }
+
+
+def _block_text(block_format: BlockFormat) -> str:
+    scale = f"a scale in {block_format.scales.title} for {block_format.block}"
+    return (
+        f"{block_format.name:<8} {block_format.title}: elements in {block_format.elements[0].title}, {scale}"
+        f"{', relative to a float32 of the tensor' if block_format.tensor_scale else ''}; "
+        f"{float(block_format.bits_per_scalar)} bits for each"
+    )
 
 
 def _text(number_format: NumberFormat) -> str:

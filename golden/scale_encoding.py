@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -157,6 +156,10 @@ class ScaleEncoding:
         count = round(exact / spacing) if self.rounding == "nearest" else exact // spacing
         return (exponent + self.bias - 1 << self.mantissa_bits) + count
 
+    def thresholds(self) -> NDArray[np.float64]:
+        """Ascending: the code of a number x is how many of them are below x."""
+        return self._thresholds.copy()
+
     # Shared
 
     @staticmethod
@@ -178,8 +181,7 @@ class ScaleEncoding:
         return np.append(np.ldexp(significands.astype(np.float64), exponents), np.nan)
 
     @cached_property
-    def _thresholds(self) -> NDArray[Any]:
-        """The code of x is the number of thresholds below it."""
+    def _thresholds(self) -> NDArray[np.float64]:
         low, high = self._table[:-2], self._table[1:-1]
         if self.rounding == "down":
             return np.nextafter(high, 0)

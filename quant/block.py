@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import Adapter, ScalingGroup
+from .block_linear import quantized_layer
 from .calibration import check_finite, searched
 from .integers import fastest_execution
 from .layers import QuantLinear, replace_module
@@ -100,9 +101,9 @@ class Block:
         return self._loss_of({name: self.linears[name]}, scheme, self.x)
 
     def _loss_of(self, linears: dict[str, nn.Linear], scheme: Scheme, x: Tensor) -> float:
-        quantized = {name: QuantLinear.from_linear(linear, scheme) for name, linear in linears.items()}
+        quantized = {name: quantized_layer(linear, scheme) for name, linear in linears.items()}
         for layer in quantized.values():
-            if scheme.integer_sums:
+            if scheme.integer_sums and scheme.blocks is None:
                 layer.execution = fastest_execution(x.device.type)
         with self._replaced(quantized):
             output = self._replay(x)

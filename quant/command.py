@@ -74,7 +74,7 @@ def quantize(
     recipe
         File of a recipe, or name of one that comes along (`quant.recipes`). What follows overrides it where given:
     format
-        Number format of the weights.
+        Number format of the weights, or a block format, such as mxfp4, which brings its own scales.
     scaling
         none, smoothquant, awq or aqas.
     clipping
@@ -88,7 +88,7 @@ def quantize(
     grouping
         per-oc: groups lie in output channels; per-ic: in input channels; adadim: in whichever errs less, by layer.
     activations
-        int8, or fp32: quantize only the weights; there are no operands for the hardware then.
+        int8; fp32: quantize only the weights; or the weights' block format. Only int8 gives operands for the hardware.
     value_format
         Number format of the attention's value tensor, or none.
     attention

@@ -58,6 +58,10 @@ def export_operands(
     for name in names:
         if name not in quantized:
             raise unknown(f"--layer {name}: no quantized layer of this name", name, quantized)
+        if (blocks := quantized[name].scheme.activation_blocks) is not None:
+            raise InputError(
+                f"{name}: activations in {blocks.title} have scales within a sum, which no integer accumulator holds"
+            )
         if quantized[name].scheme.activations != "int8":
             raise InputError(f"{name}: only its weights are quantized, so that the hardware has no operands of it")
         if not quantized[name].scheme.integer_sums:

@@ -57,7 +57,7 @@ __all__ = [
 METHOD = "dint"
 #: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
 #: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same. The third has
-#: groups in input channels; it is only written where there are such.
+#: weights or activations in block formats, or groups in input channels; it is only written where there are such.
 VERSION = 3
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
@@ -126,7 +126,7 @@ def save_quantized(
 
 def _version(recipe: Recipe) -> int:
     """The first version of the layout that has what `recipe` needs."""
-    if recipe.grouping != "per-oc":
+    if recipe.grouping != "per-oc" or recipe.scheme.blocks is not None:
         return 3
     return 2 if recipe.form == "asymmetric" else 1
 

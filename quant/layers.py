@@ -52,16 +52,19 @@ class QuantLinear(nn.Module):
         self.scheme, self.number_format = scheme, scheme.number_format
         row_bytes = in_features if self.number_format.bits > 4 else (in_features + 1) // 2
         self.register_buffer("codes", torch.zeros(out_features, row_bytes, dtype=torch.uint8))
-        shape = scheme.scales_shape(out_features, in_features)
-        self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
-        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
-        self.register_buffer("zero_points", zero_points)
+        self._register_scales()
         self.register_buffer("bias", torch.zeros(out_features, dtype=torch.float32) if bias else None)
         self.output = None
         self.observer: Observer | None = None
         self._execution = "float"
         self._matrix: Any = None
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
+
+    def _register_scales(self) -> None:
+        scheme, shape = self.scheme, self.scheme.scales_shape(self.out_features, self.in_features)
+        self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
+        zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
+        self.register_buffer("zero_points", zero_points)
 
     @classmethod
     def from_weights(cls, weights: QuantizedWeights, bias: Tensor | None, scheme: Scheme) -> QuantLinear:
@@ -205,9 +208,9 @@ def check_execution(execution: str, scheme: Scheme | None = None) -> None:
     """Refuse an unknown execution, and integers where sums are of none by the `scheme`, if that is known."""
     if execution not in EXECUTIONS:
         raise unknown(f"--execution {execution}", execution, EXECUTIONS)
+    if execution == "integer" and scheme is not None and scheme.activations != "int8":
+        raise InputError(f"--execution integer: the recipe leaves activations in {scheme.activations}; give --activations int8")
     if execution == "integer" and scheme is not None and not scheme.integer_sums:
-        if scheme.activations != "int8":
-            raise InputError("--execution integer: the recipe leaves activations in fp32; give --activations int8")
         raise InputError(
             "--execution integer: scales of groups per-ic vary within a sum; leave it out, or give --grouping per-oc"
         )

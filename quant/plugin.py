@@ -17,13 +17,14 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from golden import NumberFormat, format_by_name
+from golden import NumberFormat, any_format, format_by_name
 from golden.errors import InputError
 
 from .adapter import adapter_of
 from .attention import use_int8_attention
+from .block_linear import empty_layer
 from .huggingface import METHOD, VERSION
-from .layers import QuantLinear, replace_module
+from .layers import replace_module
 from .recipe import Recipe
 from .scheme import Scheme
 from .values import QuantValues
@@ -97,13 +98,14 @@ class DintConfig(QuantizationConfigMixin):
 
     @property
     def number_format(self) -> NumberFormat:
-        """Format of the weights."""
-        return format_by_name(self.weights)
+        """Format of the weights; of their elements, where they are in blocks."""
+        weights = any_format(self.weights)
+        return weights if isinstance(weights, NumberFormat) else weights.elements[0]
 
     def scheme(self, layer: str) -> Scheme:
         """What the linear layer of this name is."""
         grouping = self.groupings.get(layer, self.grouping)
-        return Scheme(self.number_format, self.form, self.group_size, self.activations, grouping)
+        return Scheme.of(any_format(self.weights), self.form, self.group_size, self.activations, grouping)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class DintQuantizer(HfQuantizer):
             linear = model.get_submodule(name)
             assert isinstance(linear, nn.Linear)
             with torch.device(linear.weight.device):
-                layer = QuantLinear(linear.in_features, linear.out_features, linear.bias is not None, config.scheme(name))
+                layer = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, config.scheme(name))
                 if config.value_format != "none" and name.endswith(f".{adapter.values}"):
                     layer.output = QuantValues(linear.out_features, format_by_name(config.value_format), config.form)
             replace_module(model, name, layer)

@@ -9,14 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from golden import NumberFormat, format_by_name
+from golden import NumberFormat, any_format, format_by_name
 from golden.errors import InputError, unknown
 
 from .adadim import ADADIM, GroupingChoice, choose_groupings
 from .attention import use_int8_attention
 from .block import GroupScale
+from .block_linear import BlockLinear
+from .blocks import BlockTensors, block_scales, factors_of, quantize_blocks
 from .clipping import clipped_scales
 from .kept import kept_scales
 from .layers import QuantLinear, replace_module
@@ -60,7 +63,7 @@ class Recipe:
         If a choice is unknown, or the format cannot take the form.
     """
 
-    weights: str  # name of the number format
+    weights: str  # name of the number format, or of a block format
     scaling: str = "none"  # a method of `scaling`, or none
     rounding: str = "rtn"  # to nearest, or by OPTQ
     form: str = "symmetric"  # this, the group size and the activations: see `Scheme`
@@ -72,7 +75,7 @@ class Recipe:
     grouping: str = "per-oc"  # where the groups lie: in output channels, input channels, or by layer (`adadim`)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", format_by_name(self.weights).name)
+        object.__setattr__(self, "weights", any_format(self.weights).name)
         for option, value, known in (
             ("scaling", self.scaling, SCALINGS),
             ("clipping", self.clipping, CLIPPINGS),
@@ -98,13 +101,18 @@ class Recipe:
             raise InputError(
                 f"clipping is {self.clipping!r}: it is of groups per-oc, but grouping is {self.grouping!r}; use none"
             )
-        _ = self.possible_schemes  # refuses unknown choices
+        blocks = self.scheme.blocks  # refuses unknown choices
+        if blocks is not None and self.clipping != "none":
+            raise InputError(f"clipping is {self.clipping!r}: {blocks.title} prescribes its scales; leave it out")
+        if blocks is not None and blocks.selector_block is not None and self.rounding != "rtn":
+            raise InputError(f"rounding is {self.rounding!r}: the codebooks of {blocks.title} are selected to nearest; use rtn")
 
     @property
     def possible_schemes(self) -> tuple[Scheme, ...]:
         """What a quantized layer can be: with AdaDim, one for each grouping."""
+        weights = any_format(self.weights)
         groupings = GROUPINGS if self.grouping == ADADIM else (self.grouping,)
-        return tuple(Scheme(self.number_format, self.form, self.group_size, self.activations, one) for one in groupings)
+        return tuple(Scheme.of(weights, self.form, self.group_size, self.activations, one) for one in groupings)
 
     @property
     def scheme(self) -> Scheme:
@@ -128,8 +136,9 @@ class Recipe:
 
     @property
     def number_format(self) -> NumberFormat:
-        """Format of the weights."""
-        return format_by_name(self.weights)
+        """Format of the weights; of their elements, where they are in blocks."""
+        weights = any_format(self.weights)
+        return weights if isinstance(weights, NumberFormat) else weights.elements[0]
 
     @property
     def values(self) -> NumberFormat | None:
@@ -139,11 +148,12 @@ class Recipe:
     @property
     def name(self) -> str:
         """As in tables: "W4A8V4 dINT4, AQAS, OPTQ"; what is as usual is left out."""
-        bits = f"W{self.number_format.bits}" + ("A8" if self.activations == "int8" else " only")
+        activations = {"int8": "A8", "fp32": " only"}.get(self.activations, "A4")
+        bits = f"W{self.number_format.bits}{activations}"
         if self.values is not None:
             bits += f"V{self.values.bits}"
         parts = [
-            f"{bits} {self.number_format.title}",
+            f"{bits} {any_format(self.weights).title}",
             self.form if self.form != "symmetric" else "",
             f"groups of {self.group_size}" if self.group_size is not None else "",
             {"per-oc": "", "per-ic": "per-ic", ADADIM: "AdaDim"}[self.grouping],
@@ -243,16 +253,19 @@ def quantize_model(
 
 def check_groups(loaded: LoadedModel, recipe: Recipe) -> None:
     """Refuse a group size that does not divide the inputs, or with groups per-ic the outputs, of every linear layer."""
-    if recipe.group_size is None:
+    size = recipe.scheme.group_size
+    if size is None:
         return
     for name in loaded.adapter.linear_names(loaded.model):
         linear = loaded.model.get_submodule(name)
-        sizes = {"per-oc": ("input", linear.in_features), "per-ic": ("output", linear.out_features)}
-        for grouping, (kind, channels) in sizes.items():
-            if recipe.grouping in (grouping, ADADIM) and channels % recipe.group_size:
-                raise InputError(
-                    f"--group-size {recipe.group_size}: {name} has {channels} {kind} channels; give a divisor of it"
-                )
+        sides = {"per-oc": ("input", linear.in_features), "per-ic": ("output", linear.out_features)}
+        for grouping, (kind, channels) in sides.items():
+            if recipe.grouping in (grouping, ADADIM) and channels % size:
+                if recipe.group_size is None:
+                    raise InputError(
+                        f"--format {recipe.weights}: {name} has {channels} input channels, no multiple of its block, {size}"
+                    )
+                raise InputError(f"--group-size {size}: {name} has {channels} {kind} channels; give a divisor of it")
 
 
 def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
@@ -264,6 +277,8 @@ def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
 
 def _quantized(linear: nn.Linear, recipe: Recipe, scheme: Scheme, clip: bool, hessian: Tensor | None) -> QuantLinear:
     """`linear` in integers, by the `scheme`; `hessian` (in, in) of its inputs where the recipe needs it."""
+    if scheme.blocks is not None:
+        return _in_blocks(linear, recipe, hessian)
     weight, number_format = linear.weight.detach(), recipe.number_format
     granularity = scheme.form, scheme.group_size
     if scheme.grouping == "per-ic":
@@ -291,3 +306,18 @@ def _by_input_channel(weight: Tensor, recipe: Recipe, hessian: Tensor | None) ->
         assert hessian is not None
         return round_input_channels(weight, hessian, recipe.number_format, recipe.form, recipe.group_size)
     return quantize_weights(weight, recipe.number_format, recipe.form, recipe.group_size, "per-ic")
+
+
+def _in_blocks(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> BlockLinear:
+    """`linear` in the recipe's block format. Scales are the format's either way; OPTQ rounds elements only."""
+    weight, scheme = linear.weight.detach(), recipe.scheme
+    assert scheme.blocks is not None
+    with stage(f"rounding {recipe.rounding}"):
+        if recipe.rounding == "rtn":
+            return BlockLinear.of_blocks(quantize_blocks(weight, scheme.blocks), linear.bias, scheme)
+        assert hessian is not None
+        scales, tensor_scale = block_scales(weight, scheme.blocks)
+        steps = factors_of(scales, tensor_scale, scheme.blocks).to(torch.float32)
+        steps[steps == 0] = torch.finfo(torch.float32).max  # below a scale of zero, all elements are zero
+        codes = round_compensated(weight, hessian, scheme.number_format, steps, None)
+        return BlockLinear.of_blocks(BlockTensors(codes, scales, None, tensor_scale), linear.bias, scheme)

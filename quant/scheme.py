@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden import NumberFormat
+from golden import BLOCK_FORMATS, BlockFormat, NumberFormat
 from golden.errors import InputError, unknown
 
 from .weights import FORMS, GROUPINGS
 
 __all__ = ["ACTIVATIONS", "Scheme"]
 
-ACTIVATIONS = ("int8", "fp32")
+ACTIVATIONS = ("int8", "fp32", *BLOCK_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Scheme:
     number_format: NumberFormat
     form: str = "symmetric"  # symmetric (signed scales) or asymmetric (zero-points)
     group_size: int | None = None  # consecutive weights of a channel that share a scale; None: all of an output channel
-    activations: str = "int8"  # int8, per token; or fp32: only the weights are quantized
+    activations: str = "int8"  # int8, per token; fp32: only the weights are quantized; or a block format, per token
+    blocks: BlockFormat | None = None  # the weights' format, where scales are part of it: then the group size is its block
     grouping: str = "per-oc"  # per-oc: groups lie in an output channel; per-ic: in an input channel
 
     def __post_init__(self) -> None:
@@ -43,6 +44,48 @@ class Scheme:
             raise InputError(f"--group-size {self.group_size}: it is a number of weights, 1 or more")
         if self.grouping != "per-oc" and self.group_size is None:
             raise InputError(f"--grouping {self.grouping}: its groups have a size; give --group-size, 128 for instance")
+        if self.activation_blocks is not None and (self.blocks is None or self.blocks.block != self.activation_blocks.block):
+            title = self.number_format.title if self.blocks is None else self.blocks.title
+            raise InputError(
+                f"--activations {self.activations}: its blocks of {self.activation_blocks.block} have scales of their own, "
+                f"weights in {title} do not; give --format {self.activations}, or activations in int8 or fp32"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        weights: NumberFormat | BlockFormat,
+        form: str,
+        group_size: int | None,
+        activations: str,
+        grouping: str = "per-oc",
+    ) -> Scheme:
+        """The scheme of weights in a plain format, or in a block format, which brings its own groups.
+
+        Raises
+        ------
+        InputError
+            If a choice is unknown, or is the block format's.
+        """
+        if isinstance(weights, NumberFormat):
+            return cls(weights, form, group_size, activations, grouping=grouping)
+        if form != "symmetric":
+            raise InputError(f"form is {form!r}: {weights.title} takes no zero-point; use symmetric")
+        if group_size is not None:
+            raise InputError(f"--group-size {group_size}: {weights.title} has blocks of {weights.block}; leave it out")
+        if grouping != "per-oc":
+            raise InputError(f"--grouping {grouping}: the blocks of {weights.title} lie along the inputs; use per-oc")
+        return cls(weights.elements[0], form, weights.block, activations, weights)
+
+    @property
+    def weights(self) -> str:
+        """Name of the weights' format."""
+        return self.number_format.name if self.blocks is None else self.blocks.name
+
+    @property
+    def activation_blocks(self) -> BlockFormat | None:
+        """The activations' format, if that is a block format."""
+        return BLOCK_FORMATS.get(self.activations)
 
     @property
     def integer_sums(self) -> bool:

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from .adadim import ADADIM, GroupingChoice, choose_groupings
 from .attention import use_int8_attention
 from .block import GroupScale
+from .block_linear import empty_layer
 from .kept import kept_scales, key_of
-from .layers import QuantLinear, replace_module
+from .layers import replace_module
 from .layerwise import go_through_layers
 from .scaling import fold, search_scales
 from .stopwatch import stage
@@ -140,7 +141,7 @@ def _replace_linears(layer: nn.Module, schemes: dict[str, Scheme]) -> None:
         linear = layer.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         with torch.device("meta"):
-            quantized = QuantLinear(linear.in_features, linear.out_features, linear.bias is not None, scheme)
+            quantized = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, scheme)
         replace_module(layer, name, quantized)
 
 

@@ -98,6 +98,7 @@ def test_json_is_all_there_is_on_stdout(arguments: list[str], tmp_path: Path, mo
     if arguments[0] == "formats":
         assert found["dint4"]["values"] == list(dint.DINT4.values)
         assert found["dint4"]["unit"] == 0.5
+        assert (found["nvfp4"]["block"], found["nvfp4"]["scale"], found["nvfp4"]["bits_per_scalar"]) == (16, "e4m3", 4.5)
     elif arguments[0] == "pdks":
         assert {"osu018", "asap7"} <= {row["name"] for row in found}
     elif arguments[0] == "generate":

@@ -60,7 +60,7 @@ def test_names_a_user_imports_are_there() -> None:
 def test_formats_lists_every_value() -> None:
     result = run("formats")
     assert result.returncode == 0
-    for name in ("int8", "int4", "dint4", "dint3", "int3", "fp4_e2m1", "-1/2", "-7"):
+    for name in ("int8", "int4", "dint4", "dint3", "int3", "fp4_e2m1", "-1/2", "-7", "mxfp4", "4.25 bits"):
         assert name in result.stdout
 
 

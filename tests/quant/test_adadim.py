@@ -87,7 +87,7 @@ def test_rounding_to_nearest(number_format: NumberFormat, form: str) -> None:
     quantized = quantize_weights(weight, number_format, form, GROUP, "per-ic")
     assert np.array_equal(quantized.codes, codes)
     assert np.allclose(quantized.scales, scales, rtol=1e-7)
-    layer = QuantLinear.from_weights(quantized, None, Scheme(number_format, form, GROUP, "int8", "per-ic"))
+    layer = QuantLinear.from_weights(quantized, None, Scheme(number_format, form, GROUP, grouping="per-ic"))
     assert np.allclose(layer.real_weight(torch.float64), real, rtol=1e-6, atol=0)
     assert torch.equal(layer.unpacked_codes(), quantized.codes)
     assert not layer.fault()
@@ -103,7 +103,7 @@ def test_output(number_format: NumberFormat, form: str, activations: str) -> Non
     x = torch.randn(3, 10, generator=torch.Generator().manual_seed(4)) * torch.tensor([1.0, 30, 1e-3])[:, None]
     linear = torch.nn.Linear(10, 24)
     linear.weight.data, linear.bias.data = weight, bias
-    layer = QuantLinear.from_linear(linear, Scheme(number_format, form, GROUP, activations, "per-ic"))
+    layer = QuantLinear.from_linear(linear, Scheme(number_format, form, GROUP, activations, grouping="per-ic"))
     _, real, _ = restated(weight.numpy(), number_format, form)
     expected = np.zeros((3, 24))
     for token, row in enumerate(x.numpy()):
