@@ -7,6 +7,7 @@ from .block_dot import DotProducts, block_sums, dot
 from .block_format import BlockCodes, BlockFormat, CodedBlock
 from .catalogue import (
     BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
     DINT3,
     DINT4,
     FORMATS,
@@ -33,6 +34,7 @@ from .unit import Port, UnitConfig
 
 __all__ = [
     "BLOCK_FORMATS",
+    "CODEBOOK_FORMATS",
     "DINT3",
     "DINT4",
     "E4M3",
