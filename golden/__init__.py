@@ -5,6 +5,7 @@ from .asymmetric import AsymmetricConfig
 from .asymmetric_parts import CorrectionConfig, OffsetConfig
 from .block_dot import DotProducts, block_sums, dot
 from .block_format import BlockCodes, BlockFormat, CodedBlock
+from .block_mac import BlockMacConfig
 from .catalogue import (
     BLOCK_FORMATS,
     CODEBOOK_FORMATS,
@@ -51,6 +52,7 @@ __all__ = [
     "AsymmetricConfig",
     "BlockCodes",
     "BlockFormat",
+    "BlockMacConfig",
     "Codebook",
     "CodedBlock",
     "CorrectionConfig",
