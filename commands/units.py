@@ -50,6 +50,7 @@ def generate(
     shape: Shape = "mac",
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
+    activations: Annotated[str, typer.Option(help="int8; or, with --format mxfp4 or nvfp4, the same.")] = "int8",
     flow: Annotated[
         list[str] | None,
         typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
@@ -79,6 +80,7 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
+        activations=activations,
         flow=tuple(flow or ()),
         pdk=tuple(pdk or ()),
         quiet=quiet,

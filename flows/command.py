@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from golden import UnitConfig, unit_of_options
+from golden import BLOCK_FORMATS, UnitConfig, any_unit
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
@@ -34,6 +34,7 @@ def generate(
     shape: str = "mac",
     decoded: bool = False,
     zero_points: int | None = None,
+    activations: str = "int8",
     flow: Names = (),
     pdk: Names = (),
     quiet: bool = False,
@@ -46,7 +47,7 @@ def generate(
     Parameters
     ----------
     format
-        Number format of the weights.
+        Number format of the weights, or a block format.
     lanes
         Products per cycle of a MAC unit, 1 to 64; by default 16.
     out
@@ -66,6 +67,8 @@ def generate(
     zero_points
         Number of MAC units for asymmetric weights that share a zero-point correction (`golden.AsymmetricConfig`); by default
         one unit for symmetric weights.
+    activations
+        "int8", or the block format of the weights.
     flow
         Names of `FLOWS`.
     pdk
@@ -87,6 +90,8 @@ def generate(
     flow, pdk, out = names(flow), names(pdk), Path(out)
     if pdk and not flow:
         raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
+    if flow and str(format).lower() in BLOCK_FORMATS:
+        raise InputError(f"--flow {flow[0]}: has no files for units of {format}; leave it out")
     platforms = {name: _platforms(name, pdk) for name in dict.fromkeys(flow)}
     options = _given(
         format=format,
@@ -97,8 +102,9 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
+        activations=activations if activations != "int8" else None,
     )
-    config = unit_of_options(**options)
+    config = any_unit(**options)
     from hdl.unit_files import write_unit
 
     paths = write_unit(config, out, period_ns, quiet)

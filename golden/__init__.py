@@ -5,8 +5,10 @@ from .asymmetric import AsymmetricConfig
 from .asymmetric_parts import CorrectionConfig, OffsetConfig
 from .block_dot import DotProducts, block_sums, dot
 from .block_format import BlockCodes, BlockFormat, CodedBlock
+from .block_mac import BlockMacConfig
 from .catalogue import (
     BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
     DINT3,
     DINT4,
     FORMATS,
@@ -28,11 +30,12 @@ from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
 from .scale_encoding import E4M3, E8M0, ScaleEncoding
-from .shapes import SHAPES, unit_of_options
+from .shapes import SHAPES, any_unit, unit_of_options
 from .unit import Port, UnitConfig
 
 __all__ = [
     "BLOCK_FORMATS",
+    "CODEBOOK_FORMATS",
     "DINT3",
     "DINT4",
     "E4M3",
@@ -49,6 +52,7 @@ __all__ = [
     "AsymmetricConfig",
     "BlockCodes",
     "BlockFormat",
+    "BlockMacConfig",
     "Codebook",
     "CodedBlock",
     "CorrectionConfig",
@@ -67,6 +71,7 @@ __all__ = [
     "ToolError",
     "UnitConfig",
     "any_format",
+    "any_unit",
     "block_sums",
     "dot",
     "format_by_name",

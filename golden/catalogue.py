@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from .block_format import BlockFormat
 from .errors import unknown
+from .lobcq import frozen_formats
 from .number_format import NumberFormat
 from .scale_encoding import E4M3, E8M0
 
@@ -104,6 +105,9 @@ NVFP4 = BlockFormat("nvfp4", "NVFP4", (FP4_E2M1,), block=16, scales=E4M3, full_s
 
 BLOCK_FORMATS: dict[str, BlockFormat] = {block_format.name: block_format for block_format in (MXFP4, NVFP4)}
 
+#: LO-BCQ with 2 to 16 codebooks and arrays of 16 to 128, `lobcq_c8_g64` for instance: each is of use, none stands for all.
+CODEBOOK_FORMATS: dict[str, BlockFormat] = frozen_formats()
+
 
 def format_by_name(name: str) -> NumberFormat:
     """The format or variant called `name` (upper or lower case). An unknown name is refused with the nearest known one."""
@@ -115,7 +119,7 @@ def format_by_name(name: str) -> NumberFormat:
 
 def any_format(name: str) -> NumberFormat | BlockFormat:
     """The format, variant or block format called `name` (upper or lower case), else refused as `format_by_name` does."""
-    known, given = FORMATS | VARIANTS | BLOCK_FORMATS, str(name).lower()
+    known, given = FORMATS | VARIANTS | BLOCK_FORMATS | CODEBOOK_FORMATS, str(name).lower()
     if given not in known:
         raise unknown(f"unknown format {name!r}", given[:100], known)
     return known[given]

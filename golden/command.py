@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from .block_format import BlockFormat
-from .catalogue import BLOCK_FORMATS, FORMATS, VARIANTS
+from .catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, FORMATS, VARIANTS
 from .mac import MacConfig
 from .number_format import NumberFormat
 
@@ -27,13 +27,15 @@ def formats(quiet: bool = False) -> dict[str, dict[str, Any]]:
         By name: `title`, `bits`, `unit` in steps, `values` by code in units, `special_codes`, and of a MAC unit
         `accumulator_bits` for `depth` products with INT8, and the `architecture` that is the default. Of a block format:
         `title`, `bits`, `element` (name of the elements' format), `block`, `scale` (name of the encoding), `tensor_scale`
-        (whether there is one) and `bits_per_scalar`.
+        (whether there is one) and `bits_per_scalar`; where there are several, `codebooks`, and the `selector_block` that
+        selects one.
     """
-    known = FORMATS | VARIANTS
+    known, blocks = FORMATS | VARIANTS, BLOCK_FORMATS | CODEBOOK_FORMATS
     if not quiet:
-        print("\n\n".join([*map(_text, known.values()), *map(_block_text, BLOCK_FORMATS.values())]))
+        codebooks = "\n".join(map(_block_text, CODEBOOK_FORMATS.values()))
+        print("\n\n".join([*map(_text, known.values()), *map(_block_text, BLOCK_FORMATS.values()), codebooks]))
     plain = {name: _data(number_format) for name, number_format in known.items()}
-    return plain | {name: _block_data(block_format) for name, block_format in BLOCK_FORMATS.items()}
+    return plain | {name: _block_data(block_format) for name, block_format in blocks.items()}
 
 
 def _data(number_format: NumberFormat) -> dict[str, Any]:
@@ -51,7 +53,11 @@ def _data(number_format: NumberFormat) -> dict[str, Any]:
 
 
 def _block_data(block_format: BlockFormat) -> dict[str, Any]:
-    return {
+    selected = {
+        "codebooks": [list(one.values) for one in block_format.elements],
+        "selector_block": block_format.selector_block,
+    }
+    return (selected if block_format.selector_block else {}) | {
         "title": block_format.title,
         "bits": block_format.bits,
         "element": block_format.elements[0].name,
@@ -64,8 +70,11 @@ def _block_data(block_format: BlockFormat) -> dict[str, Any]:
 
 def _block_text(block_format: BlockFormat) -> str:
     scale = f"a scale in {block_format.scales.title} for {block_format.block}"
+    elements = f"elements in {block_format.elements[0].title}"
+    if block_format.selector_block is not None:
+        elements = f"{block_format.selector_block} elements in one of {len(block_format.elements)} codebooks"
     return (
-        f"{block_format.name:<8} {block_format.title}: elements in {block_format.elements[0].title}, {scale}"
+        f"{block_format.name:<8} {block_format.title}: {elements}, {scale}"
         f"{', relative to a float32 of the tensor' if block_format.tensor_scale else ''}; "
         f"{float(block_format.bits_per_scalar)} bits for each"
     )

@@ -60,8 +60,7 @@ class MacConfig(UnitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.activation_bits != 8:
-            raise InputError(f"activation_bits is {self.activation_bits}: only 8 is supported")
+        self._check_activation_bits()
         if not 1 <= self.lanes <= 64:
             raise InputError(f"lanes is {self.lanes}: a MAC has 1 to 64; use several units for more")
         if not self.lanes <= self.depth <= 1 << 24:
@@ -72,6 +71,10 @@ class MacConfig(UnitConfig):
             raise InputError("decoded: without operand registers there is nothing to register; give pipeline 1 or 2")
         if not self.architecture:
             object.__setattr__(self, "architecture", self.weight_format.architecture)
+
+    def _check_activation_bits(self) -> None:
+        if self.activation_bits != 8:
+            raise InputError(f"activation_bits is {self.activation_bits}: only 8 is supported")
 
     @property
     def name(self) -> str:

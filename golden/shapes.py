@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .asymmetric import AsymmetricConfig
-from .catalogue import format_by_name
+from .block_format import BlockFormat
+from .block_mac import BlockMacConfig
+from .catalogue import any_format, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["LANES", "SHAPES", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "any_unit", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
 LANES = 16  # of a MAC unit, where a command is given no other number
@@ -61,3 +65,41 @@ def unit_of_options(
     if zero_points is not None:
         raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+
+
+def any_unit(
+    format: str,
+    *,
+    activations: str = "int8",
+    lanes: int | None = None,
+    depth: int = 65536,
+    architecture: str = "",
+    **others: Any,
+) -> UnitConfig:
+    """The unit that options name, of a number format or of a block format.
+
+    Parameters
+    ----------
+    activations
+        "int8", or the block format of the weights.
+    others
+        The further options of `unit_of_options`: a unit of a block format has none of them.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or its units lack an option that was given.
+    """
+    weights = any_format(format)
+    if not isinstance(weights, BlockFormat):
+        if activations != "int8":
+            raise InputError(f"--activations {activations}: {weights.title} weights are multiplied by int8; leave it out")
+        return unit_of_options(format, lanes=lanes, depth=depth, architecture=architecture, **others)
+    for name, value in others.items():
+        if value not in (None, False, MAC):
+            given = "" if value is True else f" {value}"
+            raise InputError(f"--{name.replace('_', '-')}{given}: units of {weights.title} have no such choice; leave it out")
+    if activations not in ("int8", weights.name):
+        raise unknown(f"--activations {activations}", activations, ("int8", weights.name))
+    bits = 8 if activations == "int8" else weights.bits
+    return BlockMacConfig.of(weights, bits, lanes=LANES if lanes is None else lanes, depth=depth, architecture=architecture)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asymmetric import Asymmetric
+    from .block_mac import BlockMac
     from .mac import Mac
     from .pe import Pe
 
-__all__ = ["Asymmetric", "Mac", "Pe"]
+__all__ = ["Asymmetric", "BlockMac", "Mac", "Pe"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from .asymmetric import Asymmetric
 
         return Asymmetric
+    if name == "BlockMac":
+        from .block_mac import BlockMac
+
+        return BlockMac
     if name == "Mac":
         from .mac import Mac
 

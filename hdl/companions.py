@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golden import AsymmetricConfig, InputError, MacConfig, Port, UnitConfig
+from golden import AsymmetricConfig, BlockMacConfig, InputError, MacConfig, Port, UnitConfig
 from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
@@ -60,6 +60,8 @@ def core(config: UnitConfig) -> str:
     what = "processing element of a systolic array"
     if isinstance(config, MacConfig):
         what = f"multiply-accumulate unit, lanes {config.lanes}"
+    elif isinstance(config, BlockMacConfig):
+        what = f"multiply-accumulate unit, {config.blocks.title}, lanes {config.lanes}"
     elif isinstance(config, AsymmetricConfig):
         what = f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
     return f"""\

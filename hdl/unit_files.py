@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golden import AsymmetricConfig, PeConfig, UnitConfig
+from golden import AsymmetricConfig, BlockMacConfig, PeConfig, UnitConfig
 from golden.artifacts import output_directory, write_file
 
 __all__ = ["write_unit"]
@@ -40,7 +40,8 @@ def write_unit(config: UnitConfig, out: Path, period_ns: float = 10.0, quiet: bo
     from . import companions, verilog
     from .architectures import architecture_of
 
-    architecture_of(config.unit if isinstance(config, AsymmetricConfig) else config)
+    multiplying = config.unit if isinstance(config, AsymmetricConfig) else config
+    architecture_of(config.block_sum if isinstance(config, BlockMacConfig) else multiplying)
     texts = {
         "sdc": companions.constraints(config, period_ns),
         "json": companions.facts(config),
@@ -65,8 +66,11 @@ def _print(config: UnitConfig, paths: dict[str, Path]) -> None:
         shape = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
     if isinstance(config, AsymmetricConfig):
         shape += f", {config.units} {'unit' if config.units == 1 else 'units'} for asymmetric weights"
+    operands = f"{config.weight_format.title} x INT{config.activation_bits}"
+    if isinstance(config, BlockMacConfig):
+        operands = f"{config.blocks.title} x {config.blocks.title if config.scaled_activations else 'INT8'}"
     console.print(
-        f"{config.name}: {config.weight_format.title} x INT{config.activation_bits}, {shape}, {config.architecture},"
+        f"{config.name}: {operands}, {shape}, {config.architecture},"
         f" {config.accumulator_bits}-bit accumulator, latency {config.latency_cycles}"
     )
     for path in paths.values():

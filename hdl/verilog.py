@@ -16,11 +16,12 @@ from textwrap import fill
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import AsymmetricConfig, CorrectionConfig, MacConfig, OffsetConfig, PeConfig, UnitConfig
+from golden import AsymmetricConfig, BlockMacConfig, CorrectionConfig, MacConfig, OffsetConfig, PeConfig, UnitConfig
 
 from .architectures import ARCHITECTURES
 from .assembly import Assembly
 from .asymmetric import Asymmetric, Correction, OffsetMac
+from .block_mac import BlockMac
 from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
@@ -63,6 +64,8 @@ def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
     """The component of a configuration, of whatever shape."""
     if isinstance(config, MacConfig):
         return Mac(config, parts=parts)
+    if isinstance(config, BlockMacConfig):
+        return BlockMac(config, parts=parts)
     if isinstance(config, PeConfig):
         return Pe(config, parts=parts)
     if isinstance(config, OffsetConfig):
@@ -115,6 +118,12 @@ def _header(config: UnitConfig) -> str:
         what += ", weights registered as select lines" if config.decoded else ""
         edges = f"{config.latency_cycles} rising {'edge' if config.latency_cycles == 1 else 'edges'}"
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products; visible after {edges}"
+    elif isinstance(config, BlockMacConfig):
+        blocks = config.blocks
+        scaled = f"{blocks.title} weights x {blocks.title if config.scaled_activations else 'INT8'} activations"
+        what = f"multiply-accumulate unit, {scaled}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
+        width = f"accumulator: {bits} bits, for {count} products in blocks of {blocks.block}, shifted by up to {config.span}"
+        width += f" bits for their scales in {blocks.scales.title}; visible after {config.latency_cycles} rising edges"
     elif isinstance(config, AsymmetricConfig):
         what = (
             f"{config.units} multiply-accumulate {'unit' if config.units == 1 else 'units'} for asymmetric weights, {operands}"

@@ -43,16 +43,10 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
     factors = factors_of(scales, tensor_scales, block_format)[:, :, None]
     steps = x.double().view(*scales.shape, block_format.block) / factors
     steps = torch.where(factors > 0, steps, 0).view(x.shape)
-    tried = torch.stack([_nearest(steps, one) for one in block_format.elements])
-    size = block_format.selector_block
-    if size is None:
-        return BlockTensors(tried[0], scales, None, tensor_scales)
-    values = torch.stack([_values(one, x.device)[codes.int()] for one, codes in zip(block_format.elements, tried, strict=True)])
-    errors = (values * float(block_format.unit) - steps).square().view(len(tried), len(x), -1, size).sum(dim=3)
-    selectors = errors.argmin(dim=0)
-    parts = tried.view(*errors.shape, size)
-    codes = parts.gather(0, selectors[None, :, :, None].expand(1, *parts.shape[1:]))[0].view(x.shape)
-    return BlockTensors(codes, scales, selectors.to(torch.uint8), tensor_scales)
+    if block_format.selector_block is None:
+        return BlockTensors(_nearest(steps, block_format.elements[0]), scales, None, tensor_scales)
+    codes, selectors = _selected(steps, block_format)
+    return BlockTensors(codes, scales, selectors, tensor_scales)
 
 
 def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -89,6 +83,45 @@ def values_of(codes: Tensor, selectors: Tensor | None, block_format: BlockFormat
     assert block_format.selector_block is not None
     places = selectors.int().repeat_interleave(block_format.selector_block, dim=1) << block_format.bits | codes.int()
     return tables.flatten().index_select(0, places.flatten()).view(codes.shape)
+
+
+def _selected(steps: Tensor, block_format: BlockFormat) -> tuple[Tensor, Tensor]:
+    """Codes uint8, shaped like `steps` (rows, columns), float64, and the selectors of the least squared errors.
+
+    The thresholds of codebooks are multiples of half a unit, and a tie goes to the lower codeword: all numbers that round up
+    to the same multiple of half a unit have the same code, in every codebook.
+    """
+    size, unit = block_format.selector_block, float(block_format.unit)
+    assert size is not None
+    tables, values = _half_unit_tables(block_format, steps.device)
+    reach = tables.shape[1] // 2
+    halves = torch.ceil(steps.nan_to_num() * (2 / unit)).clamp_(-reach, reach).add_(reach).to(torch.int32)
+    least, selectors = None, torch.zeros(len(steps), steps.shape[1] // size, dtype=torch.int32, device=steps.device)
+    for number, table in enumerate(values):
+        differences = table.index_select(0, halves.flatten()).view(steps.shape).sub_(steps)
+        errors = differences.square_().view(*selectors.shape, size)
+        while errors.shape[2] > 1:  # pairs of neighbours: the order in which numpy adds eight numbers
+            errors = errors[:, :, 0::2] + errors[:, :, 1::2]
+        errors = errors[:, :, 0]
+        if least is None:
+            least = errors
+            continue
+        better = errors < least
+        selectors[better] = number
+        least = torch.where(better, errors, least)
+    places = selectors.repeat_interleave(size, dim=1) * tables.shape[1] + halves
+    codes = tables.flatten().index_select(0, places.flatten()).view(steps.shape)
+    return codes, selectors.to(torch.uint8)
+
+
+@lru_cache
+def _half_unit_tables(block_format: BlockFormat, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Codes uint8 and values, in steps, float64, of each codebook (codebooks, n) at multiples of half a unit."""
+    reach = 2 * max(max(-one.minimum, one.maximum) for one in block_format.elements)
+    unit = float(block_format.unit)
+    codes = np.stack([one.round(np.arange(-reach, reach + 1) * unit / 2) for one in block_format.elements])
+    values = np.stack([one.decode(row) * unit for one, row in zip(block_format.elements, codes, strict=True)])
+    return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
 
 
 def _nearest(steps: Tensor, number_format: NumberFormat) -> Tensor:

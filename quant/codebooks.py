@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 
 from golden import E4M3, INT8, BlockFormat
 from golden.artifacts import canonical_json, write_file
+from golden.lobcq import BLOCK, LARGEST
 
-from .lobcq import LARGEST, fit_codebooks
+from .lobcq import fit_codebooks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .models import LoadedModel
 
-__all__ = ["ARRAYS", "BLOCK", "COUNTS", "fit_all", "in_steps", "sampled_blocks"]
+__all__ = ["ARRAYS", "COUNTS", "fit_all", "in_steps", "sampled_blocks"]
 
-#: Scalars that choose a codebook together, and by format: scalars that share a scale, and numbers of codebooks.
-BLOCK = 8
+#: By format: scalars that share a scale, and numbers of codebooks.
 ARRAYS = (16, 32, 64, 128)
 COUNTS = (2, 4, 8, 16)
 #: Blocks that codebooks are fitted to, and calibration tokens that give those of activations.
@@ -71,15 +71,16 @@ def sampled_blocks(loaded: LoadedModel, windows: Tensor, array: int, count: int 
     return np.concatenate([*some(weights, len(inputs), False), *some(different, len(different), True)])
 
 
-def fit_all(loaded: LoadedModel, windows: Tensor, seed: int = 0) -> dict[str, Any]:
+def fit_all(loaded: LoadedModel, windows: Tensor, seed: int = 0) -> list[dict[str, Any]]:
     """Codebooks for every length of an array and every number of them, as plain data, and how they were found."""
-    sets = {}
+    sets = []
     for array in ARRAYS:
         blocks = sampled_blocks(loaded, windows, array, seed=seed)
         power = float(np.square(blocks).mean())
         for count in COUNTS:
             fit = fit_codebooks(blocks, count, seed)
-            sets[f"lobcq_c{count}_g{array}"] = {
+            found = {
+                "array": array,
                 "codebooks": [list(codebook) for codebook in fit.codebooks],
                 "normalized_errors": [round(fit.errors[index] / power, 7) for index in (0, -1)],  # at first, in the end
                 "normalized_rounded_error": round(fit.rounded_error / power, 7),
@@ -88,6 +89,7 @@ def fit_all(loaded: LoadedModel, windows: Tensor, seed: int = 0) -> dict[str, An
                 "coinciding": sum(fit.coinciding),
                 "converged": fit.converged,
             }
+            sets.append(found)
     return sets
 
 

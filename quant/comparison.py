@@ -109,9 +109,10 @@ def table_row(
 
 
 def _code_values(recipe: Recipe) -> list[float] | None:
-    """What each code stands for, in steps; None where that depends on the zero-point, or the codes are too many."""
+    """What each code stands for, in steps; None where that depends on zero-point or codebook, or the codes are too many."""
     number_format = recipe.number_format
-    if recipe.form == "asymmetric" or number_format.bits > 4:
+    blocks = recipe.scheme.blocks
+    if recipe.form == "asymmetric" or number_format.bits > 4 or (blocks is not None and len(blocks.elements) > 1):
         return None
     return [value * float(number_format.unit) for value in number_format.values]
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from torch import Tensor
 
+from golden import BlockFormat, NumberFormat, any_format
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
@@ -45,6 +46,7 @@ __all__ = [
     "METHOD",
     "VERSION",
     "check_output",
+    "codebooks_of",
     "load_any",
     "load_quantized",
     "register",
@@ -118,10 +120,18 @@ def save_quantized(
         **recipe.describe(),
         **({"groupings": {one.layer: one.grouping for one in quantized.groupings}} if quantized.groupings else {}),
         "values": list(recipe.number_format.values),
+        **({"codebooks": codebooks} if (codebooks := codebooks_of(any_format(recipe.weights))) else {}),
         "source": source,
         "calibration": calibration,
     }
     save_configuration(model, quantization, tokenizer, directory)
+
+
+def codebooks_of(weights: NumberFormat | BlockFormat) -> list[list[int]]:
+    """The codebooks of a format that has several, else none."""
+    if isinstance(weights, NumberFormat) or weights.selector_block is None:
+        return []
+    return [list(one.values) for one in weights.elements]
 
 
 def _version(recipe: Recipe) -> int:

@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.errors import InputError
+from golden.lobcq import LARGEST
 
-__all__ = ["CODEWORDS", "LARGEST", "Fit", "fit_codebooks", "lloyd_max", "rounded_codewords", "squared_errors"]
+__all__ = ["CODEWORDS", "Fit", "fit_codebooks", "lloyd_max", "rounded_codewords", "squared_errors"]
 
 #: Codewords of a codebook: as many as codes of 4 bits.
 CODEWORDS = 16
-#: Largest magnitude of a codeword, an integer of 6 bits; -32 stays unused, as -128 does in INT8 activations.
-LARGEST = 31
 
 _MOST_CODEBOOKS = 16
 #: The fit has converged when an iteration lowers the error by less than this fraction of it.
@@ -107,8 +106,7 @@ def lloyd_max(scalars: Floats, codewords: Floats, tolerance: float = _STEP_TOLER
     """Ascending codewords, as many as given, for the ascending `scalars`.
 
     Steps end when one lowers the error by less than the fraction `tolerance` of it. A codeword that is nearest to no scalar is
-    moved to the one with the largest error. Where there are fewer different
-    scalars than codewords, some codewords are equal in the end.
+    moved to the one with the largest error. Where there are fewer different scalars than codewords, some are equal in the end.
     """
     sums, squares = (np.concatenate(([0.0], np.cumsum(one))) for one in (scalars, np.square(scalars)))
     codewords, previous = np.sort(codewords), float("inf")

@@ -23,7 +23,7 @@ from golden.errors import InputError
 from .adapter import adapter_of
 from .attention import use_int8_attention
 from .block_linear import empty_layer
-from .huggingface import METHOD, VERSION
+from .huggingface import METHOD, VERSION, codebooks_of
 from .layers import replace_module
 from .recipe import Recipe
 from .scheme import Scheme
@@ -46,6 +46,8 @@ class DintConfig(QuantizationConfigMixin):
         The format's code table, so that codes written with another table are refused instead of misread.
     form, group_size, activations, grouping
         The rest of what the layers are (`Scheme`).
+    codebooks
+        The codebooks of a format that has several, so that codes written with others are refused, too.
     groupings
         By linear layer, what AdaDim chose, where the grouping is its.
     value_format, attention
@@ -74,6 +76,7 @@ class DintConfig(QuantizationConfigMixin):
         rounding: str = "rtn",
         grouping: str = "per-oc",
         groupings: dict[str, str] | None = None,
+        codebooks: list[list[int]] | None = None,
         source: dict[str, Any] | None = None,
         calibration: dict[str, Any] | None = None,
         quant_method: str = METHOD,
@@ -89,9 +92,9 @@ class DintConfig(QuantizationConfigMixin):
         self.form, self.group_size, self.activations = form, group_size, activations
         self.value_format, self.attention = value_format, attention
         self.scaling, self.clipping, self.rounding = scaling, clipping, rounding
-        self.grouping, self.groupings = grouping, groupings or {}
+        self.grouping, self.groupings, self.codebooks = grouping, groupings or {}, codebooks or []
         self.source, self.calibration = source or {}, calibration or {}
-        if list(self.number_format.values) != list(values):
+        if list(self.number_format.values) != list(values) or self.codebooks != codebooks_of(any_format(weights)):
             raise InputError(
                 f"quantization_config: its code table for {weights} is not the catalogue's; quantize the model again"
             )

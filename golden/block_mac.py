@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC unit of a block format as one immutable object, and the exact integers it must produce.
+
+Two accumulators: a small one sums the integer products of one block, as a `MacConfig` does; where a block ends, its sum is
+multiplied by the significands of its scales, shifted by their exponents, and added to the large one, which is wide enough for
+every shift there is: nothing is ever rounded. What does not fit is left out as a whole, and said so (`exact`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .block_format import BlockFormat
+from .errors import InputError
+from .mac import MacConfig
+from .number_format import NumberFormat, signed_bits
+from .parameters import integer
+from .unit import Port, UnitConfig
+
+__all__ = ["BlockMacConfig", "BlockMacOutputs", "BlockSumConfig"]
+
+#: Shifts that a unit has unless told otherwise, where the exponents of scales span more: sums of blocks whose scales are up to
+#: 2^15 apart.
+_SPAN = 15
+#: The widest accumulator that arrays of 64-bit integers can show.
+_WIDEST = 64
+
+
+@dataclass(frozen=True)
+class BlockSumConfig(MacConfig):
+    """The MAC unit inside: it sums the products of a block. Activations may be narrower than 8 bits."""
+
+    def _check_activation_bits(self) -> None:
+        if not 2 <= self.activation_bits <= 8:
+            raise InputError(f"activation_bits is {self.activation_bits}: 2 to 8 are supported")
+
+
+class BlockMacOutputs(NamedTuple):
+    """What a unit shows after each rising edge, each (cycles,)."""
+
+    accumulator: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BlockMacConfig(UnitConfig):
+    """A MAC unit: `lanes` products a cycle, scaled block by block, added to one accumulator.
+
+    Parameters
+    ----------
+    weight_format
+        Format of the weights' elements; that of `block_format`.
+    activation_bits
+        8: plain two's complement integers; or the bits of the block format: activations are in it, too.
+    block_format
+        Format of the weights, without codebooks.
+    lanes
+        Products per cycle, a divisor of the block.
+    depth
+        Number of products that the accumulator holds without overflow, whole blocks, 1 to 2^24.
+    span
+        The unit shifts a block by 0 to so many bits: exponents of scales (sums of two where activations have scales) from
+        `base` to `base + span` are in reach. By default all there are, but 15 at most where they are powers of two alone.
+    architecture
+        Name of the multiplier architecture; empty for the element format's default.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range.
+    """
+
+    weight_format: NumberFormat
+    activation_bits: int = 8
+    block_format: BlockFormat | None = None
+    lanes: int = 1
+    depth: int = 65536
+    span: int | None = None
+    architecture: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        blocks = self.block_format
+        if not isinstance(blocks, BlockFormat) or blocks.elements != (self.weight_format,):
+            given = blocks.name if isinstance(blocks, BlockFormat) else repr(blocks)
+            raise InputError(f"block_format is {given}: a format with one table of elements, the weights', is needed")
+        if self.activation_bits not in (8, blocks.bits):
+            raise InputError(
+                f"activation_bits is {self.activation_bits}: 8 (integers) or {blocks.bits} (in {blocks.title}, too)"
+            )
+        if self.lanes < 1 or blocks.block % self.lanes:
+            raise InputError(f"lanes is {self.lanes}: give a divisor of {blocks.title}'s block, {blocks.block}")
+        if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
+            raise InputError(f"depth is {self.depth}: it counts products, whole blocks of {blocks.block}, up to {1 << 24}")
+        span = self.exponents if self.span is None else integer("span", self.span)
+        if self.span is None and not blocks.scales.mantissa_bits:
+            span = min(span, _SPAN)
+        if not 0 <= span <= self.exponents:
+            raise InputError(f"span is {span}: exponents of scales are at most {self.exponents} apart")
+        object.__setattr__(self, "span", span)
+        object.__setattr__(self, "architecture", self.block_sum.architecture)
+        if self.accumulator_bits > _WIDEST:
+            raise InputError(f"depth {self.depth} and span {span} need {self.accumulator_bits} bits: {_WIDEST} are supported")
+
+    @classmethod
+    def of(cls, block_format: BlockFormat, activation_bits: int = 8, **choices: Any) -> BlockMacConfig:
+        """The unit of a block format; other parameters by name."""
+        return cls(block_format.elements[0], activation_bits, block_format, **choices)
+
+    # Facts
+
+    @property
+    def blocks(self) -> BlockFormat:
+        """The weights' format."""
+        assert self.block_format is not None
+        return self.block_format
+
+    @property
+    def scaled_activations(self) -> bool:
+        """Whether activations are in the block format, with scales of their own."""
+        return self.activation_bits != 8
+
+    @property
+    def operand_bits(self) -> int:
+        """Bits of an activation as a two's complement integer."""
+        own = self.weight_format
+        return max(signed_bits(own.minimum), signed_bits(own.maximum)) if self.scaled_activations else self.activation_bits
+
+    @property
+    def block_sum(self) -> BlockSumConfig:
+        """The MAC unit that sums a block's products."""
+        block, architecture = self.blocks.block, self.architecture
+        return BlockSumConfig(self.weight_format, self.operand_bits, self.lanes, block, architecture=architecture)
+
+    @property
+    def scale_factors(self) -> int:
+        """Scales of a block's products: the weights', and perhaps the activations'."""
+        return 1 + self.scaled_activations
+
+    @property
+    def exponents(self) -> int:
+        """The largest exponent of scales (sum of two where activations have scales), from the least on."""
+        scales = self.blocks.scales
+        _, exponents = scales.parts(np.array([0, scales.nan_code - 1]))
+        return int(exponents[1] - exponents[0]) * self.scale_factors
+
+    @property
+    def scale_bits(self) -> int:
+        """Bits of a scale's code, without the sign, which it has none of."""
+        return self.blocks.scales.exponent_bits + self.blocks.scales.mantissa_bits
+
+    @property
+    def base_bits(self) -> int:
+        """Bits of the port `base`; 0 where all exponents are in reach."""
+        return 0 if self.span == self.exponents else self.exponents.bit_length()
+
+    @property
+    def pipeline(self) -> int:
+        """None beside the registers between the two accumulators."""
+        return 0
+
+    @property
+    def shape(self) -> str:
+        """What the command line calls it."""
+        return "mac"
+
+    @property
+    def name(self) -> str:
+        """Name of the top module: `mac_<block format>_x<lanes>`; what differs from the default is a suffix."""
+        parts = ["mac", self.blocks.name]
+        if self.scaled_activations:
+            parts.append(f"a{self.activation_bits}")
+        parts.append(f"x{self.lanes}")
+        if self.architecture != self.weight_format.architecture:
+            parts.append(self.architecture.replace("-", "_"))
+        if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:
+            parts.append(f"s{self.span}")
+        if self.depth != 65536:
+            parts.append(f"d{self.depth}")
+        return "_".join(parts)
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports but the clock (`hdl.BlockMac` says what they do)."""
+        plain = not self.scaled_activations
+        ports = [
+            Port("rst"),
+            Port("valid"),
+            Port("first"),
+            Port("last"),
+            Port("activations", self.activation_bits, self.lanes, signed=plain),
+            Port("weights", self.weight_format.bits, self.lanes),
+            Port("scale", self.scale_bits),
+        ]
+        if self.scaled_activations:
+            ports.append(Port("activation_scale", self.scale_bits))
+        if self.base_bits:
+            ports.append(Port("base", self.base_bits))
+        return (
+            *ports,
+            Port("accumulator", self.accumulator_bits, signed=True, output=True),
+            Port("exact", output=True, initial=1),
+        )
+
+    @property
+    def sum_port(self) -> Port:
+        """The accumulator."""
+        return next(port for port in self.ports if port.name == "accumulator")
+
+    @property
+    def reset(self) -> Mapping[str, int]:
+        """`rst` is held, with `valid` operands, which must not count."""
+        return {"rst": 1, "valid": 1, "first": 0}
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Two's complement bits of any sum of `depth` products whose scales are in reach."""
+        assert self.span is not None
+        own = self.weight_format
+        reach = max(-own.minimum, own.maximum)
+        product = reach * (reach if self.scaled_activations else 1 << self.activation_bits - 1)
+        significand = ((2 << self.blocks.scales.mantissa_bits) - 1) ** self.scale_factors
+        return signed_bits((product * self.depth * significand) << self.span)
+
+    @property
+    def latency_cycles(self) -> int:
+        """Rising edges until a block is in the sum, the edge that takes its last operands being the first."""
+        return 2
+
+    @property
+    def sum_unit(self) -> Fraction:
+        """What the accumulator's last bit stands for where `base` is 0 or not there: `golden.dot`'s unit."""
+        unit = self.blocks.unit**self.scale_factors
+        return unit * (Fraction(2) ** self.blocks.scales.least_exponent) ** self.scale_factors
+
+    # The exact answer
+
+    def scaling(self, scales: ArrayLike, base: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Significand, shift, and whether both are in reach, of the products of `scales` (codes, (cycles, 1 or 2)).
+
+        The shift is the exponent, from the least on, less `base` (cycles,). NaN is not in reach.
+        """
+        encoding = self.blocks.scales
+        codes = encoding.checked(scales)
+        known = codes != encoding.nan_code
+        significands, exponents = encoding.parts(np.where(known, codes, 0))
+        shifts = (exponents - encoding.least_exponent).sum(axis=1) - np.asarray(base, dtype=np.int64)
+        return significands.prod(axis=1), shifts, known.all(axis=1) & (shifts >= 0) & (shifts <= self.span)
+
+    def run(
+        self,
+        weights: ArrayLike,
+        activations: ArrayLike,
+        scales: ArrayLike,
+        first: ArrayLike,
+        last: ArrayLike,
+        valid: ArrayLike,
+        base: ArrayLike | None = None,
+        reset: ArrayLike | None = None,
+    ) -> BlockMacOutputs:
+        """The outputs after each rising edge, cycle by cycle: what the circuit must show.
+
+        Parameters
+        ----------
+        weights, activations
+            (cycles, lanes); activations in the block format are codes.
+        scales
+            (cycles, 1), or (cycles, 2): the weights', then the activations'.
+        first, last, valid, reset
+            (cycles,), as the ports.
+        base
+            (cycles,); only where there is such a port.
+        """
+        cycles = len(np.asarray(weights))
+        operands = self.weight_format.decode(activations) if self.scaled_activations else activations
+        starts, ends, taken = (np.asarray(one, dtype=bool) for one in (first, last, valid))
+        cleared = np.zeros(cycles, dtype=bool) if reset is None else np.asarray(reset, dtype=bool)
+        lowest = np.zeros(cycles, dtype=np.int64) if base is None else base
+        significands, shifts, reached = (one.tolist() for one in self.scaling(scales, lowest))
+
+        fresh, begins = True, np.zeros(cycles, dtype=bool)  # whether the next operands begin a block
+        for cycle in range(cycles):
+            begins[cycle] = fresh or starts[cycle]
+            fresh = bool(cleared[cycle] or (ends[cycle] if taken[cycle] else fresh))
+        sums = self.block_sum.run(weights, operands, begins, taken, cleared).tolist()
+
+        half = 1 << self.accumulator_bits - 1
+        total, exact, opening, ended = 0, True, False, None
+        shown, flags = np.empty(cycles, dtype=np.int64), np.empty(cycles, dtype=bool)
+        for cycle in range(cycles):
+            if cleared[cycle]:
+                total, exact = 0, True
+            elif ended is not None:
+                kept, intact = (0, True) if opening else (total, exact)
+                addend = sums[ended] * significands[ended] << shifts[ended] if reached[ended] else 0
+                total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended]
+            ended = None
+            if taken[cycle] and not cleared[cycle]:
+                opening = bool(starts[cycle] or (opening and not begins[cycle]))
+                ended = cycle if ends[cycle] else None
+            shown[cycle], flags[cycle] = total, exact
+        return BlockMacOutputs(shown, flags)
+
+    def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
+        """The output ports after each edge: `run` on the input ports of each cycle."""
+        controls = {name: inputs[name][:, 0] for name in ("first", "last", "valid")}
+        names = ("scale", "activation_scale")[: self.scale_factors]
+        base = inputs["base"][:, 0] if self.base_bits else None
+        scales = np.concatenate([inputs[name] for name in names], axis=1)
+        outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, base=base, reset=inputs["rst"][:, 0])
+        return {name: np.asarray(column, dtype=np.int64)[:, None] for name, column in outputs._asdict().items()}
+
+    def describe(self) -> dict[str, Any]:
+        """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
+        return self.block_sum.describe() | {
+            "format": self.blocks.name,
+            "element": self.weight_format.name,
+            "activation_bits": self.activation_bits,
+            "activation_format": self.blocks.name if self.scaled_activations else "int8",
+            "block": self.blocks.block,
+            "scale": self.blocks.scales.name,
+            "span": self.span,
+            "sum_unit": float(self.sum_unit),
+            "bits_per_scalar": float(self.blocks.bits_per_scalar),
+            "accumulator_bits": self.accumulator_bits,
+            "depth": self.depth,
+            "latency_cycles": self.latency_cycles,
+            "ports": self.describe_ports(),
+        }

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC unit of a `golden.BlockMacConfig` as an Amaranth component.
+
+    weights, activations ─► MAC unit that sums a block ─► x significand, << shift ─► final adder ─► accumulator ─┐
+                                                             ▲                          ▲                        │
+    scale, activation_scale, base ─► decoder ─► registers ───┘    unless a sum starts ──┴────────────────────────┘
+
+The sum of a block is complete in its register while the next block's first products are added up; in that one cycle it is
+scaled, and added to the accumulator. In all others the multiplier and the shifter are given zero, so that they are quiet.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden import BlockMacConfig
+
+from .architectures import architecture_of
+from .assembly import Assembly, ports_of
+from .final_adder import FinalAdder
+from .mac import Mac
+from .truth_table import lookup
+
+__all__ = ["BlockMac"]
+
+
+class BlockMac(Assembly):
+    """A MAC unit of a block format.
+
+    Ports
+    -----
+    clk, rst, valid : in
+        As those of `hdl.Mac`.
+    first : in, 1
+        With `valid`: a new sum, and a new block, start with these operands.
+    last : in, 1
+        With `valid`: a block ends with these operands; what comes next starts another.
+    activations : in, activation bits x lanes
+        Two's complement, or codes of the block format.
+    weights : in, b x lanes
+        Codes of the elements.
+    scale, activation_scale : in
+        With `last`: codes of the block's scales, without a sign; the second only where activations are in the block format.
+    base : in
+        With `last`: what is taken off the (sum of the) scales' exponents, counted from the least on; shifts go from there. Only
+        where not all exponents are in reach; it stays what it is as long as a sum lasts.
+    accumulator : out, `config.accumulator_bits`
+        Two's complement, the sum of all blocks that have ended, `config.latency_cycles` edges after their last operands.
+    exact : out, 1
+        Nothing was left out of that sum: blocks whose scale is NaN or out of reach (`config.span`) are.
+
+    Parameters
+    ----------
+    config
+        What to build.
+    parts
+        Prefix of the modules' names, for Verilog; None for all in one component (`hdl.assembly`).
+
+    Raises
+    ------
+    InputError
+        If the architecture does not exist or cannot do the format.
+    """
+
+    def __init__(self, config: BlockMacConfig, *, parts: str | None = None) -> None:
+        self.config = config
+        architecture_of(config.block_sum)
+        super().__init__(ports_of(config), parts)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m, config = Module(), self.config
+        m.domains.scaled = domain = ClockDomain(reset_less=True, local=True)  # the unit inside has one, too
+        domain.clk = self.clk
+
+        fresh, opening = Signal(name="fresh", init=1), Signal(name="opening")
+        take, begins, done = Signal(name="take"), Signal(name="begins"), Signal(name="done")
+        m.d.comb += [take.eq(self.valid & ~self.rst), begins.eq(self.first | fresh)]
+        m.d.scaled += [
+            fresh.eq(self.rst | Mux(self.valid, self.last, fresh)),
+            opening.eq(Mux(take, self.first | (opening & ~begins), opening)),
+            done.eq(take & self.last),
+        ]
+        inputs = {"clk": self.clk, "rst": self.rst, "valid": self.valid, "first": begins, "weights": self.weights}
+        inputs["activations"] = self._integers(m)
+        (block,) = self.place(m, "block", "block", lambda: Mac(config.block_sum, parts=self.name_of("block")), inputs)
+
+        names = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
+        decoded = {name: getattr(self, name) for name in names}
+        shift, reached, *significand = self.place(m, "scale_decoder", "scale_decoder", lambda: ScaleDecoder(config), decoded)
+        registers = [Signal.like(one, name=f"{one.name}_1") for one in (shift, reached, *significand)]
+        m.d.scaled += [register.eq(one) for register, one in zip(registers, (shift, reached, *significand), strict=True)]
+        shift, reached, *significand = registers
+
+        due, keep, kept = Signal(name="due"), Signal(name="keep"), Signal(len(self.accumulator), name="kept")
+        m.d.comb += [
+            due.eq(done & reached & ~self.rst),
+            keep.eq(~(self.rst | (done & opening))),
+            kept.eq(self.accumulator & keep.replicate(len(kept))),
+        ]
+        operands = {"block": block, "due": due, "shift": shift, **({"significand": significand[0]} if significand else {})}
+        (addend,) = self.place(m, "scaler", "scaler", lambda: Scaler(config), operands)
+        rows = {"row_0": kept, "row_1": addend}
+        (total,) = self.place(m, "final_adder", "final_adder", lambda: FinalAdder(len(kept)), rows)
+        m.d.scaled += [
+            self.accumulator.eq(total),
+            self.exact.eq(self.rst | Mux(done, (self.exact | opening) & reached, self.exact)),
+        ]
+        return m
+
+    def _integers(self, m: Module) -> Value:
+        """The activations as two's complement integers."""
+        config, decoded = self.config, []
+        if not config.scaled_activations:
+            return self.activations
+        for i in range(config.lanes):
+            inputs = {"code": self.activations.word_select(i, config.activation_bits)}
+            decoded += self.place(m, "activation_decoder", f"activation_decoder_{i}", lambda: ElementDecoder(config), inputs)
+        return Cat(decoded)
+
+
+class ElementDecoder(wiring.Component):
+    """The value of an element's code: `code` (in), `value` (out), two's complement, in units."""
+
+    def __init__(self, config: BlockMacConfig) -> None:
+        self._values = config.weight_format.values
+        super().__init__({"code": In(config.weight_format.bits), "value": Out(config.operand_bits)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m, bits = Module(), len(self.value)
+        m.d.comb += self.value.eq(lookup(self.code, [value % (1 << bits) for value in self._values]))
+        return m
+
+
+class ScaleDecoder(wiring.Component):
+    """What scales mean for a block's sum.
+
+    Ports: `scale`, `activation_scale`, `base` (in), those that there are; `shift` (out); `reached` (out), whether the shift is
+    one that there is, and no scale is NaN; `significand` (out), the product of the scales', where they have a mantissa.
+    """
+
+    def __init__(self, config: BlockMacConfig) -> None:
+        assert config.span is not None
+        self._config = config
+        self._names = ("scale", "activation_scale")[: config.scale_factors]
+        ports = {name: In(config.scale_bits) for name in self._names}
+        if config.base_bits:
+            ports["base"] = In(config.base_bits)
+        ports |= {"shift": Out(max(1, config.span.bit_length())), "reached": Out(1)}
+        mantissa = config.blocks.scales.mantissa_bits
+        if mantissa:
+            ports["significand"] = Out((mantissa + 1) * config.scale_factors)
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m, mantissa = Module(), self._config.blocks.scales.mantissa_bits
+        codes = [getattr(self, name) for name in self._names]
+        numbers, exponent, significand = ~codes[0].all(), Value.cast(0), Value.cast(1)
+        for i, code in enumerate(codes):
+            numbers = numbers & ~code.all() if i else numbers
+            field: Value = code[mantissa:]
+            if mantissa:  # subnormals have the exponent of the least normal numbers
+                normal = Signal(name=f"normal_{i}")
+                m.d.comb += normal.eq(field.any())
+                significand = significand * Cat(code[:mantissa], normal) if i else Cat(code[:mantissa], normal)
+                field = (field - normal)[: len(field)]
+            exponent = exponent + field if i else field
+        if self._config.base_bits:
+            over = Signal(signed(len(self.base) + 1), name="over")
+            m.d.comb += over.eq(exponent - self.base)
+            numbers = numbers & (over >= 0) & (over <= self._config.span)
+            exponent = over
+        m.d.comb += [self.shift.eq(exponent), self.reached.eq(numbers)]
+        if mantissa:
+            m.d.comb += self.significand.eq(significand)
+        return m
+
+
+class Scaler(wiring.Component):
+    """A block's sum times its significand, shifted; zero where it is not `due`.
+
+    Ports: `block` (in), two's complement; `due`, `shift`, `significand` (in), the last where scales have a mantissa; `addend`
+    (out), as wide as the accumulator.
+    """
+
+    def __init__(self, config: BlockMacConfig) -> None:
+        assert config.span is not None
+        ports = {"block": In(config.block_sum.accumulator_bits), "due": In(1), "shift": In(max(1, config.span.bit_length()))}
+        self._mantissa = config.blocks.scales.mantissa_bits
+        if self._mantissa:
+            ports["significand"] = In((self._mantissa + 1) * config.scale_factors)
+        super().__init__({**ports, "addend": Out(config.accumulator_bits)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        used = Signal(signed(len(self.block)), name="used")
+        m.d.comb += used.eq(self.block & self.due.replicate(len(self.block)))
+        product: Value = used
+        if self._mantissa:
+            product = Signal(signed(len(self.block) + len(self.significand)), name="product")
+            m.d.comb += product.eq(used * self.significand)
+        wide = Signal(signed(len(self.addend)), name="wide")
+        m.d.comb += [wide.eq(product), self.addend.eq(wide << self.shift)]
+        return m

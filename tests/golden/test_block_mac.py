@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC unit of a block format, cycle by cycle: against sums that are put together block by block, and the exact dot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden import FP4_E2M1, INT4, MXFP4, NVFP4, BlockCodes, BlockMacConfig, InputError, dot
+
+from .test_block_format import CLUSTERED
+
+EVERY = pytest.mark.parametrize(
+    ("block_format", "activation_bits"),
+    [(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    ids=lambda one: getattr(one, "name", one),
+)
+
+
+def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, np.ndarray]:
+    """Blocks of all lengths, sums of all lengths, idle cycles, resets; scales in reach, and at times beyond, or NaN."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 16, (2, cycles, config.lanes))
+    reach = 254 if config.base_bits else 126
+    base = reach // 2 * config.scale_factors if config.base_bits else 0
+    middle = (base + (config.span or 0) // 2) // config.scale_factors
+    scales = random.integers(middle - 9, middle + 10, (2, cycles, 1)) if base else random.integers(0, reach, (2, cycles, 1))
+    scales = np.where(random.random(scales.shape) < 0.05, config.blocks.scales.nan_code, scales)
+    given = {
+        "rst": random.random((cycles, 1)) < 0.03,
+        "valid": random.random((cycles, 1)) < 0.8,
+        "first": random.random((cycles, 1)) < 0.08,
+        "last": random.random((cycles, 1)) < 0.3,
+        "activations": codes[0] if config.scaled_activations else random.integers(-128, 128, codes[0].shape),
+        "weights": codes[1],
+        "scale": scales[0],
+        "activation_scale": scales[1],
+        "base": np.full((cycles, 1), base),
+    }
+    return {port.name: given[port.name].astype(np.int64) for port in config.inputs}
+
+
+def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tuple[int, bool]]:
+    """What is shown after each edge, put together from the blocks that have ended by the edge before."""
+    shown: list[tuple[int, bool]] = []
+    pending: Any = None  # the block that ended with the cycle before: whether it opens a sum, and what it adds
+    block, opens, total, exact = 0, False, 0, True
+    inside = False
+    scales, element = config.blocks.scales, FP4_E2M1.values
+    for cycle in range(len(inputs["rst"])):
+        now = {name: column[cycle].tolist() for name, column in inputs.items()}
+        if now["rst"][0]:
+            block, opens, total, exact, inside, pending = 0, False, 0, True, False, None
+            shown.append((total, exact))
+            continue
+        if pending is not None:
+            opening, addend = pending
+            total, exact = (0, True) if opening else (total, exact)
+            total, exact = total + (addend or 0), exact and addend is not None
+            pending = None
+        if now["valid"][0]:
+            if now["first"][0] or not inside:
+                block, opens = 0, bool(now["first"][0])
+            others = [element[one] for one in now["activations"]] if config.scaled_activations else now["activations"]
+            block += sum(element[code] * other for code, other in zip(now["weights"], others, strict=True))
+            inside = not now["last"][0]
+            if now["last"][0]:
+                numbers = [scales.decode_one(now[name][0]) for name in ("scale", "activation_scale") if name in now]
+                addend = None
+                if None not in numbers:
+                    unit = config.sum_unit / config.blocks.unit ** len(numbers) * 2 ** now.get("base", [0])[0]
+                    exact_value = block * np.prod(numbers) / unit
+                    codes = sum(now[name][0] for name in ("scale", "activation_scale") if name in now)
+                    reached = not config.base_bits or 0 <= codes - now["base"][0] <= (config.span or 0)
+                    addend = int(exact_value) if reached else None
+                pending = (opens, addend)
+        shown.append((total, exact))
+    return shown
+
+
+@EVERY
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int) -> None:
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes)
+    inputs = random_inputs(config, 500, lanes)
+    outputs = config.respond(inputs)
+    shown = list(zip(outputs["accumulator"][:, 0].tolist(), outputs["exact"][:, 0].astype(bool).tolist(), strict=True))
+    assert shown == by_blocks(config, inputs)
+    assert len({total for total, _ in shown}) > 50
+    assert {exact for _, exact in shown} == {True, False}
+
+
+@EVERY
+def test_whole_rows_are_the_exact_dot_product(block_format: Any, activation_bits: int) -> None:
+    """A row, streamed through the unit, leaves the integer of `golden.dot`, less what the base takes off."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=8)
+    random = np.random.default_rng(9)
+    columns, size = 8 * block_format.block, block_format.block
+    sizes = np.repeat(2.0 ** random.integers(-3, 4, (2, 8)), size, axis=1)
+    drawn = (random.normal(size=(2, columns)) * sizes).astype(np.float32)
+    weights = block_format.quantize(drawn[:1])
+    tokens: Any = random.integers(-128, 128, (1, columns))
+    if config.scaled_activations:
+        tokens = block_format.quantize(drawn[1:])
+    codes = tokens.codes if isinstance(tokens, BlockCodes) else tokens
+    scales = [weights.scales[0], *([tokens.scales[0]] if isinstance(tokens, BlockCodes) else [])]
+    cycles = columns // 8
+    per_block = size // 8
+    least = sum(int(one.min()) for one in scales) if config.base_bits else 0
+    outputs = config.run(
+        weights.codes.reshape(cycles, 8),
+        codes.reshape(cycles, 8),
+        np.repeat(np.stack(scales, axis=1), per_block, axis=0),
+        np.arange(cycles) == 0,
+        np.arange(cycles) % per_block == per_block - 1,
+        np.arange(cycles) >= 0,
+        np.full(cycles, least) if config.base_bits else None,
+    )
+    idle = config.run(*(np.zeros((1, 8), np.int64),) * 2, np.zeros((1, len(scales)), np.int64), [0], [0], [0])
+    assert idle.accumulator.tolist() == [0]
+    products = dot(weights, tokens)
+    assert products.unit == config.sum_unit
+    whole = int(products.integers[0, 0])
+    last = weights.codes[0, -size:], codes[0, -size:]
+    values = block_format.elements[0].decode(last[0]) @ (
+        block_format.elements[0].decode(last[1]) if config.scaled_activations else last[1]
+    )
+    significands, shifts, reached = config.scaling(np.stack(scales, axis=1)[-1:], [least])
+    assert reached.all()
+    assert outputs.exact.all()
+    assert int(outputs.accumulator[-1]) + (int(values) * int(significands[0]) << int(shifts[0])) == whole >> least
+    assert whole % (1 << least) == 0
+
+
+@EVERY
+def test_the_widest_sums_fit(block_format: Any, activation_bits: int) -> None:
+    """All operands and scales at their extremes for a whole depth: no bit too few."""
+    config = BlockMacConfig.of(block_format, activation_bits, depth=4 * block_format.block, lanes=block_format.block)
+    cycles, lanes = 6, config.lanes
+    nan = block_format.scales.nan_code
+    base = np.full(cycles, config.scale_factors * (nan - 1) - (config.span or 0)) if config.base_bits else None
+    least = FP4_E2M1.encode_one(-12)
+    highest = FP4_E2M1.encode_one(-12) if config.scaled_activations else -128
+    operands = np.full((cycles, lanes), least), np.full((cycles, lanes), highest)
+    scales = np.full((cycles, config.scale_factors), nan - 1)
+    ends = np.arange(cycles) < 4
+    outputs = config.run(*operands, scales, np.arange(cycles) == 0, ends, ends, base)
+    significand = ((2 << block_format.scales.mantissa_bits) - 2) ** config.scale_factors  # the largest is NaN's
+    if not block_format.scales.mantissa_bits:
+        significand = 1
+    product = 12 * (12 if config.scaled_activations else 128)
+    assert int(outputs.accumulator[-1]) == product * significand * config.depth << (config.span or 0)
+    assert outputs.exact.all()
+
+
+def test_names_and_widths() -> None:
+    configs = [BlockMacConfig.of(one, bits, lanes=16) for one in (MXFP4, NVFP4) for bits in (8, 4)]
+    assert [one.name for one in configs] == ["mac_mxfp4_x16", "mac_mxfp4_a4_x16", "mac_nvfp4_x16", "mac_nvfp4_a4_x16"]
+    assert [(one.accumulator_bits, one.span, one.base_bits) for one in configs] == [
+        (43, 15, 8),
+        (40, 15, 9),
+        (46, 14, 0),
+        (60, 28, 0),
+    ]
+    changed = BlockMacConfig.of(MXFP4, lanes=2, span=3, depth=64, architecture="multiply")
+    assert changed.name == "mac_mxfp4_x2_multiply_s3_d64"
+    assert changed.describe()["sum_unit"] == 2.0**-128
+    assert [port.name for port in changed.inputs] == [
+        "rst",
+        "valid",
+        "first",
+        "last",
+        "activations",
+        "weights",
+        "scale",
+        "base",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"block_format": None}, "block_format is None"),
+        ({"block_format": CLUSTERED}, "a format with one table of elements"),
+        ({"weight_format": INT4}, "a format with one table of elements"),
+        ({"activation_bits": 6}, r"activation_bits is 6: 8 \(integers\) or 4"),
+        ({"lanes": 3}, "lanes is 3: give a divisor of MXFP4's block, 32"),
+        ({"lanes": 0}, "lanes is 0"),
+        ({"depth": 100}, "depth is 100: it counts products, whole blocks of 32"),
+        ({"depth": 1 << 25}, "depth is 33554432"),
+        ({"span": 255}, "span is 255: exponents of scales are at most 254 apart"),
+        ({"span": -1}, "span is -1"),
+        ({"span": 40}, "depth 65536 and span 40 need 68 bits: 64 are supported"),
+    ],
+)
+def test_units_that_are_none(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BlockMacConfig(**{"weight_format": FP4_E2M1, "block_format": MXFP4, **given})
+
+
+def test_operands_that_do_not_fit_are_refused() -> None:
+    config = BlockMacConfig.of(NVFP4)
+    one = np.ones(1, bool)
+    for weights, activations, scale, message in (
+        (16, 0, 0, "code 16 is not one of fp4_e2m1"),
+        (0, 128, 0, "activation 128 does not fit 8 bits"),
+        (0, 0, 128, "scale code 128 is none of E4M3"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.run([[weights]], [[activations]], [[scale]], one, one, one)

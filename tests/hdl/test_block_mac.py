@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC unit of a block format: every product, every scale, random control in two simulators, and its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.command import generate
+from golden import FP4_E2M1, MXFP4, NVFP4, BlockMacConfig
+from tests.golden.test_block_mac import random_inputs
+
+from .conftest import expected, in_amaranth
+
+EVERY = pytest.mark.parametrize(
+    "config",
+    [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    ids=lambda config: config.name,
+)
+
+
+def one_a_cycle(config, **columns):
+    """Each cycle a block and a sum of its own; what is not given is 1, or the code of 1."""
+    cycles = max(len(column) for column in columns.values())
+    unit = config.blocks.scales.encode_one(1)
+    given = {"rst": 0, "valid": 1, "first": 1, "last": 1, "scale": unit, "activation_scale": unit} | columns
+    given |= {"base": unit * config.scale_factors - 3} if "base" not in columns else {}
+    return {port.name: np.broadcast_to(given[port.name], cycles).reshape(-1, 1) for port in config.inputs}
+
+
+def every_product(config):
+    activations = np.arange(16) if config.scaled_activations else np.arange(-128, 128)
+    weights, activations = (axis.ravel() for axis in np.meshgrid(np.arange(16), activations, indexing="ij"))
+    return one_a_cycle(config, weights=weights, activations=activations)
+
+
+@EVERY
+def test_every_product_of_elements(in_icarus, config):
+    inputs = every_product(config)
+    seen = in_icarus(config, inputs)
+    element = FP4_E2M1.values
+    others = inputs["activations"][:, 0].tolist()
+    values = [element[one] for one in others] if config.scaled_activations else others
+    shift = 3 if config.base_bits else 6 * config.scale_factors
+    factor = 1 if config.base_bits else 8**config.scale_factors  # the scale of 1, counted from the least exponent
+    products = [
+        element[code] * value * factor << shift for code, value in zip(inputs["weights"][:, 0].tolist(), values, strict=True)
+    ]
+    assert len(products) in (256, 4096)
+    assert seen["accumulator"][1:] == products[:-1]
+    assert set(seen["exact"]) == {1}
+    if config.scaled_activations:
+        assert in_amaranth(config, inputs) == seen
+
+
+@EVERY
+def test_every_scale(in_icarus, config):
+    """All codes, NaN too, in all pairs where there are two of E4M3; of E8M0, all of one and those in reach of the other."""
+    codes = np.arange(1 << config.scale_bits)
+    others = np.arange(1)
+    if config.scaled_activations:
+        others = codes if not config.base_bits else np.array([0, 100, 127, 254, 255])
+    scales, activation_scales = (axis.ravel() for axis in np.meshgrid(codes, others, indexing="ij"))
+    weight, activation = FP4_E2M1.encode_one(-3), FP4_E2M1.encode_one(12) if config.scaled_activations else -128
+    columns = {"scale": scales, "activation_scale": activation_scales, "weights": [weight], "activations": [activation]}
+    inputs = one_a_cycle(config, **columns, base=[100 * config.scale_factors])
+    seen = in_icarus(config, inputs)
+    assert seen == expected(config, inputs)
+    assert set(seen["exact"]) == {0, 1}
+
+
+@EVERY
+def test_random_sequences(in_icarus, config):
+    for lanes, span in ((1, config.span), (4, 5)):
+        unit = config.varied(lanes=lanes, span=span)
+        inputs = random_inputs(unit, 400, lanes)
+        assert in_icarus(unit, inputs) == expected(unit, inputs)
+        few = {name: column[:80] for name, column in inputs.items()}
+        assert in_amaranth(unit, few) == expected(unit, few)
+
+
+@pytest.mark.parametrize("architecture", ["multiply", "direct-grid-fast"])
+def test_other_architectures(in_icarus, architecture):
+    config = BlockMacConfig.of(NVFP4, 4, lanes=2, architecture=architecture)
+    inputs = random_inputs(config, 200, 5)
+    assert in_icarus(config, inputs) == expected(config, inputs)
+
+
+def test_files(tmp_path: Path):
+    written = generate("nvfp4", lanes=16, out=tmp_path, activations="nvfp4", quiet=True)
+    assert written["v"].name == "mac_nvfp4_a4_x16.v"
+    facts = json.loads(written["json"].read_text())
+    assert (facts["format"], facts["activation_format"], facts["block"], facts["scale"]) == ("nvfp4", "nvfp4", 16, "e4m3")
+    assert "NVFP4 weights x NVFP4 activations, 16 lanes" in written["v"].read_text()
