@@ -59,7 +59,7 @@ def test_every_product_of_elements(in_icarus, config):
 @EVERY
 def test_every_scale(in_icarus, config):
     """All codes, NaN too, in all pairs where there are two of E4M3; of E8M0, all of one and those in reach of the other."""
-    codes = np.arange(1 << config.scale_bits)
+    codes = np.append(np.arange(1 << config.scale_bits), 0)  # a sum is shown a cycle later
     others = np.arange(1)
     if config.scaled_activations:
         others = codes if not config.base_bits else np.array([0, 100, 127, 254, 255])
