@@ -23,10 +23,10 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
     """Blocks of all lengths, sums of all lengths, idle cycles, resets; scales in reach, and at times beyond, or NaN."""
     random = np.random.default_rng(seed)
     codes = random.integers(0, 16, (2, cycles, config.lanes))
-    reach = 254 if config.base_bits else 126
-    base = reach // 2 * config.scale_factors if config.base_bits else 0
-    middle = (base + (config.span or 0) // 2) // config.scale_factors
-    scales = random.integers(middle - 9, middle + 10, (2, cycles, 1)) if base else random.integers(0, reach, (2, cycles, 1))
+    powers = not config.blocks.scales.mantissa_bits
+    base = 127 * config.scale_factors if powers else config.exponents // 3 if config.base_bits else 0
+    low, high = (120, 139) if powers else (0, config.blocks.scales.nan_code)
+    scales = random.integers(low, high, (2, cycles, 1))
     scales = np.where(random.random(scales.shape) < 0.05, config.blocks.scales.nan_code, scales)
     given = {
         "rst": random.random((cycles, 1)) < 0.03,
@@ -88,7 +88,7 @@ def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int) -> 
     outputs = config.respond(inputs)
     shown = list(zip(outputs["accumulator"][:, 0].tolist(), outputs["exact"][:, 0].astype(bool).tolist(), strict=True))
     assert shown == by_blocks(config, inputs)
-    assert len({total for total, _ in shown}) > 50
+    assert len({total for total, _ in shown}) > 30
     assert {exact for _, exact in shown} == {True, False}
 
 
