@@ -11,9 +11,12 @@ from .charts import Chart, Key, Panel, chart_of, slug
 from .drawing import Dot, Row
 from .points import Curve
 
-__all__ = ["ratio_charts"]
+__all__ = ["REFERENCES", "ratio_charts", "ratios"]
 
 PAPER_LABEL = "paper, commercial 7 nm"
+
+#: Baselines: what dINT4 is to replace, and what it costs more than.
+REFERENCES = ("int8", "int4")
 
 _MARKERS = (("o", "●"), ("D", "◆"), ("^", "▲"), ("v", "▼"), ("s", "■"))
 _COLOURS = ("c1", "c2", "c3", "c4", "c5")
@@ -26,53 +29,60 @@ def ratio_charts(results: Mapping[str, Any]) -> dict[str, Chart]:
 
 
 def ratios(results: Mapping[str, Any]) -> Chart | None:
-    """INT8 over the candidate: a line a kit and lane count, every clock a dot."""
-    comparisons = [row for row in results["comparisons"] if row["reference"] == "int8"]
+    """INT8, and INT4, over the candidate: a line a kit and lane count, every clock a dot."""
+    comparisons = [row for row in results["comparisons"] if row["reference"] in REFERENCES]
     operands, dataflow, _ = summary.energy_condition(comparisons)
-    panels, table = [], []
-    for metric in ("area", "energy"):
-        rows = summary.for_metric(comparisons, metric)
-        if metric == "energy":
-            rows = [row for row in rows if (row["operands"], row["dataflow"]) == (operands, dataflow)]
-        places: dict[str, dict[tuple[Any, ...], Dot]] = {}
-        several = len({row["candidate"]["format"] for row in rows}) > 1
-        for row in sorted(rows, key=selection.place):
-            name = f"{row['pdk']}, {display.lanes(row['lanes'])}"
-            label = f"{name}, {display.format_name(row['candidate']['format'])}" if several else name
-            equal, ratio = row["kind"] == "equal-clock", row[f"{metric}_ratio"]
-            error = summary.ratio_error(row) if metric == "energy" else None
-            mark = " (set by candidate)" if summary.set_by(row, results) == row["candidate"]["format"] else ""
-            filled = metric == "area" or row["activity"] == "sdf"
-            dot = Dot(ratio, "o" if equal else "s", "c1" if equal else "c2", filled)
-            condition = display.condition(row["operands"], row["dataflow"], row["activity"]) if metric == "energy" else ""
-            line = (
-                metric,
-                label,
-                display.period(row["period_ns"]) + mark,
-                summary.KINDS[row["kind"]],
-                condition,
-                display.ratio(ratio, error),
-            )
-            if line not in table:
-                places.setdefault(label, {})[line] = dot
-                table.append(line)
-        if places:
-            lines = [(summary.PAPER[metric], f"{PAPER_LABEL}: {display.ratio(summary.PAPER[metric])}")]
-            title = f"{metric.capitalize()} ratio, INT8 MAC / candidate"
-            ranges = [f"{label} {_span([dot.value for dot in dots.values()])}" for label, dots in places.items()]
-            svg = drawing.dots(
-                [Row(label, tuple(dots.values())) for label, dots in places.items()],
-                f"{metric} ratio (1 = no gain)", lines, f"ratio-{metric}", title, f"{'; '.join(ranges)}. Paper: {lines[0][1]}.",
-            )  # fmt: skip
-            panels.append(Panel(title, svg))
+    panels: list[Panel] = []
+    table: list[tuple[str, ...]] = []
+    for reference in REFERENCES:
+        for metric in ("area", "energy"):
+            rows = summary.for_metric([row for row in comparisons if row["reference"] == reference], metric)
+            if metric == "energy":
+                rows = [row for row in rows if (row["operands"], row["dataflow"]) == (operands, dataflow)]
+            places = _places(rows, metric, results)
+            if places:
+                panels.append(_dots(places, metric, reference))
+                table += [line for dots in places.values() for line in dots]
     legend = [Key("●", "c1", "equal clock"), Key("■", "c2", "minimum area")]
     if any(row["activity"] == "zero-delay" for row in comparisons):
         legend.append(Key("○", "muted", "hollow: zero-delay activity"))
     legend.append(Key("┆", "c5", "the paper's figure, for reference only"))
-    note = f"Energy: {display.condition(operands, dataflow, None) or display.NOT_MEASURED}."
-    return chart_of(
-        "ratios", "Ratios by PDK and lane count", note, panels, legend, "metric|where|clock|kind|condition|ratio", table
-    )
+    note = f"Left of 1.0 dINT4 is the worse one. Energy: {display.condition(operands, dataflow, None) or display.NOT_MEASURED}."
+    columns = "against|metric|where|clock|kind|condition|ratio"
+    return chart_of("ratios", "Ratios by PDK and lane count", note, panels, legend, columns, table)
+
+
+def _places(
+    rows: Sequence[Mapping[str, Any]], metric: str, results: Mapping[str, Any]
+) -> dict[str, dict[tuple[str, ...], Dot]]:
+    """By kit and lane count: the lines of the table, each with its dot."""
+    places: dict[str, dict[tuple[str, ...], Dot]] = {}
+    several = len({row["candidate"]["format"] for row in rows}) > 1
+    for row in sorted(rows, key=selection.place):
+        name = f"{row['pdk']}, {display.lanes(row['lanes'])}"
+        label = f"{name}, {display.format_name(row['candidate']['format'])}" if several else name
+        equal, ratio = row["kind"] == "equal-clock", row[f"{metric}_ratio"]
+        error = summary.ratio_error(row) if metric == "energy" else None
+        mark = " (set by candidate)" if summary.set_by(row, results) == row["candidate"]["format"] else ""
+        condition = display.condition(row["operands"], row["dataflow"], row["activity"]) if metric == "energy" else ""
+        clock, kind = display.period(row["period_ns"]) + mark, summary.KINDS[row["kind"]]
+        line = (display.format_name(row["reference"]), metric, label, clock, kind, condition, display.ratio(ratio, error))
+        dot = Dot(ratio, "o" if equal else "s", "c1" if equal else "c2", metric == "area" or row["activity"] == "sdf")
+        places.setdefault(label, {}).setdefault(line, dot)
+    return places
+
+
+def _dots(places: Mapping[str, Mapping[tuple[str, ...], Dot]], metric: str, reference: str) -> Panel:
+    """The panel of a baseline and metric; the paper compares with INT8 only."""
+    lines = []
+    if reference == "int8":
+        lines.append((summary.PAPER[metric], f"{PAPER_LABEL}: {display.ratio(summary.PAPER[metric])}"))
+    title = f"{metric.capitalize()} ratio, {display.format_name(reference)} MAC / candidate"
+    said = [f"{label} {_span([dot.value for dot in dots.values()])}" for label, dots in places.items()]
+    said += [f"Paper: {label}" for _, label in lines]
+    rows = [Row(label, tuple(dots.values())) for label, dots in places.items()]
+    axis = f"{metric} ratio (1 = no gain)"
+    return Panel(title, drawing.dots(rows, axis, lines, slug("ratio", reference, metric), title, f"{'; '.join(said)}."))
 
 
 def _clocks(results: Mapping[str, Any]) -> Chart | None:
