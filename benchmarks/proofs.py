@@ -74,7 +74,8 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     MAC units have every number of `lanes` (but all products are tried for the last of them in the default architecture only);
     with pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the
     smallest area, with each kit for the default architecture and the first two numbers of lanes, and with the first kit for
-    all architectures and one lane; of the default architecture with one lane, by every other recipe of a synthesis too.
+    all architectures and one lane, and for the default one with all lanes and with operand registers, of codes and of select
+    lines; of the default architecture with one lane, by every other recipe of a synthesis too.
 
     Processing elements have the default architecture, and register codes and select lines; every architecture in one format.
     Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
@@ -97,6 +98,11 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
         yield from (_netlist(unit(lanes=count), kit) for kit in kits for count in lanes[:2])
         for kit in kits[:1]:
             yield from (_Task("netlist", unit(), kit, recipe) for recipe in _recipes(unit(), kit))
+            yield from (_netlist(unit(lanes=count), kit) for count in lanes[2:])
+            registered = unit(lanes=lanes[1], pipeline=1)
+            yield _netlist(registered, kit)
+            if ARCHITECTURES[registered.architecture].decodes(number_format):
+                yield _netlist(registered.varied(decoded=True), kit)
         yield _Task("every cycle", unit(lanes=64))
         for name, architecture in ARCHITECTURES.items():
             if not architecture.can_do(number_format):
@@ -109,7 +115,8 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
             for pipeline in (1, 2) if name != _BEHAVIOURAL else (1,):
                 yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=pipeline))
             if architecture.decodes(number_format):
-                yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=1, decoded=True))
+                for pipeline in (1, 2):
+                    yield _Task("every cycle", unit(lanes=lanes[1], architecture=name, pipeline=pipeline, decoded=True))
             if number_format.bits <= 4:  # the solver finds no answer for INT8
                 yield from (_Task("from reset", unit(pipeline=pipeline, architecture=name)) for pipeline in (0, 1, 2))
             if name != number_format.architecture:

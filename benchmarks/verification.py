@@ -85,9 +85,19 @@ def _zero_points(name: str, architecture: str) -> UnitConfig:
 _ONE_LANE = _mac()
 # Shapes in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
 _IN_ICARUS = (_ONE_LANE, _mac(4), _element())
-_IN_VERILATOR = (_ONE_LANE, _mac(16), _mac(4, 1), _mac(4, 2), _mac(4, 1, True), _element(), _element(True), _zero_points)
+_IN_VERILATOR = (
+    _ONE_LANE,
+    _mac(16),
+    _mac(4, 1),
+    _mac(4, 2),
+    _mac(4, 1, True),
+    _mac(4, 2, True),
+    _element(),
+    _element(True),
+    _zero_points,
+)
 _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
-_MAPPED = (_mac(4), _mac(4, 1), _element())  # default architectures only; one lane is mapped in all
+_MAPPED = (_mac(4), _mac(4, 1), _mac(4, 2), _element())  # default architectures only; one lane is mapped in all
 _AMARANTH_JOBS = 2
 
 
@@ -253,23 +263,26 @@ def _every_product(config: UnitConfig, stimulus: Replay) -> int:
     elif isinstance(config, AsymmetricConfig):
         if config.weight_format.bits > 4:
             return 0  # 2^24 triples are too many to simulate
-        owed *= config.lanes * (config.weight_format.steps + 1)
+        owed *= config.lanes * config.units * (config.weight_format.steps + 1)
     if (found := _different(config, stimulus)) != owed:
         raise ToolError(f"{config.name}: the stimulus has {found} different products of {owed}")
     return found
 
 
 def _different(config: UnitConfig, stimulus: Replay) -> int:
-    """Different products in a stimulus: codes and activations, with zero-points if there are any, lane by lane."""
+    """Different products in a stimulus: codes and activations, with zero-points and their units if there are any, by lane."""
     inputs = {name: column.astype(np.int64) for name, column in stimulus.inputs.items()}
     if isinstance(config, PeConfig):
         in_use = column.weights_in_use(stimulus)
         return len(np.unique((in_use * 256 + inputs["activation"][:, 0])[in_use >= 0]))
     codes, activations = inputs["weights"], inputs["activations"]
     if isinstance(config, AsymmetricConfig):
-        # The unit that is read next; the zero-point that its sum is then corrected by.
-        read, corrected = (np.roll(inputs[name], -1)[:, 0] for name in ("read_unit", "read_zero_point"))
-        codes = codes.reshape(len(read), config.units, config.lanes)[np.arange(len(read)), read] + 256 * corrected[:, None]
+        # Of the unit that is read when the sum is there, with the zero-point that it is corrected by then.
+        late = config.pipeline + 1
+        read, corrected = (inputs[name][late:, 0] for name in ("read_unit", "read_zero_point"))
+        codes = codes.reshape(len(codes), config.units, config.lanes)[np.arange(len(read)), read]
+        codes = codes + 256 * (corrected * config.units + read)[:, None]
+        activations = activations[:-late]
     pairs = codes * 256 + activations
     return sum(len(np.unique(pairs[:, lane])) for lane in range(config.lanes))
 

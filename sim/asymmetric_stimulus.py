@@ -113,17 +113,19 @@ def products(config: AsymmetricConfig, seed: int) -> PortStimulus:
     pairs, chosen = np.divmod(order, zero_points)
     weights[np.arange(len(order)), read] = (pairs // 256)[:, None]
     taken[np.arange(len(order)), read] = chosen
-    late = config.pipeline + 1
-    columns = {
+    # A sum is read `late` cycles after its operands were given: so many cycles more, with nothing new.
+    late, going_on = config.pipeline + 1, np.ones(len(order), bool)
+    given = {
         "activations": (pairs % 256 - 128)[:, None].repeat(config.lanes, axis=1),
         "weights": weights,
         "zero_points": taken,
-        "first": np.ones(len(order), bool),
-        "valid": np.ones(len(order), bool),
-        "rst": np.zeros(len(order), bool),
-        "read_unit": np.concatenate([[0] * late, read])[: len(order)],
-        "read_zero_point": np.concatenate([[0] * late, chosen])[: len(order)],
+        "first": going_on,
+        "valid": going_on,
+        "rst": ~going_on,
     }
+    reading = {"read_unit": read, "read_zero_point": chosen}
+    columns = {name: np.concatenate([column, np.zeros_like(column[:late])]) for name, column in given.items()}
+    columns |= {name: np.concatenate([np.zeros_like(column[:late]), column]) for name, column in reading.items()}
     return _stimulus(config, columns, "products")
 
 

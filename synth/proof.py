@@ -9,8 +9,8 @@
   there. By algebra (`synth.algebra`), for any number of lanes. As nothing is assumed of the registers, this is an induction
   over all time whose start is the reset: a cycle of it makes the accumulator 0 from any state, known or not; for a processing
   element the start is a weight that is loaded and swapped in. What each shape claims is in `synth.specification`.
-* *from reset*: of MAC units, the same from reset, by a solver that knows nothing of our algebra: a bounded check from reset
-  and temporal induction, for one lane and codes of up to four bits, which is what SAT can do.
+* *from reset*: of MAC units, the same after one edge of reset from any state, by a solver that knows nothing of our algebra: a
+  bounded check from that edge and temporal induction, for one lane and codes of up to four bits, which is what SAT can do.
 * *no overflow*: sums of up to `depth` products stay within the accumulator, and would not within one bit less.
 * *netlist*: the gates that a design is mapped to take, in every cycle, what its Verilog takes. By ABC (`synth.abc`).
 
@@ -32,7 +32,7 @@ from golden.errors import DintError, ToolError
 from . import abc, yosys
 from .algebra import bits_of, next_word, product, total, word
 from .gates import Network, matched
-from .specification import Transition, as_verilog, multiplied, transitions
+from .specification import Transition, as_verilog, in_reset_first, multiplied, transitions
 
 __all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
 
@@ -113,6 +113,10 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
     claims, name = list(transitions(config)), config.name
     parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
     modules = yosys.gates(verilog, name, keep=parts)
+    # What a register takes is compared modulo 2^(its bits): a narrower one would be right, too.
+    for port in config.ports:
+        if (bits := len((modules[name].outputs if port.output else modules[name].inputs).get(port.name, ()))) != port.width:
+            raise Refuted(f"{name}: {port.name} has {bits} bits, not {port.width}")
     modules[name] = modules[name].showing([claim.register for claim in claims])
     return sum(_takes(modules, name, claim) for claim in claims)
 
@@ -133,7 +137,9 @@ def _takes(modules: Mapping[str, Network], name: str, claim: Transition) -> int:
 
 
 def from_reset(config: MacConfig, verilog: str, timeout_s: float = 300.0) -> int:
-    """Show by temporal induction that the unit and the specification show the same from reset for all time; gives 1.
+    """Show by temporal induction that after an edge of reset the unit shows what the specification does, for all time; gives 1.
+
+    Whatever the registers of the two held before it, and whatever comes in with it and after it.
 
     Raises
     ------
@@ -142,7 +148,7 @@ def from_reset(config: MacConfig, verilog: str, timeout_s: float = 300.0) -> int
     ToolError
         If the solver finds no answer.
     """
-    if not yosys.equivalent(as_verilog(config), verilog, config.name, (), timeout_s):
+    if not yosys.equivalent(as_verilog(config), verilog, config.name, (), timeout_s, around=in_reset_first(config)):
         raise Refuted(f"{config.name}: another sum than specified, some cycles after reset")
     return 1
 

@@ -37,7 +37,7 @@ class Limits:
     """What is possible in a unit after its reset.
 
     Sums lie between `depth` times the least and the greatest product, and, before a cycle of a unit without pipeline registers
-    that adds to them, between so many of them as are left without that cycle's `lanes`; likewise the partial sum that a
+    that adds to them, between so many of them as all cycles but one make; likewise the partial sum that a
     processing element is given. Zero-points are those of the format. Registers that take only inputs, or what they hold
     themselves, are in one of the states that they come to from the reset on: these are enumerated.
     """
@@ -85,7 +85,7 @@ class Limits:
                 continue
             yield logic.between(word, least * config.depth, greatest * config.depth)
             if adds is not None:
-                left = config.depth - config.lanes
+                left = (-(-config.depth // config.lanes) - 1) * config.lanes  # the last cycle may be padded
                 yield logic.gate("ornot", logic.between(word, least * left, greatest * left), adds)
 
     def _words(self) -> Iterator[tuple[Sequence[int], int, int]]:

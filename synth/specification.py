@@ -15,7 +15,7 @@ from golden import AsymmetricConfig, MacConfig, PeConfig, UnitConfig
 
 from .algebra import Polynomial, bits_of, of_table, product, total, word
 
-__all__ = ["Transition", "as_verilog", "multiplied", "transitions"]
+__all__ = ["Transition", "as_verilog", "in_reset_first", "multiplied", "transitions"]
 
 _ALWAYS: Polynomial = {frozenset(): 1}
 
@@ -205,6 +205,23 @@ module {config.name}(input clk, input rst, input valid, input first,
   always @(posedge clk)
     if (clear) accumulator <= 0;
     else if (take) accumulator <= (start ? 0 : accumulator) + {" + ".join(products)};
+endmodule
+"""
+
+
+def in_reset_first(config: MacConfig) -> str:
+    """A module `dint_around` with a MAC unit that is in reset at the first edge; its sum is shown when that has reached it."""
+    inputs = {"valid": 1, "first": 1, "activations": 8 * config.lanes, "weights": config.weight_format.bits * config.lanes}
+    ports = ", ".join(f"input [{width - 1}:0] {name}" for name, width in inputs.items())
+    connections = ", ".join(f".{name}({name})" for name in inputs)
+    width, edges = config.accumulator_bits, config.latency_cycles
+    return f"""
+module dint_around(input clk, input rst, {ports}, output [{width - 1}:0] shown);
+  reg [1:0] edges = 0;
+  wire [{width - 1}:0] sum;
+  always @(posedge clk) if (edges != {edges}) edges <= edges + 1;
+  {config.name} unit(.clk(clk), .rst(rst | edges == 0), {connections}, .accumulator(sum));
+  assign shown = edges == {edges} ? sum : 0;
 endmodule
 """
 

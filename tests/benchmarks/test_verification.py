@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import verification
-from golden import DINT3, DINT4, MacConfig, ToolError
+from golden import DINT3, DINT4, AsymmetricConfig, MacConfig, ToolError
 from hdl.verilog import generate
-from sim import SimulationMismatch, Stimulus, find_simulator
+from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
 from synth.pdk import find
 
 
@@ -83,12 +83,23 @@ def test_delays_that_do_not_apply_are_found(tmp_path: Path, monkeypatch: pytest.
         verification._with_delays(MacConfig(DINT3), find("osu018"), tmp_path)
 
 
+def test_a_product_that_is_not_read_is_missed() -> None:
+    config = AsymmetricConfig(DINT3, units=2)
+    whole = asymmetric_stimulus.products(config, 0)
+    wanted = 2 * 8 * 256 * 6
+    assert verification._every_product(config, whole) == wanted
+    read = np.concatenate([whole.inputs["read_unit"][:-1], 1 - whole.inputs["read_unit"][-1:]])
+    last_unread = replace(whole, columns={**whole.inputs, "read_unit": read})
+    with pytest.raises(ToolError, match=f"has {wanted - 1} different products of {wanted}"):
+        verification._every_product(config, last_unread)
+
+
 @pytest.mark.parametrize(
     ("shape", "units", "different"),
     [
         (verification._element(), 7, 8 * 256),
         (verification._element(decoded=True), 6, 8 * 256),
-        (verification._zero_points, 7, 8 * 256 * 6),
+        (verification._zero_points, 7, 2 * 8 * 256 * 6),
     ],
     ids=["element", "decoded", "zero-points"],
 )

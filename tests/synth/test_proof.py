@@ -186,11 +186,33 @@ def test_missing_codes_are_refuted() -> None:
         products(config, text)
 
 
-def test_induction_from_reset() -> None:
+@pytest.mark.parametrize("pipeline", [0, 1, 2])
+def test_induction_from_reset(pipeline: int) -> None:
+    """Initial values, which silicon does not have, are no part of it: without them, and with others, the proof is the same."""
+    config = MacConfig(DINT3, pipeline=pipeline)
+    text = verilog(config)
+    assert from_reset(config, text) == 1
+    without, count = re.subn(r"^(  reg .*) = \d+'h\w+;$", r"\1;", text, flags=re.MULTILINE)
+    assert count
+    assert from_reset(config, without) == 1
+
+
+@pytest.mark.parametrize("fault", ["reset ignored", "valid ignored", "first without valid"])
+def test_a_broken_unit_is_refuted_from_reset(fault: str) -> None:
     config = MacConfig(DINT3)
-    assert from_reset(config, verilog(config)) == 1
-    with pytest.raises(Refuted):
-        from_reset(config, broken(verilog(config), *FAULTS["first without valid"]))
+    with pytest.raises(Refuted, match="another sum than specified"):
+        from_reset(config, broken(verilog(config), *FAULTS[fault]))
+
+
+@pytest.mark.parametrize(
+    ("config", "narrow"),
+    [(MacConfig(DINT4, lanes=4), MacConfig(DINT4, lanes=4, depth=32768)), (PeConfig(DINT4), PeConfig(DINT4, depth=32768))],
+    ids=["mac", "pe"],
+)
+def test_a_register_of_a_bit_less_is_refuted(config: UnitConfig, narrow: UnitConfig) -> None:
+    assert narrow.accumulator_bits == config.accumulator_bits - 1
+    with pytest.raises(Refuted, match="has 27 bits, not 28"):
+        every_cycle(config, verilog(narrow).replace(narrow.name, config.name))
 
 
 @pytest.mark.parametrize("number_format", FORMATS.values(), ids=lambda f: f.name)
