@@ -20,6 +20,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from golden import DINT4, FORMATS, INT8, MacConfig, PeConfig
+from golden import DINT4, FORMATS, INT4, INT8, AsymmetricConfig, MacConfig, PeConfig
 from golden.artifacts import output_directory
 from golden.errors import ToolError
 from hdl.verilog import generate
@@ -39,7 +40,7 @@ from sim.runner import SimulationMismatch
 from sim.simulators import find_simulator
 from synth import abc, yosys
 from synth.gates import VERILOG, Gate, Network
-from synth.reachable import within_limits
+from synth.reachable import Limits
 
 from .verification import every_architecture
 
@@ -51,7 +52,7 @@ _SAMPLE = 10  # killed faults of each unit that go through the real bench
 _SEGMENT = 100  # cycles after which faults that were noticed are left out
 _OTHER_KINDS = ("and", "or", "xor")
 
-Unit = MacConfig | PeConfig
+Unit = MacConfig | PeConfig | AsymmetricConfig
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,8 @@ def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
     alive = survivors(network, config, stimuli[:1], suspects, _SOON)
     equivalent = {fault for fault in alive if _same(network, broken(network, fault))}
     missed = survivors(network, config, stimuli, [fault for fault in alive if fault not in equivalent])
-    beyond = {fault for fault in missed if _same_within_limits(network, broken(network, fault), config)}
+    limits = Limits(network, config)
+    beyond = {fault for fault in missed if _same_within(limits, network, broken(network, fault))}
     missed = [fault for fault in missed if fault not in beyond]
     noticed = [fault for fault in suspects if fault not in equivalent | beyond | set(missed)]
     chosen = np.random.default_rng(SEED).choice(len(noticed), min(sample, len(noticed)), replace=False)
@@ -283,11 +285,9 @@ def _same(network: Network, other: Network) -> bool:
     return abc.equal(left, right)
 
 
-def _same_within_limits(network: Network, other: Network, config: Unit) -> bool:
+def _same_within(limits: Limits, network: Network, other: Network) -> bool:
     """Whether the two are the same in all that the unit is made for, such as sums of up to `depth` products."""
-    total = network.outputs[config.sum_port.name]
-    left, right = (within_limits(one, config, total) for one in (network, other))
-    return _same(left, right)
+    return all(_same(seen(network), seen(other)) for seen in (limits.after_reset, limits.within))
 
 
 def _bench_notices(network: Network, config: Unit, stimuli: Sequence[Replay]) -> bool:
@@ -305,11 +305,15 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
+_REGISTERED: Any = partial(MacConfig, pipeline=1)
 UNITS: list[Any] = [
     *(MacConfig(number_format) for number_format in FORMATS.values()),
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
     *(PeConfig(number_format) for number_format in (DINT4, INT8)),
+    *(shape(DINT4, decoded=True) for shape in (_REGISTERED, PeConfig)),
+    *(shape(INT8, architecture="booth", decoded=True) for shape in (_REGISTERED, PeConfig)),
+    *(AsymmetricConfig(number_format, depth=256, units=2) for number_format in (DINT4, INT4)),
     *(unit for number_format in (DINT4, INT8) for unit in every_architecture(number_format.name)),
 ]
 

@@ -3,10 +3,10 @@
 
     python -m benchmarks.quantization [--layers N ...] [--form symmetric|asymmetric] [--out DIR]
 
-The form is that of the weights that are quantized and rounded; the reference paper's rows are asymmetric. The weights are
-random: time and memory do not depend on them. Each quantization (AQAS, OPTQ, calibration on four windows of 256 tokens) runs
-in a process of its own, so that its peak memory is its own. Besides the time on the wall, which other programs on the machine
-lengthen, there is the processor time of all threads.
+The form is that of the weights of whole quantizations; the reference paper's rows are asymmetric. Rounding by itself is
+timed in both forms. The weights are random: time and memory do not depend on them. Each quantization (AQAS, OPTQ,
+calibration on four windows of 256 tokens) runs in a process of its own, so that its peak memory is its own. Besides the
+time on the wall, which other programs on the machine lengthen, there is the processor time of all threads.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from golden import DINT4, FP4_E2M1, INT4, INT8, NumberFormat
+from golden import DINT3, DINT4, FP4_E2M1, INT4, INT8, NumberFormat
 from golden.artifacts import canonical_json, write_file
 from quant.layers import QuantLinear, use_execution
 from quant.models import SHIPPED, load_model
@@ -38,7 +40,7 @@ from quant.weights import FORMS, choose_scales, nearest_codes
 #: OPT-125M (Zhang et al. 2022, table 1).
 HIDDEN, FFN, HEADS, VOCABULARY, POSITIONS = 768, 3072, 12, 50272, 2048
 CALIBRATION_LENGTH, CALIBRATION_TOKENS = 256, 1024
-ROUNDED = (DINT4, INT4, FP4_E2M1)
+ROUNDED = (INT4, DINT4, DINT3, FP4_E2M1)
 #: Formats, forms and group sizes whose executions are compared.
 EXECUTED: tuple[tuple[NumberFormat, str, int | None], ...] = (
     (DINT4, "symmetric", None),
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write `quantization.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantization", description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
-    parser.add_argument("--form", choices=FORMS, default="symmetric", help="of the weights that are quantized and rounded")
+    parser.add_argument("--form", choices=FORMS, default="symmetric", help="of the weights of the quantizations")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
     options = parser.parse_args(arguments)
     console = Console(width=max(Console().width, 120))  # a figure cut short by a narrow terminal is no figure
@@ -90,8 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(_quantization_table(results["quantization"], options.form))
     console.print(_stage_table(results["quantization"][0]))
     torch.set_num_threads(1)  # threads that wait for one another count as processor time
-    results["rounding"] = measure_rounding(options.form)
-    console.print(_rounding_table(results["rounding"], options.form))
+    results["rounding"] = measure_rounding()
+    console.print(_rounding_table(results["rounding"]))
     results["execution"] = measure_execution()
     console.print(_execution_table(results["execution"]))
     write_file(options.out / "quantization.json", canonical_json(results))
@@ -117,22 +119,32 @@ def measure_quantization(layers: int, form: str) -> dict[str, Any]:
     return {"layers": layers, "weight_bytes": weights, **measured, "stages": stages}
 
 
-def measure_rounding(form: str) -> list[dict[str, Any]]:
-    """Processor time of rounding a matrix of fc1's shape to nearest and by OPTQ, by format; the least of several runs.
+def measure_rounding() -> list[dict[str, Any]]:
+    """Processor time of rounding a matrix of fc1's shape to nearest and by OPTQ, by form and format, and its ratio to INT4's.
 
-    Formats that do not come in `form` are left out.
+    Medians of several rounds, each of which times every format once: whatever else the machine does then meets all of them.
     """
     torch.manual_seed(0)
     weight, inputs = torch.randn(FFN, HIDDEN), torch.randn(1024, HIDDEN)
     hessian = inputs.T @ inputs
+    roundings: dict[str, Callable[..., Any]] = {
+        "rtn": partial(nearest_codes, weight),
+        "optq": partial(round_compensated, weight, hessian),
+    }
     rows = []
-    for number_format in ROUNDED:
-        if form == "asymmetric" and not number_format.has_zero_points:
-            continue
-        chosen = choose_scales(weight, number_format, form)
-        nearest = _cpu_seconds(partial(nearest_codes, weight, number_format, *chosen))
-        compensated = _cpu_seconds(partial(round_compensated, weight, hessian, number_format, *chosen))
-        rows.append({"format": number_format.name, "rtn_cpu_seconds": nearest, "optq_cpu_seconds": compensated})
+    for form in FORMS:
+        formats = [one for one in ROUNDED if form == "symmetric" or one.has_zero_points]
+        chosen = {one: choose_scales(weight, one, form) for one in formats}
+        seconds: dict[tuple[str, NumberFormat], list[float]] = {}
+        for _, (name, rounding), one in product(range(REPEATS), roundings.items(), formats):
+            seconds.setdefault((name, one), []).append(_cpu_seconds(partial(rounding, one, *chosen[one])))
+        for one in formats:
+            row: dict[str, Any] = {"form": form, "format": one.name}
+            for name in roundings:
+                pairs = zip(seconds[name, one], seconds[name, INT4], strict=True)
+                row[f"{name}_cpu_seconds"] = median(seconds[name, one])
+                row[f"{name}_to_int4"] = median(own / least for own, least in pairs)
+            rows.append(row)
     return rows
 
 
@@ -168,7 +180,7 @@ def _executed(what: str, scheme: str, model: Any, run: Callable[[], torch.Tensor
         for execution in ("float", "integer"):
             use_execution(model, execution)
             outputs[execution] = run()
-            seconds[execution] = _cpu_seconds(run)
+            seconds[execution] = min(_cpu_seconds(run) for _ in range(REPEATS))
     return {
         "what": what,
         "scheme": scheme,
@@ -197,13 +209,10 @@ def _make_model(directory: Path, layers: int) -> None:
 
 
 def _cpu_seconds(run: Callable[[], Any]) -> float:
-    """Least processor time of several runs, all threads together."""
-    times = []
-    for _ in range(REPEATS):
-        begin = time.process_time()
-        run()
-        times.append(time.process_time() - begin)
-    return min(times)
+    """Processor time of a run, all threads together."""
+    begin = time.process_time()
+    run()
+    return time.process_time() - begin
 
 
 def _quantization_table(runs: list[dict[str, Any]], form: str) -> Table:
@@ -223,14 +232,14 @@ def _stage_table(run: dict[str, Any]) -> Table:
     return table
 
 
-def _rounding_table(rows: list[dict[str, Any]], form: str) -> Table:
-    title = f"Rounding {FFN} x {HIDDEN} weights, {form}, one thread"
-    table = _table(title, "format", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4")
-    least = next(row for row in rows if row["format"] == "int4")
+def _rounding_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table(
+        f"Rounding {FFN} x {HIDDEN} weights, one thread", "format", "form", "RTN, ms", "to INT4", "OPTQ, ms", "to INT4"
+    )
     for row in rows:
-        cells = [row["format"]]
-        for key in ("rtn_cpu_seconds", "optq_cpu_seconds"):
-            cells += [f"{1e3 * row[key]:.1f}", f"{row[key] / least[key]:.2f}"]
+        cells = [row["format"], row["form"]]
+        for name in ("rtn", "optq"):
+            cells += [f"{1e3 * row[f'{name}_cpu_seconds']:.1f}", f"{row[f'{name}_to_int4']:.2f}"]
         table.add_row(*cells)
     return table
 

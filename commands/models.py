@@ -53,6 +53,12 @@ def quantize(
     group_size: Annotated[
         int | None, typer.Option(help="Weights that share a scale; else an output channel.", show_default=_OF_RECIPE)
     ] = None,
+    grouping: Annotated[
+        str | None,
+        typer.Option(
+            help="Groups in output channels (per-oc), input channels (per-ic), or by layer (adadim).", show_default=_OF_RECIPE
+        ),
+    ] = None,
     activations: Annotated[
         str | None, typer.Option(help="int8; fp32: only the weights; or as them, mxfp4 or nvfp4.", show_default=_OF_RECIPE)
     ] = None,
@@ -105,6 +111,7 @@ def quantize(
         rounding=rounding,
         form=form,
         group_size=group_size,
+        grouping=grouping,
         activations=activations,
         value_format=value_format,
         attention=attention,

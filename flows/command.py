@@ -12,6 +12,7 @@ from golden import BLOCK_FORMATS, UnitConfig, unit_of_options
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
+from golden.shapes import block_unit_of_options
 
 from . import fusesoc, librelane, orfs
 from .platforms import PLATFORMS, Platform
@@ -21,7 +22,6 @@ __all__ = ["FLOWS", "generate"]
 FLOWS = FUSESOC, LIBRELANE, ORFS = "fusesoc", "librelane", "orfs"
 _DesignFolder = Callable[[UnitConfig, float, Platform, str], dict[str, str]]
 _PHYSICAL: dict[str, _DesignFolder] = {LIBRELANE: librelane.design_folder, ORFS: orfs.design_folder}
-_LANES = 16
 
 
 def generate(
@@ -40,7 +40,7 @@ def generate(
     pdk: Names = (),
     quiet: bool = False,
 ) -> dict[str, Path]:
-    """Write the Verilog of a unit with its companion files, as `hdl.command.generate` does, and the files of each `flow`.
+    """Write `<name>.v`, `.json`, `.sdc` and `.core` of a unit, and the files of each `flow`.
 
     For FuseSoC a core with the cocotb bench and a generator core, beside the Verilog; for the other two a design folder for
     each platform, `FLOW/PDK/NAME`, that needs nothing else.
@@ -52,7 +52,7 @@ def generate(
     lanes
         Products per cycle of a MAC unit, 1 to 64; by default 16.
     out
-        Directory of the files; made if need be. Files of the same names are replaced.
+        Directory of the files; made if need be. Files of the same names are replaced, each flow's all or none.
     depth
         Products that the accumulator, or a partial sum, holds without overflow.
     pipeline
@@ -103,14 +103,19 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
-        activations=activations if activations != "int8" else None,
     )
-    from hdl.command import generate as write_verilog
+    config: UnitConfig
+    if str(format).lower() in BLOCK_FORMATS:
+        config = block_unit_of_options(**options, activations=activations)
+    else:
+        if activations != "int8":
+            raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
+        config = unit_of_options(**options)
+    from hdl.unit_files import write_unit
 
-    paths = write_verilog(**options, out=out, period_ns=period_ns, quiet=quiet)
+    paths = write_unit(config, out, period_ns, quiet)
     if not flow:
         return paths
-    config = unit_of_options(**{"lanes": None, "default_lanes": _LANES} | options)
     verilog = paths["v"].read_text(encoding="utf-8")
     folders: dict[Path, Mapping[str, str]] = {}
     for name, wanted in platforms.items():

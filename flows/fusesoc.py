@@ -25,7 +25,6 @@ from golden.errors import DintError, InputError, one_line, unknown
 
 __all__ = ["cores", "main"]
 
-_LANES = 16
 _SCRIPT = "dint_generator.py"
 
 _GENERATOR = f"""\
@@ -114,7 +113,7 @@ def _bench(options: Path, verilog: Path) -> None:
     from sim.command import simulate_verilog, stimuli_for
     from sim.simulators import find_simulator
 
-    config = unit_of_options(**{"lanes": None, "default_lanes": _LANES} | read_json(options))
+    config = unit_of_options(**read_json(options))
     stimuli = stimuli_for(config, None, None, seed=0)
     simulate_verilog(verilog.read_text(encoding="utf-8"), config, stimuli, find_simulator("icarus"))
 
@@ -122,11 +121,11 @@ def _bench(options: Path, verilog: Path) -> None:
 def _make(request: Path) -> None:
     import yaml  # FuseSoC brings it
 
-    from hdl.command import generate
+    from .command import generate
 
     asked = yaml.safe_load(request.read_text(encoding="utf-8"))
     parameters = asked.get("parameters") or {}
-    known = [name for name in inspect.signature(generate).parameters if name not in ("out", "quiet")]
+    known = [name for name in inspect.signature(generate).parameters if name not in ("out", "flow", "pdk", "quiet")]
     for name in parameters:
         if name not in known:
             raise unknown(f"parameter {name!r} of {asked['vlnv']}", name, known)

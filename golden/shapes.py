@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .asymmetric import AsymmetricConfig
-from .catalogue import format_by_name
+from .block_mac import BlockMacConfig
+from .catalogue import BLOCK_FORMATS, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["SHAPES", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "block_unit_of_options", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
+LANES = 16  # of a MAC unit, where a command is given no other number
 
 
 def unit_of_options(
     format: str,
     *,
-    lanes: int | None,
-    default_lanes: int,
+    lanes: int | None = None,
+    default_lanes: int = LANES,
     depth: int = 65536,
     pipeline: int | None = None,
     architecture: str = "",
@@ -60,3 +64,31 @@ def unit_of_options(
     if zero_points is not None:
         raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+
+
+def block_unit_of_options(
+    format: str,
+    *,
+    activations: str = "int8",
+    lanes: int = LANES,
+    depth: int = 65536,
+    architecture: str = "",
+    shape: str = MAC,
+    **others: Any,
+) -> BlockMacConfig:
+    """The MAC unit of the block format called `format` that options name; `others` are those of plain units.
+
+    Raises
+    ------
+    InputError
+        If it has no such choice.
+    """
+    blocks = BLOCK_FORMATS[format.lower()]
+    for name, value in {"shape": None if shape == MAC else shape, **others}.items():
+        if value is not None:
+            given = "" if value is True else f" {value}"
+            raise InputError(f"--{name.replace('_', '-')}{given}: units of {blocks.title} have no such choice; leave it out")
+    if activations not in ("int8", blocks.name):
+        raise unknown(f"--activations {activations}", activations, ("int8", blocks.name))
+    bits = 8 if activations == "int8" else blocks.bits
+    return BlockMacConfig.of(blocks, bits, lanes=lanes, depth=depth, architecture=architecture)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from golden import MacConfig, Operands, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
@@ -141,7 +140,7 @@ def _quantize(stages: Stages, number_format: str, model: str | None, text: Path 
 
 def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
     """Verilog and companion files of every unit, in the default architecture."""
-    from hdl.command import generate
+    from hdl.unit_files import write_unit
 
     inputs = {
         "formats": FORMATS,
@@ -153,7 +152,7 @@ def _generate(stages: Stages, lanes: tuple[int, ...]) -> Stage:
     def work(directory: Path) -> None:
         for number_format in FORMATS:
             for count in lanes:
-                generate(format=number_format, lanes=count, out=directory, quiet=True)
+                write_unit(MacConfig(format_by_name(number_format), lanes=count), directory, quiet=True)
 
     return stages.run("generate", inputs, work)
 
@@ -169,19 +168,14 @@ def _compare(
 ) -> Stage:
     """Area, delay and energy of both sides on one PDK, by the rule of fair comparison."""
     from synth.comparison import compare
+    from synth.request import progress
 
     files = {name: stage.path("operands.npz") for name, stage in quantized.items()}
     inputs = hardware_inputs(kit, lanes, files, seed, effort)
 
     def work(directory: Path) -> None:
         operands = {name: Operands.load(file) for name, file in files.items()}
-        columns = (SpinnerColumn(), TextColumn("{task.completed} syntheses and measurements, {task.description}"))
-        with Progress(*columns, TimeElapsedColumn(), console=stages.console) as progress:
-            bar = progress.add_task("", total=None)
-
-            def advance(what: str) -> None:
-                progress.update(bar, advance=1, description=what)
-
+        with progress(stages.console) as advance:
             compared = compare([kit], lanes=lanes, operands=operands, effort=effort, seed=seed, cache=cache, advance=advance)
         write_file(directory / "comparison.json", canonical_json(compared))
 

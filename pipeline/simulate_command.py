@@ -7,10 +7,9 @@ from typing import Any
 
 from golden.arguments import AnyPath, Paths, check_seed, path, paths
 from golden.errors import InputError
+from golden.shapes import LANES
 
 __all__ = ["simulate"]
-
-_LANES = 16  # of the unit through which a layer goes
 
 
 def simulate(
@@ -109,6 +108,6 @@ def simulate(
         raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
     from .whole_layer import simulate_layer
 
-    lanes = _LANES if lanes is None else lanes
+    lanes = LANES if lanes is None else lanes
     of_layers = places | {"tokens": tokens, "pdk": pdk or "", "liberty": paths(liberty)}
     return simulate_layer(layer, **shared, lanes=lanes, pipeline=pipeline or 0, **of_layers)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from golden.errors import InputError
 
 __all__ = ["Adapter", "ScalingGroup", "adapter_of", "register_adapter"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Adapter:
     def linear_names(self, model: nn.Module) -> list[str]:
         """Full names of all quantized linear layers, first decoder layer to last."""
         return [f"{layer}.{name}" for layer, _ in self.decoder_layers(model) for name in self.linears]
+
+    def of_layer(self, layer: str, facts: Mapping[str, T]) -> dict[str, T]:
+        """Those of `facts`, which are by full name, of the linear layers of one decoder layer, by relative name."""
+        return {name: facts[f"{layer}.{name}"] for name in self.linears}
 
 
 _ADAPTERS: dict[str, Adapter] = {}

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .adapter import ScalingGroup
+from .adapter import Adapter, ScalingGroup
 from .block_linear import quantized_layer
+from .calibration import check_finite, searched
 from .integers import fastest_execution
 from .layers import QuantLinear, replace_module
 from .scheme import Scheme
 
-__all__ = ["Block", "GroupScale", "output_tensor"]
+__all__ = ["Block", "GroupScale", "at_every_block", "output_tensor"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class GroupScale:
 
     def producer_scale(self, model: nn.Module) -> Tensor:
         """What each output channel (out,) of the module in front is divided by."""
-        sources = self.group.sources(model.get_submodule(self.layer)).to(self.scale.device)
-        return self.scale.new_ones(int(sources.max()) + 1).index_copy_(0, sources, self.scale)
+        sources = self.group.sources(model.get_submodule(self.layer))
+        return self.scale.new_ones(int(sources.max()) + 1).index_copy_(0, sources.to(self.scale.device), self.scale)
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,20 @@ class Block:
 
         The activations are quantized where `scheme` says so.
         """
-        quantized = {name: quantized_layer(_scaled(linear, scale), scheme) for name, linear in self.linears.items()}
+        scaled = {name: _scaled(linear, scale) for name, linear in self.linears.items()}
+        return self._loss_of(scaled, scheme, self.x / scale)
+
+    def loss_of_one(self, name: str, scheme: Scheme) -> float:
+        """The same with the linear layer `name` quantized, and nothing else."""
+        return self._loss_of({name: self.linears[name]}, scheme, self.x)
+
+    def _loss_of(self, linears: dict[str, nn.Linear], scheme: Scheme, x: Tensor) -> float:
+        quantized = {name: quantized_layer(linear, scheme) for name, linear in linears.items()}
         for layer in quantized.values():
-            if scheme.activations == "int8" and scheme.blocks is None:
-                layer.execution = fastest_execution(scale.device.type)
+            if scheme.integer_sums and scheme.blocks is None:
+                layer.execution = fastest_execution(x.device.type)
         with self._replaced(quantized):
-            output = self._replay(self.x / scale)
+            output = self._replay(x)
         return float((output - self._reference).pow_(2).sum(dtype=torch.float64)) / self._energy
 
     def _shared(self, statistic: Tensor, reduction: str) -> Tensor:
@@ -129,6 +138,39 @@ class Block:
         if self.args:
             return output_tensor(block.forward(x, *self.args[1:], **self.kwargs))
         return output_tensor(block.forward(**{**self.kwargs, "hidden_states": x}))
+
+
+def at_every_block(model: Any, adapter: Adapter, windows: Tensor, scheme: Scheme, visit: Callable[[Block], None]) -> None:
+    """Call `visit` with every block of the unquantized `model`, decoder layer by decoder layer, in one pass over `windows`.
+
+    Only the first of the windows (n, length) are looked at (`calibration.searched`). Each block is visited by a hook at the
+    moment it runs, so that every layer's input is that of the unquantized model (AWQ's order, and the reference paper's),
+    attention gets exactly the arguments that the model gives it, and no layer's input is kept.
+
+    Raises
+    ------
+    InputError
+        If a block's input is not finite.
+    """
+    visited: set[tuple[str, str]] = set()
+
+    def hook_of(layer_name: str, layer: nn.Module, group: ScalingGroup) -> Callable[..., None]:
+        def hook(_block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+            # Replaying an attention block runs its output projection, which was visited by then.
+            if (layer_name, group.producer) not in visited:
+                visited.add((layer_name, group.producer))
+                check_finite(args[0] if args else kwargs["hidden_states"], f"{layer_name}.{group.consumers[0]}")
+                visit(Block(layer_name, layer, group, args, kwargs, result, scheme))
+
+        return hook
+
+    with ExitStack() as stack, torch.no_grad():
+        for name, layer in adapter.decoder_layers(model):
+            for group in adapter.groups:
+                block = layer.get_submodule(group.block)
+                handle = block.register_forward_hook(hook_of(name, layer, group), with_kwargs=True)
+                stack.callback(handle.remove)
+        model.base_model(input_ids=searched(windows).to(model.device), use_cache=False)
 
 
 def _scaled(linear: nn.Linear, scale: Tensor) -> nn.Linear:

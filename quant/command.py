@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .console import figure, progress_bar, quiet_libraries, written, yield_when_
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from .adadim import GroupingChoice
     from .evaluation import Protocol
     from .models import LoadedModel
     from .recipe import QuantizedModel, Recipe
@@ -38,6 +40,7 @@ def quantize(
     rounding: str | None = None,
     form: str | None = None,
     group_size: int | None = None,
+    grouping: str | None = None,
     activations: str | None = None,
     value_format: str | None = None,
     attention: str | None = None,
@@ -81,7 +84,9 @@ def quantize(
     form
         symmetric (signed scales) or asymmetric (zero-points).
     group_size
-        Weights along the input that share a scale; without it all of an output channel.
+        Weights of a channel that share a scale; without it all of an output channel.
+    grouping
+        per-oc: groups lie in output channels; per-ic: in input channels; adadim: in whichever errs less, by layer.
     activations
         int8; fp32: quantize only the weights; or the weights' block format. Only int8 gives operands for the hardware.
     value_format
@@ -143,13 +148,15 @@ def quantize(
         "rounding": rounding,
         "form": form,
         "group-size": group_size,
+        "grouping": grouping,
         "activations": activations,
         "value-format": value_format,
         "attention": attention,
         "calibration-length": calibration_length,
     }
     chosen, length = read_recipe(recipe, options)
-    check_execution(execution, chosen.scheme)
+    for scheme in chosen.possible_schemes:
+        check_execution(execution, scheme)
     if not table:
         compared: dict[str, Any] = {"full-table": full_table, "text": text, "dataset": dataset, "windows": windows}
         _refuse_unused({**compared, "execution": execution if execution != "float" else None}, "--no-table compares nothing")
@@ -204,9 +211,11 @@ def quantize(
         described = calibration.describe()
         save_quantized(quantized, loaded.tokenizer, scratch, source, described if chosen.calibrates else None)
         exported = None
-        if chosen.activations == "int8":
+        if any(layer.scheme.integer_sums for layer in quantized.layers().values()):
             exported = write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
         metrics = accuracy(loaded, chosen, described if calibrated else None, protocols if table else [], rows, layers)
+        if quantized.groupings:
+            metrics["groupings"] = [choice.describe() for choice in quantized.groupings]
         write_file(scratch / "metrics.json", canonical_json(metrics))
         new = {file.name for file in scratch.iterdir()}
     remove_stale(out, new)
@@ -216,9 +225,19 @@ def quantize(
             wide.print(_comparison_table(metrics, protocol.name))
     else:
         console.print(f"not measured (--no-table): 'dint evaluate {out}' does", highlight=False)
+    if quantized.groupings:
+        console.print(_choices(quantized.groupings), highlight=False)
     about = "no operands" if exported is None else f"operands of {len(exported.layers)} layers in {out / 'operands.npz'}"
     console.print(f"{chosen.name}: {out}; {about}", highlight=False)
     return metrics
+
+
+def _choices(groupings: Sequence[GroupingChoice]) -> str:
+    """How many of the linear layers of each name have their groups in input channels."""
+    counts: dict[str, list[bool]] = {}
+    for choice in groupings:
+        counts.setdefault(choice.layer.rpartition(".")[2], []).append(choice.grouping == "per-ic")
+    return "AdaDim, groups per-ic: " + ", ".join(f"{name} {sum(one)} of {len(one)}" for name, one in counts.items())
 
 
 def _refuse_unused(options: dict[str, Any], why: str) -> None:

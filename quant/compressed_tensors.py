@@ -105,6 +105,8 @@ def _refuse_unrepresentable(config: DintConfig, directory: Path) -> None:
     if config.number_format != INT4:
         title = config.number_format.title
         raise InputError(f"{directory}: its weights are {title}, which compressed-tensors has no place for; quantize with int4")
+    if config.grouping != "per-oc":
+        raise InputError(f"{directory}: compressed-tensors has no place for groups in input channels; quantize with per-oc")
     if config.value_format != "none" or config.attention != "fp32":
         raise InputError(
             f"{directory}: compressed-tensors has no place for quantized values per channel (value-format "

@@ -54,7 +54,7 @@ def export_operands(
         If a layer does not exist, its activations are not quantized or not finite, or there are fewer tokens than asked for.
     """
     quantized = {name: module for name, module in model.named_modules() if isinstance(module, QuantLinear)}
-    names = _names(layers, list(quantized)) if layers else default_layers(list(quantized))
+    names = _names(layers, list(quantized)) if layers else default_layers(with_operands(quantized))
     for name in names:
         if name not in quantized:
             raise unknown(f"--layer {name}: no quantized layer of this name", name, quantized)
@@ -64,6 +64,10 @@ def export_operands(
             )
         if quantized[name].scheme.activations != "int8":
             raise InputError(f"{name}: only its weights are quantized, so that the hardware has no operands of it")
+        if not quantized[name].scheme.integer_sums:
+            raise InputError(
+                f"{name}: its groups are per-ic, scaled within a sum, so that no integer accumulators are to be met"
+            )
     count, length = windows.shape
     if not 1 <= tokens <= count * length:
         raise InputError(f"--tokens {tokens}: the text gives 1 to {count * length}")
@@ -103,6 +107,11 @@ def write_operands(
     exported = export_operands(model, protocol.windows, provenance, layers, tokens)
     exported.save(directory / "operands.npz")
     return exported
+
+
+def with_operands(layers: dict[str, QuantLinear]) -> list[str]:
+    """Names of those of `layers` whose sums are integers; if there is none, all."""
+    return [name for name, layer in layers.items() if layer.scheme.integer_sums] or list(layers)
 
 
 def default_layers(names: list[str]) -> list[str]:

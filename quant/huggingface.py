@@ -33,7 +33,7 @@ from .models import (
     read_model,
     weights_sha256,
 )
-from .recipe import QuantizedModel
+from .recipe import QuantizedModel, Recipe
 from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ __all__ = [
 METHOD = "dint"
 #: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
 #: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same. The third has
-#: weights or activations in block formats; it is only written where there are such.
+#: weights or activations in block formats, or groups in input channels; it is only written where there are such.
 VERSION = 3
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
@@ -114,13 +114,21 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": VERSION if recipe.scheme.blocks is not None else 2 if recipe.form == "asymmetric" else 1,
+        "version": _version(recipe),
         **recipe.describe(),
+        **({"groupings": {one.layer: one.grouping for one in quantized.groupings}} if quantized.groupings else {}),
         "values": list(recipe.number_format.values),
         "source": source,
         "calibration": calibration,
     }
     save_configuration(model, quantization, tokenizer, directory)
+
+
+def _version(recipe: Recipe) -> int:
+    """The first version of the layout that has what `recipe` needs."""
+    if recipe.grouping != "per-oc" or recipe.scheme.blocks is not None:
+        return 3
+    return 2 if recipe.form == "asymmetric" else 1
 
 
 def save_configuration(model: Any, quantization_config: dict[str, Any], tokenizer: Any, directory: Path) -> None:

@@ -4,7 +4,8 @@
 The accumulators of `torch._int_mm` are those of the MAC unit bit for bit, in units of the format (dINT: half steps), and
 those of the float32 product, which is exact too: a sum of integers whose partial sums all stay below 2^24 needs no rounding
 in float32, in whatever order it is added; where it could exceed that, it is taken in float64. An output therefore does not
-depend on which of the two computed it, and either may be taken where it is faster.
+depend on which of the two computed it, and either may be taken where it is faster. That holds while torch multiplies float32
+as such, as it does unless `torch.set_float32_matmul_precision` allows it less.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _sources() -> list[Path]:
 def kept_scales(work: Path, loaded: LoadedModel, recipe: Recipe, windows: Tensor) -> ScaleFiles:
     """The scales of `recipe` in the folder `work`: recipes that differ only in clipping, rounding and values share them."""
     scheme = recipe.scheme
-    layers = [scheme.weights, scheme.form, scheme.group_size, scheme.activations]
+    layers = [scheme.weights, scheme.form, scheme.group_size, scheme.activations, scheme.grouping]
     key = key_of(loaded, scaling=recipe.scaling, scheme=layers, windows=searched(windows).tolist())
     return ScaleFiles(work / "scales" / key, loaded.model.device)
 

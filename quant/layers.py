@@ -31,11 +31,13 @@ class QuantLinear(nn.Module):
     are integers kept in float32, and layers whose sums could exceed what that holds exactly are computed in float64. The
     output is the same, bit for bit. With groups, a sum ends where the scale changes: there is
     an accumulator for each group, and the scaled accumulators are added in floating point. If the scheme leaves the
-    activations in floating point, there are no accumulators: the input meets the weight's real values.
+    activations in floating point, there are no accumulators: the input meets the weight's real values. With groups per-ic
+    there are none either, because the scale changes from one product to the next: each product is scaled by itself, and the
+    scaled products, integer activations times the weight's real values, are added in float32.
 
-    State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,) or (out, groups)
-    float32; `zero_points`, uint8, shaped like them, in the asymmetric form; `bias` (out,) float32 or None. `output`, if there
-    is one, is what the layer's output goes through (`values`).
+    State: `codes` (out, bytes) uint8, two codes a byte as `golden.pack` lays them out; `scales` (out,), (out, groups) or, with
+    groups per-ic, (in, groups) float32; `zero_points`, uint8, shaped like them, in the asymmetric form; `bias` (out,) float32,
+    or None. `output`, if there is one, is what the layer's output goes through (`values`).
     """
 
     codes: Tensor
@@ -59,8 +61,7 @@ class QuantLinear(nn.Module):
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())
 
     def _register_scales(self) -> None:
-        scheme, channels = self.scheme, self.out_features
-        shape = (channels,) if scheme.group_size is None else (channels, self.in_features // scheme.group_size)
+        scheme, shape = self.scheme, self.scheme.scales_shape(self.out_features, self.in_features)
         self.register_buffer("scales", torch.ones(shape, dtype=torch.float32))
         zero_points = torch.zeros(shape, dtype=torch.uint8) if scheme.form == "asymmetric" else None
         self.register_buffer("zero_points", zero_points)
@@ -81,7 +82,7 @@ class QuantLinear(nn.Module):
     def from_linear(cls, linear: nn.Linear, scheme: Scheme) -> QuantLinear:
         """`linear` with its weight rounded to nearest."""
         weight = linear.weight.detach().to(torch.float32)
-        quantized = quantize_weights(weight, scheme.number_format, scheme.form, scheme.group_size)
+        quantized = quantize_weights(weight, scheme.number_format, scheme.form, scheme.group_size, scheme.grouping)
         return cls.from_weights(quantized, linear.bias, scheme)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,6 +94,9 @@ class QuantLinear(nn.Module):
         if self.scheme.activations == "fp32":
             return nn.functional.linear(x.to(torch.float32), self._decoded(self.real_weight), self.bias)
         activations, activation_scales = quantize_activations(x.reshape(-1, self.in_features).to(torch.float32))
+        if not self.scheme.integer_sums:
+            output = nn.functional.linear(activations, self._decoded(self.real_weight)) * activation_scales[:, None]
+            return (output if self.bias is None else output + self.bias).reshape(*x.shape[:-1], self.out_features)
         accumulators = self.accumulate(activations)
         if self.observer is not None:
             self.observer(activations, activation_scales, accumulators)
@@ -119,7 +123,7 @@ class QuantLinear(nn.Module):
     def accumulate(self, activations: Tensor) -> Tensor:
         """Accumulators (tokens, out) of integer `activations` (tokens, in): integers, in float32, float64 or int32.
 
-        With groups they are (groups, tokens, out).
+        With groups they are (groups, tokens, out). There are none unless the scheme has `integer_sums`.
         """
         if self.execution == "integer":
             matrices: list[IntegerMatrix] = self._decoded(self._integer_matrices)
@@ -152,22 +156,30 @@ class QuantLinear(nn.Module):
         """Weight values (out, in), in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
         if self.zero_points is None and self.number_format.bits <= 4:
             return decode_packed(self.codes, self.number_format)[:, : self.in_features]
-        channels = self.unpacked_codes().reshape(self.scales.numel(), -1)
         zero_points = None if self.zero_points is None else self.zero_points.flatten()
-        return decode(channels, self.number_format, zero_points).view(self.out_features, self.in_features)
+        return self._matrix_of(decode(self._groups_of(self.unpacked_codes()), self.number_format, zero_points))
 
     def real_weight(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The weight (out, in) that the codes and scales stand for."""
-        channels = self.integer_weight().to(dtype).reshape(self.scales.numel(), -1)
-        scaled = channels * self.scales.to(dtype).reshape(-1, 1) * float(self.number_format.unit)
-        return scaled.view(self.out_features, self.in_features)
+        groups = self._groups_of(self.integer_weight().to(dtype))
+        return self._matrix_of(groups * self.scales.to(dtype).reshape(-1, 1) * float(self.number_format.unit))
 
     def extra_repr(self) -> str:
         """What `print(model)` says of the layer."""
         scheme = self.scheme
-        groups = "" if scheme.group_size is None else f", groups of {scheme.group_size}"
+        groups = "" if scheme.group_size is None else f", groups of {scheme.group_size} {scheme.grouping}"
         features = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{features}, {self.number_format.title}, {scheme.form}{groups}, activations {scheme.activations}"
+
+    def _groups_of(self, matrix: Tensor) -> Tensor:
+        """`matrix` (out, in) with a row for each scale (scales, weights of a group)."""
+        return (matrix if self.scheme.grouping == "per-oc" else matrix.T).reshape(self.scales.numel(), -1)
+
+    def _matrix_of(self, groups: Tensor) -> Tensor:
+        """The matrix (out, in) of rows for each scale."""
+        if self.scheme.grouping == "per-oc":
+            return groups.view(self.out_features, self.in_features)
+        return groups.view(self.in_features, self.out_features).T.contiguous()
 
     def _decoded(self, decoding: Callable[[], Any]) -> Any:
         """What `decoding` returns, kept until the state changes."""
@@ -193,11 +205,15 @@ class QuantLinear(nn.Module):
 
 
 def check_execution(execution: str, scheme: Scheme | None = None) -> None:
-    """Refuse an unknown execution, and integers where the activations are none by the `scheme`, if that is known."""
+    """Refuse an unknown execution, and integers where sums are of none by the `scheme`, if that is known."""
     if execution not in EXECUTIONS:
         raise unknown(f"--execution {execution}", execution, EXECUTIONS)
     if execution == "integer" and scheme is not None and scheme.activations != "int8":
         raise InputError(f"--execution integer: the recipe leaves activations in {scheme.activations}; give --activations int8")
+    if execution == "integer" and scheme is not None and not scheme.integer_sums:
+        raise InputError(
+            "--execution integer: scales of groups per-ic vary within a sum; leave it out, or give --grouping per-oc"
+        )
 
 
 def use_execution(model: nn.Module, execution: str) -> None:

@@ -18,7 +18,7 @@ from .adapter import Adapter, adapter_of
 from .failures import hub_trouble, reason
 from .layers import QuantLinear
 from .streaming import LayerStream, is_streamed, present, streamed_model
-from .tensor_files import weight_files
+from .tensor_files import lacking, unreadable, weight_files
 
 __all__ = [
     "ALSO_SHIPPED",
@@ -140,7 +140,7 @@ def parsed_config(directory: Path, name: str) -> Any:
     try:
         return AutoConfig.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # as of the weights
-        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+        raise unreadable(name, directory, error) from error
 
 
 def read_model(directory: Path, name: str, adapter: Adapter, config: Any, device: str) -> tuple[Any, LayerStream | None]:
@@ -154,7 +154,7 @@ def read_model(directory: Path, name: str, adapter: Adapter, config: Any, device
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise a dozen kinds for files that cannot be used
-        raise InputError(f"model {name}: cannot be loaded from {directory} ({reason(error)})") from error
+        raise unreadable(name, directory, error) from error
     refuse_unsound(model, adapter, name)
     if stream is not None:
         stream.empty()
@@ -177,7 +177,7 @@ def in_memory(directory: Path, name: str, device: str) -> Any:
         directory, dtype=torch.float32, local_files_only=True, output_loading_info=True
     )
     if loading["missing_keys"]:
-        raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
+        raise lacking(name, directory, sorted(loading["missing_keys"])[0])
     return loaded.to(device).eval().requires_grad_(False)
 
 

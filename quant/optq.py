@@ -6,6 +6,11 @@ H = 2/N sum x x^T. Once a column is rounded, the change of the remaining columns
 row of the inverse Hessian of what remains (eq. 2 and 3); all of these rows together are the rows of the upper Cholesky
 factor of the inverse (section 3.3, step 3). The scales are fixed beforehand, hence any number format can be rounded to; with
 groups, too ("static groups"), where GPTQ derives each group's from the weights as compensated until then.
+
+A group in an input channel is a part of one column, so that its scale can wait: it is taken from the compensated column when
+that is reached, and always fits. That is how AdaDim's authors do it (arXiv 2309.15531; `gptq.py` of their repository
+johnheo/adadim-llm, whose groups per output channel are static too). They go through the columns by falling diagonal of the
+Hessian, where here they are taken in their own order, as for every other recipe.
 """
 
 from __future__ import annotations
@@ -17,9 +22,9 @@ from torch import Tensor
 
 from golden import NumberFormat
 
-from .weights import decode, round_to_codes
+from .weights import QuantizedWeights, decode, quantize_weights, round_to_codes
 
-__all__ = ["compensate", "inverse_factor", "round_compensated"]
+__all__ = ["compensate", "inverse_factor", "round_compensated", "round_input_channels"]
 
 #: Added to the Hessian's diagonal, relative to the diagonal's mean.
 DAMPING = 0.01
@@ -48,6 +53,25 @@ def round_compensated(
 
     compensate(weight, hessian, quantize)
     return codes
+
+
+def round_input_channels(
+    weight: Tensor, hessian: Tensor, number_format: NumberFormat, form: str, group_size: int
+) -> QuantizedWeights:
+    """`weight` (out, in) rounded by OPTQ, groups of `group_size` per-ic; `hessian` and dead columns as above."""
+    columns: list[QuantizedWeights] = []
+
+    def quantize(_index: int, column: Tensor) -> Tensor:
+        groups = quantize_weights(column.view(-1, group_size), number_format, form)
+        columns.append(groups)
+        values = decode(groups.codes, number_format, groups.zero_points)
+        return (values * (groups.scales[:, None] * float(number_format.unit))).flatten()
+
+    compensate(weight, hessian, quantize)
+    codes = torch.stack([one.codes.flatten() for one in columns], dim=1)
+    scales = torch.stack([one.scales for one in columns])
+    zero_points = [one.zero_points for one in columns if one.zero_points is not None]
+    return QuantizedWeights(codes, scales, torch.stack(zero_points) if zero_points else None)
 
 
 def compensate(weight: Tensor, hessian: Tensor, quantize: Callable[[int, Tensor], Tensor]) -> None:

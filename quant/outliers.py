@@ -52,6 +52,7 @@ def with_outliers(loaded: LoadedModel, seed: int) -> LoadedModel:
                 channels = generator.choice(count, OUTLIERS, replace=False)
             factors = np.exp(SPREAD * generator.standard_normal(count))
             factors[channels] *= FACTOR
-            made.append(GroupScale(name, group, torch.from_numpy(1 / factors).to(torch.float32), alpha=0.0, beta=0.0))
+            scale = torch.from_numpy(1 / factors).to(model.device, torch.float32)
+            made.append(GroupScale(name, group, scale, alpha=0.0, beta=0.0))
     fold(model, made)
     return replace(loaded, model=model, name=f"{loaded.name} with made outliers (seed {seed})")

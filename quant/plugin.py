@@ -44,8 +44,10 @@ class DintConfig(QuantizationConfigMixin):
         Name of the weights' number format.
     values
         The format's code table, so that codes written with another table are refused instead of misread.
-    form, group_size, activations
+    form, group_size, activations, grouping
         The rest of what the layers are (`Scheme`).
+    groupings
+        By linear layer, what AdaDim chose, where the grouping is its.
     value_format, attention
         What the attention computes with (`Recipe`).
     scaling, clipping, rounding
@@ -70,6 +72,8 @@ class DintConfig(QuantizationConfigMixin):
         scaling: str = "none",
         clipping: str = "none",
         rounding: str = "rtn",
+        grouping: str = "per-oc",
+        groupings: dict[str, str] | None = None,
         source: dict[str, Any] | None = None,
         calibration: dict[str, Any] | None = None,
         quant_method: str = METHOD,
@@ -85,6 +89,7 @@ class DintConfig(QuantizationConfigMixin):
         self.form, self.group_size, self.activations = form, group_size, activations
         self.value_format, self.attention = value_format, attention
         self.scaling, self.clipping, self.rounding = scaling, clipping, rounding
+        self.grouping, self.groupings = grouping, groupings or {}
         self.source, self.calibration = source or {}, calibration or {}
         if list(self.number_format.values) != list(values):
             raise InputError(
@@ -94,17 +99,18 @@ class DintConfig(QuantizationConfigMixin):
     @property
     def number_format(self) -> NumberFormat:
         """Format of the weights; of their elements, where they are in blocks."""
-        return self.scheme.number_format
+        weights = any_format(self.weights)
+        return weights if isinstance(weights, NumberFormat) else weights.elements[0]
 
-    @property
-    def scheme(self) -> Scheme:
-        """What the layers are."""
-        return Scheme.of(any_format(self.weights), self.form, self.group_size, self.activations)
+    def scheme(self, layer: str) -> Scheme:
+        """What the linear layer of this name is."""
+        grouping = self.groupings.get(layer, self.grouping)
+        return Scheme.of(any_format(self.weights), self.form, self.group_size, self.activations, grouping)
 
     @property
     def recipe(self) -> dict[str, Any]:
         """How the model was quantized, as `Recipe.describe` gives it."""
-        return {field.name: getattr(self, field.name) for field in fields(Recipe)}
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)}).describe()
 
 
 @register_quantizer(METHOD)
@@ -121,7 +127,7 @@ class DintQuantizer(HfQuantizer):
             linear = model.get_submodule(name)
             assert isinstance(linear, nn.Linear)
             with torch.device(linear.weight.device):
-                layer = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, config.scheme)
+                layer = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, config.scheme(name))
                 if config.value_format != "none" and name.endswith(f".{adapter.values}"):
                     layer.output = QuantValues(linear.out_features, format_by_name(config.value_format), config.form)
             replace_module(model, name, layer)

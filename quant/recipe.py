@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from golden import NumberFormat, any_format, format_by_name
 from golden.errors import InputError, unknown
 
+from .adadim import ADADIM, GroupingChoice, choose_groupings
 from .attention import use_int8_attention
 from .block import GroupScale
 from .block_linear import BlockLinear
@@ -24,17 +25,18 @@ from .kept import kept_scales
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
 from .models import LoadedModel
-from .optq import round_compensated
+from .optq import round_compensated, round_input_channels
 from .scaling import METHODS, fold, search_scales
 from .scheme import Scheme
 from .stopwatch import stage
 from .streamed import quantize_streamed
 from .values import quantize_values
-from .weights import QuantizedWeights, choose_scales, nearest_codes
+from .weights import GROUPINGS, QuantizedWeights, choose_scales, nearest_codes, quantize_weights
 
 __all__ = [
     "ATTENTIONS",
     "CLIPPINGS",
+    "RECIPE_GROUPINGS",
     "ROUNDINGS",
     "SCALINGS",
     "QuantizedModel",
@@ -48,6 +50,7 @@ SCALINGS = ("none", *METHODS)
 CLIPPINGS = ("none", "awq")
 ROUNDINGS = ("rtn", "optq")
 ATTENTIONS = ("fp32", "int8")
+RECIPE_GROUPINGS = (*GROUPINGS, ADADIM)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Recipe:
     activations: str = "int8"
     value_format: str = "none"  # number format of the attention's value tensor (`values`), in the weights' form; or none
     attention: str = "fp32"  # the attention's own products: in floating point, or int8 (`attention`)
+    grouping: str = "per-oc"  # where the groups lie: in output channels, input channels, or by layer (`adadim`)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", any_format(self.weights).name)
@@ -77,6 +81,7 @@ class Recipe:
             ("clipping", self.clipping, CLIPPINGS),
             ("rounding", self.rounding, ROUNDINGS),
             ("attention", self.attention, ATTENTIONS),
+            ("grouping", self.grouping, RECIPE_GROUPINGS),
         ):
             if value not in known:
                 raise unknown(f"{option} is {value!r}", value, known)
@@ -92,6 +97,10 @@ class Recipe:
                 raise InputError(
                     f"form is 'asymmetric': {title} takes no zero-point, its values are not evenly spaced; use symmetric"
                 )
+        if self.grouping != "per-oc" and self.clipping != "none":
+            raise InputError(
+                f"clipping is {self.clipping!r}: it is of groups per-oc, but grouping is {self.grouping!r}; use none"
+            )
         blocks = self.scheme.blocks  # refuses unknown choices
         if blocks is not None and self.clipping != "none":
             raise InputError(f"clipping is {self.clipping!r}: {blocks.title} prescribes its scales; leave it out")
@@ -99,14 +108,26 @@ class Recipe:
             raise InputError(f"rounding is {self.rounding!r}: the codebooks of {blocks.title} are selected to nearest; use rtn")
 
     @property
+    def possible_schemes(self) -> tuple[Scheme, ...]:
+        """What a quantized layer can be: with AdaDim, one for each grouping."""
+        weights = any_format(self.weights)
+        groupings = GROUPINGS if self.grouping == ADADIM else (self.grouping,)
+        return tuple(Scheme.of(weights, self.form, self.group_size, self.activations, one) for one in groupings)
+
+    @property
     def scheme(self) -> Scheme:
-        """What the quantized layers are."""
-        return Scheme.of(any_format(self.weights), self.form, self.group_size, self.activations)
+        """What the quantized layers are; with AdaDim, those whose groups stay in output channels."""
+        return self.possible_schemes[0]
+
+    def schemes(self, names: list[str], choices: list[GroupingChoice]) -> dict[str, Scheme]:
+        """What each of the layers called `names` is, after AdaDim's `choices`, if it made some."""
+        chosen = {choice.layer: choice.grouping for choice in choices}
+        return {name: replace(self.scheme, grouping=chosen.get(name, self.scheme.grouping)) for name in names}
 
     @property
     def calibrates(self) -> bool:
         """Whether anything is decided on calibration windows: all but rounding weights to nearest is."""
-        return self.scaling != "none" or self.needs_hessians or self.values is not None
+        return self.scaling != "none" or self.needs_hessians or self.values is not None or self.grouping == ADADIM
 
     @property
     def needs_hessians(self) -> bool:
@@ -135,6 +156,7 @@ class Recipe:
             f"{bits} {any_format(self.weights).title}",
             self.form if self.form != "symmetric" else "",
             f"groups of {self.group_size}" if self.group_size is not None else "",
+            {"per-oc": "", "per-ic": "per-ic", ADADIM: "AdaDim"}[self.grouping],
             {"none": "", "smoothquant": "SmoothQuant", "awq": "AWQ", "aqas": "AQAS"}[self.scaling],
             {"none": "", "awq": "clipped"}[self.clipping],
             {"rtn": "", "optq": "OPTQ"}[self.rounding],
@@ -144,8 +166,8 @@ class Recipe:
         return ", ".join(part for part in parts if part)
 
     def describe(self) -> dict[str, Any]:
-        """The choices as plain data."""
-        return asdict(self)
+        """The choices as plain data; the grouping where it is not the usual one."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("grouping", "per-oc")}
 
 
 @dataclass(frozen=True)
@@ -155,6 +177,7 @@ class QuantizedModel:
     model: Any  # transformers.PreTrainedModel whose decoder layers hold `QuantLinear`s
     recipe: Recipe
     scales: tuple[GroupScale, ...]
+    groupings: tuple[GroupingChoice, ...] = ()  # of every linear layer, where AdaDim chose
     files: tuple[Path, ...] = ()  # of a streamed model: where its decoder layers are read from, a file for each
 
     def layers(self) -> dict[str, QuantLinear]:
@@ -186,18 +209,18 @@ def quantize_model(
     check_groups(loaded, recipe)
     adapter = loaded.adapter
 
-    def quantize_layer(layer: nn.Module, hessians: dict[str, Tensor]) -> None:
+    def quantize_layer(layer: nn.Module, hessians: dict[str, Tensor], schemes: dict[str, Scheme]) -> None:
         for name in adapter.linears:
             linear = layer.get_submodule(name)
             assert isinstance(linear, nn.Linear)
             clip = recipe.clipping != "none" and name not in adapter.unclipped
-            replace_module(layer, name, _quantized(linear, recipe, clip, hessians.get(name)))
+            replace_module(layer, name, _quantized(linear, recipe, schemes[name], clip, hessians.get(name)))
 
     if loaded.stream is not None:
-        streamed, found, files = quantize_streamed(
+        streamed, found, groupings, files = quantize_streamed(
             loaded, recipe, windows, work, quantize_layer, recipe.needs_hessians, progress
         )
-        return QuantizedModel(streamed, recipe, tuple(found), tuple(files))
+        return QuantizedModel(streamed, recipe, tuple(found), tuple(groupings), tuple(files))
 
     scales: list[GroupScale] = []
     if recipe.scaling != "none":
@@ -205,46 +228,62 @@ def quantize_model(
         scales = search_scales(loaded.model, adapter, windows, recipe.scaling, recipe.scheme, progress, kept)
     model = copy.deepcopy(loaded.model)
     fold(model, scales)
+    choices: list[GroupingChoice] = []
+    if recipe.grouping == ADADIM:
+        choices = choose_groupings(model, adapter, windows, recipe.scheme, progress)
+    schemes = recipe.schemes(adapter.linear_names(model), choices)
+    names = {layer: name for name, layer in adapter.decoder_layers(model)}
+
+    def quantize(layer: nn.Module, hessians: dict[str, Tensor]) -> None:
+        quantize_layer(layer, hessians, adapter.of_layer(names[layer], schemes))
+
     if recipe.needs_hessians:
-        go_through_layers(model, adapter, windows, quantize_layer, recipe.rounding == "optq", progress)
+        go_through_layers(model, adapter, windows, quantize, recipe.rounding == "optq", progress)
     else:
-        for _, layer in adapter.decoder_layers(model):
-            quantize_layer(layer, {})
+        for layer in names:
+            quantize(layer, {})
             if progress is not None:
                 progress()
     if recipe.attention == "int8":
         use_int8_attention(model)
     if recipe.values is not None:
         quantize_values(model, adapter, windows, recipe.values, recipe.form, progress)
-    return QuantizedModel(model, recipe, tuple(scales))
+    return QuantizedModel(model, recipe, tuple(scales), tuple(choices))
 
 
 def check_groups(loaded: LoadedModel, recipe: Recipe) -> None:
-    """Refuse a group size that does not divide the inputs of every linear layer."""
+    """Refuse a group size that does not divide the inputs, or with groups per-ic the outputs, of every linear layer."""
     size = recipe.scheme.group_size
+    if size is None:
+        return
     for name in loaded.adapter.linear_names(loaded.model):
-        inputs = loaded.model.get_submodule(name).in_features
-        if size is not None and inputs % size:
-            if recipe.group_size is None:
-                raise InputError(
-                    f"--format {recipe.weights}: {name} has {inputs} input channels, no multiple of its block, {size}"
-                )
-            raise InputError(f"--group-size {size}: {name} has {inputs} input channels; give a divisor of it")
+        linear = loaded.model.get_submodule(name)
+        sides = {"per-oc": ("input", linear.in_features), "per-ic": ("output", linear.out_features)}
+        for grouping, (kind, channels) in sides.items():
+            if recipe.grouping in (grouping, ADADIM) and channels % size:
+                if recipe.group_size is None:
+                    raise InputError(
+                        f"--format {recipe.weights}: {name} has {channels} input channels, no multiple of its block, {size}"
+                    )
+                raise InputError(f"--group-size {size}: {name} has {channels} {kind} channels; give a divisor of it")
 
 
 def calibration_steps(loaded: LoadedModel, recipe: Recipe) -> int:
     """How often `quantize_model` calls `progress`."""
     layers = len(loaded.adapter.decoder_layers(loaded.model))
-    searched = len(loaded.adapter.groups) if recipe.scaling != "none" else 0
-    return layers * (searched + 1 + (recipe.values is not None))
+    searches = (recipe.scaling != "none") + (recipe.grouping == ADADIM)
+    return layers * (searches * len(loaded.adapter.groups) + 1 + (recipe.values is not None))
 
 
-def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> QuantLinear:
-    """`linear` in integers; `hessian` (in, in) of its inputs where the recipe needs it."""
-    if recipe.scheme.blocks is not None:
+def _quantized(linear: nn.Linear, recipe: Recipe, scheme: Scheme, clip: bool, hessian: Tensor | None) -> QuantLinear:
+    """`linear` in integers, by the `scheme`; `hessian` (in, in) of its inputs where the recipe needs it."""
+    if scheme.blocks is not None:
         return _in_blocks(linear, recipe, hessian)
     weight, number_format = linear.weight.detach(), recipe.number_format
-    granularity = recipe.form, recipe.group_size
+    granularity = scheme.form, scheme.group_size
+    if scheme.grouping == "per-ic":
+        with stage(f"rounding {recipe.rounding}"):
+            return QuantLinear.from_weights(_by_input_channel(weight, recipe, hessian), linear.bias, scheme)
     if clip:
         assert hessian is not None
         with stage("clipping"):
@@ -257,7 +296,16 @@ def _quantized(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | 
             codes = round_compensated(weight, hessian, number_format, scales, zero_points)
         else:
             codes = nearest_codes(weight, number_format, scales, zero_points)
-    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, recipe.scheme)
+    return QuantLinear.from_weights(QuantizedWeights(codes, scales, zero_points), linear.bias, scheme)
+
+
+def _by_input_channel(weight: Tensor, recipe: Recipe, hessian: Tensor | None) -> QuantizedWeights:
+    """`weight` (out, in) with groups per-ic."""
+    assert recipe.group_size is not None
+    if recipe.rounding == "optq":
+        assert hessian is not None
+        return round_input_channels(weight, hessian, recipe.number_format, recipe.form, recipe.group_size)
+    return quantize_weights(weight, recipe.number_format, recipe.form, recipe.group_size, "per-ic")
 
 
 def _in_blocks(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> BlockLinear:

@@ -21,10 +21,8 @@ from golden.errors import InputError, unknown
 
 from .recipe import Recipe
 
-__all__ = ["DEFAULT", "named_recipes", "read_recipe"]
+__all__ = ["named_recipes", "read_recipe"]
 
-#: Name of the recipe that is taken where none is asked for.
-DEFAULT = "default"
 #: By key: the type of its value, and the field of `Recipe` that it sets; the calibration's length is no part of a recipe.
 _KEYS: dict[str, tuple[type, str | None]] = {
     "format": (str, "weights"),
@@ -33,6 +31,7 @@ _KEYS: dict[str, tuple[type, str | None]] = {
     "rounding": (str, "rounding"),
     "form": (str, "form"),
     "group-size": (int, "group_size"),
+    "grouping": (str, "grouping"),
     "activations": (str, "activations"),
     "value-format": (str, "value_format"),
     "attention": (str, "attention"),

@@ -8,7 +8,6 @@ module. The s found is folded into the module in front (`Adapter`); the function
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
@@ -17,8 +16,7 @@ from torch import Tensor, nn
 from .adapter import Adapter, ScalingGroup
 from .aqas import aqas
 from .awq import awq
-from .block import Block, GroupScale
-from .calibration import check_finite, searched
+from .block import Block, GroupScale, at_every_block
 from .scheme import Scheme
 from .smoothquant import smoothquant
 from .stopwatch import stage
@@ -49,11 +47,8 @@ def search_scales(
 ) -> list[GroupScale]:
     """The scales of `method` for every decoder layer, by one pass of the unquantized `model` over `windows` (n, length).
 
-    Only the first windows are looked at (`calibration.searched`).
-
-    Each block is searched by a hook at the moment it runs, so that every layer's input is that of the unquantized model
-    (AWQ's order, and the reference paper's), attention gets exactly the arguments that the model gives it, and no layer's
-    input is kept. What is in `kept` is not searched again. `progress` is called after every group.
+    Each block is searched at the moment it runs (`block.at_every_block`). What is in `kept` is not searched again.
+    `progress` is called after every group.
 
     Raises
     ------
@@ -62,30 +57,18 @@ def search_scales(
     """
     found: dict[tuple[str, str], GroupScale | None] = {}
 
-    def hook_of(layer_name: str, layer: nn.Module, group: ScalingGroup) -> Callable[..., None]:
-        def hook(_block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-            # Replaying an attention block runs its output projection, whose own search is over by then.
-            if (layer_name, group.producer) not in found:
-                scale = None if kept is None else kept.read(layer_name, group)
-                if scale is None:
-                    check_finite(args[0] if args else kwargs["hidden_states"], f"{layer_name}.{group.consumers[0]}")
-                    with stage(f"scaling {group.block}"):
-                        scale = METHODS[method](Block(layer_name, layer, group, args, kwargs, result, scheme))
-                    if kept is not None and scale is not None:
-                        kept.write(scale)
-                found[layer_name, group.producer] = scale
-                if progress is not None:
-                    progress()
+    def search(block: Block) -> None:
+        scale = None if kept is None else kept.read(block.layer_name, block.group)
+        if scale is None:
+            with stage(f"scaling {block.group.block}"):
+                scale = METHODS[method](block)
+            if kept is not None and scale is not None:
+                kept.write(scale)
+        found[block.layer_name, block.group.producer] = scale
+        if progress is not None:
+            progress()
 
-        return hook
-
-    with ExitStack() as stack, torch.no_grad():
-        for name, layer in adapter.decoder_layers(model):
-            for group in adapter.groups:
-                block = layer.get_submodule(group.block)
-                handle = block.register_forward_hook(hook_of(name, layer, group), with_kwargs=True)
-                stack.callback(handle.remove)
-        model.base_model(input_ids=searched(windows).to(model.device), use_cache=False)
+    at_every_block(model, adapter, windows, scheme, search)
     scales = (found[name, group.producer] for name, _ in adapter.decoder_layers(model) for group in adapter.groups)
     return [scale for scale in scales if scale is not None]
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .adadim import ADADIM, GroupingChoice, choose_groupings
 from .attention import use_int8_attention
 from .block import GroupScale
 from .block_linear import empty_layer
@@ -36,6 +37,7 @@ from .values import quantize_values
 if TYPE_CHECKING:
     from .models import LoadedModel
     from .recipe import Recipe
+    from .scheme import Scheme
 
 __all__ = ["discard", "quantize_streamed"]
 
@@ -47,11 +49,11 @@ def quantize_streamed(
     recipe: Recipe,
     windows: Tensor,
     work: Path | None,
-    quantize_layer: Callable[[nn.Module, dict[str, Tensor]], None],
+    quantize_layer: Callable[[nn.Module, dict[str, Tensor], dict[str, Scheme]], None],
     hessians: bool,
     progress: Progress | None,
-) -> tuple[Any, list[GroupScale], list[Path]]:
-    """A quantized copy of `loaded`, streamed too, the scales folded into it, and its decoder layers' files.
+) -> tuple[Any, list[GroupScale], list[GroupingChoice], list[Path]]:
+    """A quantized copy of `loaded`, streamed too, the scales folded into it, AdaDim's choices, and its decoder layers' files.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def quantize_streamed(
         Folder for what is finished; it is made, and the copy reads its layers from there. Without one, it is a temporary
         folder that vanishes with the copy.
     quantize_layer
-        Replaces the linear layers of a decoder layer, given the Hessians of their inputs.
+        Replaces the linear layers of a decoder layer, given the Hessians of their inputs and what they become.
     hessians
         Whether it needs them.
     """
@@ -88,15 +90,20 @@ def quantize_streamed(
 
     stream = LayerStream(model, adapter, fill_folded, temporary)
     names = {layer: name for name, layer in adapter.decoder_layers(model)}
+    choices: list[GroupingChoice] = []
+    if recipe.grouping == ADADIM:
+        choices = choose_groupings(model, adapter, windows, recipe.scheme, progress)
+    schemes = recipe.schemes(adapter.linear_names(model), choices)
 
     def quantize(layer: nn.Module, inputs: dict[str, Tensor]) -> None:
         name = names[layer]
         file = rounded / f"{name}.safetensors"
+        becoming = adapter.of_layer(name, schemes)
         if file.is_file():
-            _replace_linears(layer, adapter.linears, recipe)
+            _replace_linears(layer, becoming)
             TensorFiles(rounded, name).fill(name, layer, model.device)
         else:
-            quantize_layer(layer, inputs)
+            quantize_layer(layer, inputs, becoming)
             _write(file, name, layer)
 
     if hessians:
@@ -111,7 +118,7 @@ def quantize_streamed(
     if recipe.attention == "int8":
         use_int8_attention(model)
     if recipe.values is None:
-        return model, scales, [rounded / f"{name}.safetensors" for name in names.values()]
+        return model, scales, choices, [rounded / f"{name}.safetensors" for name in names.values()]
     with ExitStack() as stack:
         for layer, name in names.items():
             write = _writing_hook(complete / f"{name}.safetensors", name)
@@ -119,7 +126,7 @@ def quantize_streamed(
         quantize_values(model, adapter, windows, recipe.values, recipe.form, progress)
     stream.empty()
     stream.fill = TensorFiles(complete, "quantized").fill
-    return model, scales, [complete / f"{name}.safetensors" for name in names.values()]
+    return model, scales, choices, [complete / f"{name}.safetensors" for name in names.values()]
 
 
 def discard(files: Sequence[Path]) -> None:
@@ -128,13 +135,13 @@ def discard(files: Sequence[Path]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _replace_linears(layer: nn.Module, names: tuple[str, ...], recipe: Recipe) -> None:
-    """Put empty quantized layers in the places of the linear layers called `names`."""
-    for name in names:
+def _replace_linears(layer: nn.Module, schemes: dict[str, Scheme]) -> None:
+    """Put empty quantized layers in the places of the linear layers that `schemes` names."""
+    for name, scheme in schemes.items():
         linear = layer.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         with torch.device("meta"):
-            quantized = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, recipe.scheme)
+            quantized = empty_layer(linear.in_features, linear.out_features, linear.bias is not None, scheme)
         replace_module(layer, name, quantized)
 
 

@@ -18,11 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from golden.errors import InputError
-
 from .adapter import Adapter
 from .stopwatch import stage
-from .tensor_files import TensorFiles, weight_files
+from .tensor_files import TensorFiles, lacking, weight_files
 
 __all__ = [
     "LayerStream",
@@ -147,5 +145,5 @@ def _without_layers(directory: Path, name: str, config: Any, device: str) -> Any
     finally:
         logging.set_verbosity(verbosity)
     if loading["missing_keys"]:
-        raise InputError(f"model {name}: {directory} lacks the weights {sorted(loading['missing_keys'])[0]} and perhaps more")
+        raise lacking(name, directory, sorted(loading["missing_keys"])[0])
     return model.to(device)

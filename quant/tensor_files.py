@@ -20,7 +20,7 @@ from golden.errors import InputError
 
 from .failures import reason
 
-__all__ = ["INDEX", "TensorFiles", "weight_files", "write_tensors"]
+__all__ = ["INDEX", "TensorFiles", "lacking", "unreadable", "weight_files", "write_tensors"]
 
 #: Name of the file that says which weights are in which of several files.
 INDEX = "model.safetensors.index.json"
@@ -31,6 +31,16 @@ _PICKLED_INDEX = "pytorch_model.bin.index.json"
 def weight_files(directory: Path) -> list[Path]:
     """The files with a model's weights: safetensors; pickled ones only where there are none."""
     return sorted(directory.glob("*.safetensors")) or sorted(directory.glob("pytorch_model*.bin"))
+
+
+def lacking(name: str, directory: Path, weights: str) -> InputError:
+    """What is wrong with the model called `name` whose `directory` has no `weights`, one of its tensors."""
+    return InputError(f"model {name}: {directory} lacks the weights {weights} and perhaps more; use a complete checkpoint")
+
+
+def unreadable(name: str, path: Path, error: Exception) -> InputError:
+    """What is wrong with the model called `name` where reading its `path`, a file or directory, ends in `error`."""
+    return InputError(f"model {name}: cannot be loaded from {path} ({reason(error)}); use a sound checkpoint")
 
 
 class TensorFiles:
@@ -59,7 +69,7 @@ class TensorFiles:
         for name in names:
             key = name if name in self._file_of else name.partition(".")[2]
             if key not in self._file_of:
-                raise InputError(f"model {self._name}: {self._directory} lacks the weights {name} and perhaps more")
+                raise lacking(self._name, self._directory, name)
             by_file.setdefault(self._file_of[key], {})[name] = key
         for file, keys in by_file.items():
             with self._opened(file) as tensors:
@@ -69,9 +79,6 @@ class TensorFiles:
                     # A copy even where the type stays: in a file it may lie unaligned, and sums then differ in last bits.
                     found[name] = tensor.to(device, dtype, copy=True)
         return found
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._file_of
 
     def fill(self, layer_name: str, layer: nn.Module, device: torch.device) -> None:
         """Give an empty decoder layer its tensors."""
@@ -99,7 +106,7 @@ class TensorFiles:
         try:
             return _Pickled(file) if _are_pickled([file]) else safe_open(file, framework="pt")
         except (OSError, SafetensorError, ValueError) as error:
-            raise InputError(f"model {self._name}: cannot be loaded from {file} ({reason(error)})") from None
+            raise unreadable(self._name, file, error) from None
 
 
 class _Pickled:

@@ -84,7 +84,7 @@ def quantize_values(
 
     def hook(linear: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(linear, QuantLinear)
-        check_finite(output, "the attention's output projection")
+        check_finite(output, "the attention's second product")
         linear.output = QuantValues(linear.out_features, number_format, form).to(output.device)
         linear.output.calibrate(output)
         if progress is not None:

@@ -6,7 +6,10 @@ format's range is lopsided (-8..7, -7..6), so each channel is stored mirrored wh
 longer side. Asymmetric form (the reference paper, arXiv 2311.05161, section 4): weight = (q - z) x scale, q counted from
 the least integer code, with dINT's special values at +-scale/2. Every format is treated alike by the same lines.
 
-With groups, consecutive weights along the input share a scale, and each group is treated as a channel of its own.
+With groups, consecutive weights of a channel share a scale, and each group is treated as a channel of its own. Grouped
+"per-oc", a group lies in an output channel: consecutive inputs. Grouped "per-ic" (AdaDim, arXiv 2309.15531, section 4), it
+lies in an input channel: consecutive outputs, so that an input channel with large activations has scales of its own. What
+follows treats rows as channels; per-ic groups are those of the transposed weight.
 
 Choosing scales and rounding are separate functions: a method that rounds column by column calls the second by itself.
 """
@@ -25,6 +28,7 @@ from golden.errors import unknown
 
 __all__ = [
     "FORMS",
+    "GROUPINGS",
     "QuantizedWeights",
     "choose_scales",
     "decode",
@@ -35,19 +39,28 @@ __all__ = [
 ]
 
 FORMS = ("symmetric", "asymmetric")
+GROUPINGS = ("per-oc", "per-ic")
 
 
 @dataclass(frozen=True)
 class QuantizedWeights:
-    """A weight matrix in codes: weight[o, i] is about value(codes[o, i]) x unit x scales[o], or scales[o, i // group size]."""
+    """A weight matrix in codes: weight[o, i] is about value(codes[o, i]) x unit x scale.
+
+    The scale is scales[o], with groups scales[o, i // group size], and with groups per-ic scales[i, o // group size].
+    """
 
     codes: Tensor  # (out, in) uint8
-    scales: Tensor  # (out,) or (out, groups) float32, size of a step; negative where the channel is stored mirrored
+    scales: Tensor  # (out,), (out, groups) or (in, groups) float32, size of a step; negative where it is stored mirrored
     zero_points: Tensor | None  # as scales, int64; asymmetric form only
 
 
-def quantize_weights(weight: Tensor, number_format: NumberFormat, form: str, group_size: int | None = None) -> QuantizedWeights:
-    """Round `weight` (out, in), float32, to nearest (RTN), with one scale per output channel or group of it."""
+def quantize_weights(
+    weight: Tensor, number_format: NumberFormat, form: str, group_size: int | None = None, grouping: str = "per-oc"
+) -> QuantizedWeights:
+    """Round `weight` (out, in), float32, to nearest (RTN), with one scale per output channel or group."""
+    if grouping == "per-ic":
+        across = quantize_weights(weight.T, number_format, form, group_size)
+        return QuantizedWeights(across.codes.T.contiguous(), across.scales, across.zero_points)
     scales, zero_points = choose_scales(weight, number_format, form, group_size)
     return QuantizedWeights(nearest_codes(weight, number_format, scales, zero_points), scales, zero_points)
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The charts of the page: which figures each one shows. A chart is small multiples, one panel a PDK, with its table."""
+"""The charts of the page: which figures each one shows. A chart is small multiples, one panel a PDK, with its table.
+
+Those of ratios are in `report.ratio_charts`, those of layers in `report.layer_charts`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import display, drawing, selection, summary
-from .drawing import Bar, Dot, Group, Row
+from .drawing import Bar, Group
 
-__all__ = ["Chart", "Key", "Panel", "charts", "slug"]
-
-PAPER_LABEL = "paper, commercial 7 nm"
+__all__ = ["Chart", "Key", "Panel", "chart_of", "charts", "slug"]
 
 _PART_COLOURS = {
     "partial products": "c1",
@@ -63,57 +64,8 @@ class Chart:
 
 def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
     """All charts that the results have figures for, by name."""
-    drawn = (_ratios(results), _area(results), _energy(results), _operands(results), _kl(results), _error(results))
+    drawn = (_area(results), _energy(results), _operands(results), _kl(results), _error(results))
     return {chart.name: chart for chart in drawn if chart is not None}
-
-
-def _ratios(results: Mapping[str, Any]) -> Chart | None:
-    comparisons = [row for row in results["comparisons"] if row["reference"] == "int8"]
-    operands, dataflow, _ = summary.energy_condition(comparisons)
-    panels, table = [], []
-    for metric in ("area", "energy"):
-        rows = summary.for_metric(comparisons, metric)
-        if metric == "energy":
-            rows = [row for row in rows if (row["operands"], row["dataflow"]) == (operands, dataflow)]
-        places: dict[str, dict[tuple[Any, ...], Dot]] = {}
-        several = len({row["candidate"]["format"] for row in rows}) > 1
-        for row in sorted(rows, key=selection.place):
-            name = f"{row['pdk']}, {display.lanes(row['lanes'])}"
-            label = f"{name}, {display.format_name(row['candidate']['format'])}" if several else name
-            equal, ratio = row["kind"] == "equal-clock", row[f"{metric}_ratio"]
-            error = summary.ratio_error(row) if metric == "energy" else None
-            mark = " (set by candidate)" if summary.set_by(row, results) == row["candidate"]["format"] else ""
-            filled = metric == "area" or row["activity"] == "sdf"
-            dot = Dot(ratio, "o" if equal else "s", "c1" if equal else "c2", filled)
-            condition = display.condition(row["operands"], row["dataflow"], row["activity"]) if metric == "energy" else ""
-            line = (
-                metric,
-                label,
-                display.period(row["period_ns"]) + mark,
-                summary.KINDS[row["kind"]],
-                condition,
-                display.ratio(ratio, error),
-            )
-            if line not in table:
-                places.setdefault(label, {})[line] = dot
-                table.append(line)
-        if places:
-            lines = [(summary.PAPER[metric], f"{PAPER_LABEL}: {display.ratio(summary.PAPER[metric])}")]
-            title = f"{metric.capitalize()} ratio, INT8 MAC / candidate"
-            ranges = [f"{label} {_span([dot.value for dot in dots.values()])}" for label, dots in places.items()]
-            svg = drawing.dots(
-                [Row(label, tuple(dots.values())) for label, dots in places.items()],
-                f"{metric} ratio (1 = no gain)", lines, f"ratio-{metric}", title, f"{'; '.join(ranges)}. Paper: {lines[0][1]}.",
-            )  # fmt: skip
-            panels.append(Panel(title, svg))
-    legend = [Key("●", "c1", "equal clock"), Key("■", "c2", "minimum area")]
-    if any(row["activity"] == "zero-delay" for row in comparisons):
-        legend.append(Key("○", "muted", "hollow: zero-delay activity"))
-    legend.append(Key("┆", "c5", "the paper's figure, for reference only"))
-    note = f"Energy: {display.condition(operands, dataflow, None) or display.NOT_MEASURED}."
-    return _chart(
-        "ratios", "Ratios by PDK and lane count", note, panels, legend, "metric|where|clock|kind|condition|ratio", table
-    )
 
 
 def _area(results: Mapping[str, Any]) -> Chart | None:
@@ -138,7 +90,7 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
         svg = drawing.bars(drawn, "area per lane, µm²", slug("area", pdk), title, _described(drawn, "µm² per lane"))
         panels.append(Panel(title, svg))
     note = "Cell area divided by the lane count, wires not included; each bar is the smallest design found for that format."
-    return _chart(
+    return chart_of(
         "area",
         "Area by part",
         f"{note} {_shares(kept)}",
@@ -187,7 +139,7 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
         f"{condition}. SDF: gate delays annotated, so that glitches count; zero-delay (pale): each net settles at once. "
         "Leakage over one clock period is included."
     )
-    return _chart(
+    return chart_of(
         "energy",
         "Energy by part",
         note,
@@ -228,7 +180,7 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
     legend = [Key("■", "c1", "operands of the quantized OPT"), Key("■", "c1", "uniform random operands", faded=True)]
     condition = display.condition(None, dataflow, activity)
     note = f"{condition[:1].upper()}{condition[1:]}."
-    return _chart(
+    return chart_of(
         "operands",
         "Real against uniform operands",
         note,
@@ -264,7 +216,9 @@ def _kl(results: Mapping[str, Any]) -> Chart | None:
         Key("├", "ink", "standard error"),
     ]
     note = "Mean over the predicted tokens of the divergence from the unquantized model's distribution; 0 is identical."
-    return _chart("kl", "KL divergence by method", note, panels, legend, "text|method|KL, nats per token|standard error", table)
+    return chart_of(
+        "kl", "KL divergence by method", note, panels, legend, "text|method|KL, nats per token|standard error", table
+    )
 
 
 def _error(results: Mapping[str, Any]) -> Chart | None:
@@ -290,14 +244,15 @@ def _error(results: Mapping[str, Any]) -> Chart | None:
         "rounding: of all others. At the end of each bar the total, which includes the cross term."
     )
     columns = "method|total|underflow|rounding|cross term"
-    return _chart(
+    return chart_of(
         "error", "Output error, underflow and rounding", note, [Panel("all layers", svg)], _legend(seen), columns, table
     )
 
 
-def _chart(
+def chart_of(
     name: str, title: str, note: str, panels: list[Panel], legend: Sequence[Key], columns: str, table: Sequence[Sequence[str]]
 ) -> Chart | None:
+    """A chart, with its columns' names in one text; None without a panel."""
     return Chart(name, title, note, panels, legend, columns.split("|"), table) if panels else None
 
 
@@ -325,11 +280,6 @@ def _described(groups: Sequence[Group], unit: str) -> str:
     """Words for a screen reader: the totals of a panel."""
     said = [f"{group.label}: {', '.join(f'{bar.label} {bar.text}' for bar in group.bars)}" for group in groups]
     return f"Stacked bars, {unit}. {'; '.join(said)}."
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = display.ratio(min(values)), display.ratio(max(values))
-    return low if low == high else f"{low} to {high}"
 
 
 def slug(*words: str) -> str:

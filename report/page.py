@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, write_file
 
-from . import accuracy, display, grid, ledger, pareto, schema, summary, verification
+from . import accuracy, brief, display, download, grid, ledger, pareto, schema, summary, verification
 
 __all__ = ["environment", "render", "write"]
 
@@ -37,47 +40,58 @@ def render(results: Mapping[str, Any]) -> str:
     from .charts import charts
     from .layer_charts import layer_charts
     from .metrics import identity
+    from .ratio_charts import ratio_charts
 
     results = json.loads(canonical_json(results))
+    ranges, paretos = summary.headline(results), pareto.sections(results)
     return (
         environment()
         .get_template("template.html")
         .render(
             results=results,
-            ranges=summary.headline(results),
+            contents=_contents(results),
+            brief=brief.brief(results, ranges, [said for section in paretos for said in section.places]),
+            ranges=ranges,
+            interval=brief.interval_factor(results),
             kinds=summary.KINDS,
             paper=summary.PAPER,
-            charts=charts(results) | layer_charts(results),
-            tables=_comparison_tables(results),
+            charts=charts(results) | ratio_charts(results) | layer_charts(results),
+            comparisons=_comparison_tables(results),
             layers=_layers(results),
             verification=verification.verification(results),
             grids=grid.sections(results),
             accuracy_pairs=accuracy.pairs(results["accuracy"]),
             set_by=lambda row: summary.set_by(row, results),
             ledger=ledger.ledger(results),
-            paretos=pareto.sections(results),
-            artefacts={entry["artefact"] for entry in results["provenance"]},
+            paretos=paretos,
+            artefacts={entry["artefact"]: f"artefact-{index}" for index, entry in enumerate(results["provenance"])},
             results_sha256=identity(results),
+            packed=download.packed_address(results),
         )
     )
 
 
 def environment() -> Any:
-    """jinja2's environment of the templates here, with the style, and the filters by which figures are written."""
+    """jinja2's environment of the templates here for one page: style, script, and the filters by which figures are written."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     found = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    script = (_HERE / "script.js").read_text(encoding="utf-8")
     found.globals |= {
         "not_measured": display.NOT_MEASURED,
         "style": Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "script_hash": f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         "svg": Markup,
+        "new_id": _new_ids(),
     }
     found.filters |= {
         "capitalize_first": lambda words: words[:1].upper() + words[1:],
         "count": display.count,
+        "csv_address": download.csv_address,
         "fj": display.femtojoules,
         "figure": display.significant,
         "fmt": display.format_name,
@@ -85,7 +99,27 @@ def environment() -> Any:
         "ratio": display.ratio,
         "score": display.score,
     }
+    found.tests["numeric"] = lambda cell: re.match(r"[-+]?\d", cell) is not None
     return found
+
+
+def _new_ids() -> Callable[[str], str]:
+    """Gives ids made of words, each once."""
+    given: dict[str, int] = {}
+
+    def new_id(words: str) -> str:
+        name = download.file_name(words)
+        given[name] = given.get(name, 0) + 1
+        return f"table-{name}" + (f"-{given[name]}" if given[name] > 1 else "")
+
+    return new_id
+
+
+def _contents(results: Mapping[str, Any]) -> dict[str, str]:
+    """The sections by their ids."""
+    found = {"brief": "In short", "headline": "Headline ratios", "ratios": "Ratios", "area": "Area", "energy": "Energy"}
+    found |= {"accuracy": "Accuracy"} | ({"pareto": "Accuracy against silicon"} if results.get("paretos") else {})
+    return found | {"verification": "Verification", "ledger": "Fairness ledger", "provenance": "Provenance"}
 
 
 def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:

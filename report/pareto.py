@@ -11,11 +11,11 @@ from typing import Any
 
 from golden.artifacts import canonical_json, read_user_json, sha256_of, write_file
 
-from . import display, drawing, given
+from . import display, given, points
 from .accuracy import CLEAR
 from .charts import Chart, Key, Panel, slug
-from .drawing import Point
 from .grid import Table
+from .points import Point
 
 __all__ = ["Section", "lines", "read", "sections", "write"]
 
@@ -38,6 +38,7 @@ class Section:
     title: str
     facts: Sequence[str]
     charts: Sequence[Chart]
+    places: Sequence[str]  # in one sentence each
     verdicts: Sequence[str]
     tables: Sequence[Table]
     failures: Sequence[str]
@@ -107,6 +108,7 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         title=f"{model['name']}: KL divergence against area, energy and delay of the MAC",
         facts=facts,
         charts=charts,
+        places=_places(found),
         verdicts=_verdicts(found),
         tables=[_accuracy(found), _effort(found)],
         failures=_failures(found),
@@ -122,7 +124,7 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
     ordered = sorted(fronts, key=_order)
     for front in ordered:
         scale, unit = _unit(front)
-        points, said = [], []
+        drawn, said = [], []
         for point in front["points"]:
             label = display.format_name(point["format"])
             error = None if point["cost_standard_error"] is None else point["cost_standard_error"] * scale
@@ -131,14 +133,14 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
             kl = _thousandths(point["kl"], point["kl_standard_error"])
             colour = "c2" if point["format"].startswith("dint") else "c1"
             errors = (error or 0.0, 1e3 * point["kl_standard_error"])
-            points.append(Point(label, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
+            drawn.append(Point(label, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
             mark = ", on the front" if point["on_front"] else ""
             said.append(f"{label} {cost}, KL × 1000 {kl}{mark}")
             rows.setdefault(label, {"KL × 1000": kl})[_heading(front)] = cost + (" (front)" if point["on_front"] else "")
         name = slug("pareto", str(number), *map(str, where), text, front["kind"], str(front["period_ns"]), front["metric"])
         title = f"{place}: KL divergence against {_what(front)}"
         axis = f"{_AXES[front['metric']]}, {unit}"
-        svg = drawing.scatter(points, axis, "KL × 1000, nats per token", name, title, "; ".join(said) + ".")
+        svg = points.scatter(drawn, axis, "KL × 1000, nats per token", name, title, "; ".join(said) + ".")
         panels.append(Panel(_heading(front), svg))
     legend = [
         Key("●", "c2", "dINT"),
@@ -184,13 +186,18 @@ def _what(front: Mapping[str, Any]) -> str:
 def _verdicts(found: Mapping[str, Any]) -> list[str]:
     """On how many fronts every dINT format is; then a sentence for each on each."""
     several = len(found["protocols"]) > 1
+    said = _places(found)
+    for front in sorted(found["fronts"], key=_order):
+        where = ", ".join((front["pdk"], display.lanes(front["lanes"]), _what(front), *[front["text"]] * several))
+        said += [f"{where}: {_verdict(point)}" for point in front["points"] if point["format"].startswith("dint")]
+    return said
+
+
+def _places(found: Mapping[str, Any]) -> list[str]:
     said = []
     for name in (one["format"] for one in found["accuracy"] if one["format"].startswith("dint")):
         places = [point["on_front"] for front in found["fronts"] for point in front["points"] if point["format"] == name]
         said.append(f"{display.format_name(name)} is on {sum(places)} of {display.plural(len(places), 'front')}.")
-    for front in sorted(found["fronts"], key=_order):
-        where = ", ".join((front["pdk"], display.lanes(front["lanes"]), _what(front), *[front["text"]] * several))
-        said += [f"{where}: {_verdict(point)}" for point in front["points"] if point["format"].startswith("dint")]
     return said
 
 

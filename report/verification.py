@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,8 +32,25 @@ def verification(results: Mapping[str, Any]) -> dict[str, Any]:
         "energy_designs": len({energy["design"] for energy in energies}),
         "energy_sums": sum(energy["sums_compared"] for energy in energies),
         "coverage": coverage,
+        "checks": _totals(results.get("checks") or ()),
         "incomplete": [_missing(entry) for entry in coverage if entry["winner"] and None in (entry["rtl"], entry["gate"])],
     }
+
+
+def _totals(checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a kind of check: what it was of, and the sums of its counts and times."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in checks:
+        kinds.setdefault(row["check"], []).append(row)
+    return [
+        {
+            "check": kind,
+            "of": rows[0]["of"] if len(rows) == 1 else f"{len(rows)} lines below",
+            "seconds": None if None in [row["seconds"] for row in rows] else math.fsum(row["seconds"] for row in rows),
+            **{name: sum(row[name] for row in rows) for name in ("tried", "held", "exempt")},
+        }
+        for kind, rows in kinds.items()
+    ]
 
 
 def _coverage(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
 
 __all__ = ["corners", "from_operands", "of_part", "products", "uniform"]
+
+_LONGEST_WALK = 1024  # cycles
 
 
 def from_operands(operands: Operands, config: AsymmetricConfig, cycles: int, seed: int) -> PortStimulus:
@@ -54,8 +57,7 @@ def _sum(config: AsymmetricConfig, layer: LayerOperands, token: int, outputs: ND
     rows = -(-layer.weights.shape[1] // lanes)
     missing = rows * lanes - layer.weights.shape[1]
     codes = np.pad(layer.weights[outputs], ((0, 0), (0, missing)), constant_values=config.weight_format.zero_code)
-    none_off = next(z for z in range(config.weight_format.steps + 1) if config.offset(z) == 0)
-    zero_points = np.full(units, none_off) if layer.zero_points is None else layer.zero_points[outputs]
+    zero_points = np.full(units, _none_off(config)) if layer.zero_points is None else layer.zero_points[outputs]
     length = rows + units - 1  # while the last units are read nothing new may begin
     reading = np.arange(length) - (rows - 1)
     which = np.clip(reading, 0, units - 1)
@@ -154,7 +156,12 @@ def corners(config: AsymmetricConfig, longest_sum: int = LONGEST_SUM) -> PortSti
     1. Every extreme weight (all codes of up to 4 bits) with every extreme activation and the zero-points 0, in the middle and
        the last, as sums of one cycle.
     2. Sums of the greatest and of the least products, to the depth or `longest_sum` cycles.
-    3. `first`, `valid` and `rst` in every order of three cycles (a de Bruijn sequence), every unit read by turns.
+    3. Walks to every power of two and its negative that `_LONGEST_WALK` cycles reach, and to and fro across it, where carries
+       run through the sums.
+    4. `first`, `valid` and `rst` in every order of three cycles (a de Bruijn sequence).
+
+    While a sum is held the units are read by turns; otherwise which one is read changes without a period, so that a fault that
+    comes and goes with one is seen.
     """
     number_format, lanes, units = config.weight_format, config.lanes, config.units
     last = number_format.steps
@@ -166,6 +173,12 @@ def corners(config: AsymmetricConfig, longest_sum: int = LONGEST_SUM) -> PortSti
         values = number_format.with_zero_point(zero_point).values
         heaviest = values.index(max(values, key=abs))
         rows += [(heaviest, -128, zero_point, i == 0, 1, 0) for i in range(length)]
+        rows += [(heaviest, -128, zero_point, 0, 0, 0)] * units  # held until all units have been read
+    # Every value is a power of two, so that both sums come to one.
+    code = max((1 << place for place in range(8)), key=lambda size: size * (size in number_format.values))
+    for walk in _walks(min(length, _LONGEST_WALK), lanes):
+        # The zero-point takes the sum of activations off once, so that it shows, too.
+        rows += [(number_format.encode_one(code), a, _none_off(config) + 1, i == 0, 1, 0) for i, a in enumerate(walk)]
     rows.append((0, 0, 0, 0, 0, 1))
     codes, activations = extreme_codes(number_format), extreme_activations()
     in_sum = 0
@@ -185,10 +198,27 @@ def corners(config: AsymmetricConfig, longest_sum: int = LONGEST_SUM) -> PortSti
         "first": first,
         "valid": valid,
         "rst": reset,
-        "read_unit": cycle % units,
+        "read_unit": np.where(valid == 0, cycle, np.bitwise_count(cycle)) % units,  # Thue and Morse's sequence
         "read_zero_point": np.concatenate([[0] * (config.pipeline + 1), zero_point])[: len(rows)],
     }
     return _stimulus(config, columns, "corners")
+
+
+def _none_off(config: AsymmetricConfig) -> int:
+    """The zero-point that takes nothing off."""
+    return next(z for z in range(config.weight_format.steps + 1) if config.offset(z) == 0)
+
+
+def _walks(length: int, lanes: int) -> Iterator[list[int]]:
+    """Activations, the same in all lanes, that sum up to each power of two, or its negative, and go to and fro across it."""
+    across = [1, -1, -1, 1, 8, -8, -8, 8, -128, 127]
+    for place in count(7):
+        for farthest in (127, -128):
+            target = (1 << place) // lanes * (1 if farthest > 0 else -1)
+            steps, rest = divmod(target, farthest)
+            if steps + 1 + len(across) > length:
+                return
+            yield [*[farthest] * steps, rest, *across]
 
 
 def _stimulus(

@@ -25,7 +25,6 @@ from .stimulus import LONGEST_SUM, Stimulus
 
 __all__ = ["simulate", "simulate_verilog", "stimuli_for"]
 
-_LANES = 16
 # Of each random stimulus: some seconds in Icarus for 16 lanes as for one. Faults of a single gate that few operands show,
 # such as a carry past both compressor and final adder, take tens of thousands of products to be met (`make mutation`).
 _PRODUCTS, _LEAST_CYCLES = 64000, 4000
@@ -85,7 +84,6 @@ def simulate(
     config = unit_of_options(
         format,
         lanes=lanes,
-        default_lanes=_LANES,
         depth=depth,
         pipeline=pipeline,
         architecture=architecture,

@@ -24,7 +24,7 @@ from .memory_files import first_difference, places, port_words
 from .processes import last_error, run
 from .replay import Replay
 from .runner import SimulationMismatch
-from .simulators import VERILATOR_OPTIONS, VERILATOR_TIMING, Simulator
+from .simulators import VERILATOR_OPTIONS, VERILATOR_QUICK, VERILATOR_TIMING, Simulator
 
 __all__ = ["Comparison", "compare_units"]
 
@@ -84,7 +84,7 @@ def compare_units(
             _run(["iverilog", "-g2012", "-s", "bench", "-o", "bench.vvp", *files], folder, simulator, time_limit_s)
             command = [shutil.which("vvp") or "vvp", "-n", str(folder / "bench.vvp")]
         else:
-            options = [*VERILATOR_OPTIONS, *VERILATOR_TIMING, "--top-module", "bench", "-o", "bench"]
+            options = [*VERILATOR_OPTIONS, *VERILATOR_QUICK, *VERILATOR_TIMING, "--top-module", "bench", "-o", "bench"]
             _run(["verilator", "--binary", *options, *files], folder, simulator, time_limit_s)
             command = [str(folder / "obj_dir" / "bench")]
         results = []

@@ -33,7 +33,7 @@ calibration-length = 128
 
 
 def _recipe(words: list[str], rng: Random, folder: Path) -> Case:
-    from quant.recipe import ATTENTIONS, CLIPPINGS, ROUNDINGS, SCALINGS, Recipe
+    from quant.recipe import ATTENTIONS, CLIPPINGS, RECIPE_GROUPINGS, ROUNDINGS, SCALINGS, Recipe
     from quant.recipes import read_recipe
     from quant.scheme import ACTIVATIONS
     from quant.weights import FORMS
@@ -57,6 +57,7 @@ def _recipe(words: list[str], rng: Random, folder: Path) -> Case:
             ("activations", recipe.activations, ACTIVATIONS),
             ("value_format", recipe.value_format, {"none": None, **FORMATS, **VARIANTS}),
             ("attention", recipe.attention, ATTENTIONS),
+            ("grouping", recipe.grouping, RECIPE_GROUPINGS),
         ):
             if value not in known:
                 raise Garbage(f"{what}: {value!r}")

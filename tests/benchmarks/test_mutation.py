@@ -19,7 +19,7 @@ from pipeline import checks, stages
 from sim.stimulus import Stimulus
 from synth import yosys
 from synth.gates import Network
-from synth.reachable import within_limits
+from synth.reachable import Limits
 
 CONFIG = MacConfig(DINT3, depth=16)
 STIMULUS = Stimulus.uniform(CONFIG, 12, 0)
@@ -83,11 +83,13 @@ def test_the_real_bench_agrees(network: Network) -> None:
 
 
 def test_what_a_unit_is_not_made_for_is_no_gap(network: Network) -> None:
-    limited = within_limits(network, CONFIG, network.outputs["accumulator"])
+    limits = Limits(network, CONFIG)
+    limited = limits.within(network)
     assert not mutation._same(network, limited)
-    assert mutation._same_within_limits(network, limited, CONFIG)
+    assert mutation._same(limits.within(network), limits.within(limited))
+    assert mutation._same_within(limits, network, network)
     first = network.inputs["first"][0]
-    assert not mutation._same_within_limits(network, broken(network, Fault(first, None, "0")), CONFIG)
+    assert not mutation._same_within(limits, network, broken(network, Fault(first, None, "0")))
 
 
 def test_a_carry_that_no_sum_makes_is_no_gap() -> None:
@@ -101,7 +103,8 @@ def test_a_carry_that_no_sum_makes_is_no_gap() -> None:
             cone |= set(gate.inputs)
             carries += [Fault(gate.output, 0, "0")] if gate.kind == "or" else []
     told = [fault for fault in carries if not mutation._same(network, broken(network, fault))]
-    beyond = [fault for fault in told if mutation._same_within_limits(network, broken(network, fault), config)]
+    limits = Limits(network, config)
+    beyond = [fault for fault in told if mutation._same_within(limits, network, broken(network, fault))]
     assert 0 < len(beyond) < len(told)
 
 

@@ -94,7 +94,7 @@ def test_parts_make_the_whole(name, pipeline):
 
 
 def test_units_of_options():
-    assert unit_of_options("dint4", lanes=None, default_lanes=16) == MacConfig(DINT4, lanes=16)
+    assert unit_of_options("dint4") == MacConfig(DINT4, lanes=16)
     assert unit_of_options("int8", lanes=2, default_lanes=1, zero_points=4) == AsymmetricConfig(INT8, lanes=2, units=4)
     assert unit_of_options("int8", lanes=None, default_lanes=1, shape="pe", decoded=True) == PeConfig(INT8, decoded=True)
     with pytest.raises(InputError, match="lanes is 1: a pe has one product"):

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.command import generate
 from golden import DINT4, FORMATS, INT4, AsymmetricConfig, InputError
 from hdl.architectures import ARCHITECTURES
-from hdl.command import generate
 
 from .conftest import expected, in_amaranth
 
@@ -142,7 +142,7 @@ def test_four_files(tmp_path, capsys):
 
 
 def test_same_bytes_in_every_process(tmp_path):
-    script = "import sys, pathlib, hdl.command as c; c.generate(lanes=2, zero_points=2, out=pathlib.Path(sys.argv[1]))"
+    script = "import sys, pathlib, flows.command as c; c.generate(lanes=2, zero_points=2, out=pathlib.Path(sys.argv[1]))"
     digests = set()
     for seed in ("0", "1234"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}

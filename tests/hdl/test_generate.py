@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.command import generate
 from golden import DINT4, FORMATS, InputError, MacConfig
-from hdl.command import generate
 from hdl.truth_table import implicants
 
 
@@ -103,7 +103,7 @@ def test_constraints_and_core(unit):
 
 
 def test_same_bytes_in_every_process(tmp_path):
-    script = "import sys, pathlib, hdl.command as c; c.generate(sys.argv[1], lanes=5, out=pathlib.Path(sys.argv[2]))"
+    script = "import sys, pathlib, flows.command as c; c.generate(sys.argv[1], lanes=5, out=pathlib.Path(sys.argv[2]))"
     digests = []
     for seed in ("0", "1234"):
         digest = hashlib.sha256()

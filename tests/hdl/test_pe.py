@@ -9,9 +9,9 @@ import re
 import numpy as np
 import pytest
 
+from flows.command import generate
 from golden import DINT4, FORMATS, InputError, PeConfig
 from hdl.architectures import ARCHITECTURES
-from hdl.command import generate
 from hdl.verilog import generate as verilog_of
 
 from .conftest import expected, in_amaranth

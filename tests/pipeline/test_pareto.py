@@ -17,8 +17,8 @@ from golden import InputError, LayerOperands, Operands, ToolError, format_by_nam
 from golden.artifacts import canonical_json, write_file
 from pipeline import pareto as job
 from quant.draws import check_recipe
-from report import drawing
 from report import pareto as shown
+from report import points
 from synth import pdk, prices
 from synth.pdk import Pdk
 
@@ -34,7 +34,7 @@ class Machine:
         self.fails: set[str] = set()
         patch.setattr(job, "in_child", self.quantize)
         patch.setattr(prices, "prices", self.price)
-        patch.setattr(drawing, "scatter", lambda *_: "<svg></svg>")  # takes most of the time
+        patch.setattr(points, "scatter", lambda *_: "<svg></svg>")  # takes most of the time
 
     def quantize(self, _: Callable[..., Any], **asked: Any) -> None:
         self.quantized.append(asked)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import accuracy
+from benchmarks.accuracy import aqas_loss, grid, slac
+from benchmarks.accuracy.__main__ import main
 from quant.calibration import calibration_windows
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
@@ -29,16 +30,16 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         "asymmetric": ({"form": "asymmetric"}, ("RTN",)),
         "values": ({"attention": "int8"}, ("RTN",)),
     }
-    changes = {"METHODS": methods, "VARIANTS": variants, "FORMATS": ("int4", "dint4", "fp4_e2m1")}
-    slac = {"SLAC_METHODS": ("OPTQ",), "LENGTHS": (16,), "SEEDS": (0, 1), "SHORT": 32}
-    for name, value in (changes | slac).items():
-        monkeypatch.setattr(accuracy, name, value)
+    for name, value in {"METHODS": methods, "VARIANTS": variants, "FORMATS": ("int4", "dint4", "fp4_e2m1")}.items():
+        monkeypatch.setattr(grid, name, value)
+    for name, value in {"SLAC_METHODS": ("OPTQ",), "LENGTHS": (16,), "SEEDS": (0, 1), "SHORT": 32}.items():
+        monkeypatch.setattr(slac, name, value)
 
 
 @pytest.mark.usefixtures("few")
 def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(tiny.directory), "--windows", "4", "--only", "grid", "--out", str(tmp_path)]
-    accuracy.main(arguments)
+    main(arguments)
     results = json.loads((tmp_path / "accuracy.json").read_text())
     found = {(row["variant"], row["method"], row["format"]): row for row in results["grid"]}
     assert list(found) == [
@@ -83,7 +84,7 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     # Again, everything is taken from the files.
     for file in (tmp_path / "cells").iterdir():
         file.write_text(file.read_text().replace(f"{found['asymmetric', 'RTN', 'int4']['perplexity']!r}", "12345.0"))
-    accuracy.main([*arguments, "--variant", "asymmetric", "--variant", "symmetric", "--method", "RTN"])
+    main([*arguments, "--variant", "asymmetric", "--variant", "symmetric", "--method", "RTN"])
     again = json.loads((tmp_path / "accuracy.json").read_text())["grid"]
     names = [(row["variant"], row["method"], row["format"]) for row in again]
     assert names == [
@@ -96,9 +97,9 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.usefixtures("few")
 def test_the_loss_of_aqas(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With weights of eight bits the activations' error counts, and other scales are found."""
-    monkeypatch.setattr(accuracy, "STUDIED", ("int8",))
-    monkeypatch.setattr(accuracy, "SEEDS", (0,))
-    accuracy.main([str(tiny.directory), "--windows", "4", "--only", "loss", "--out", str(tmp_path)])
+    monkeypatch.setattr(aqas_loss, "STUDIED", ("int8",))
+    monkeypatch.setattr(aqas_loss, "SEEDS", (0,))
+    main([str(tiny.directory), "--windows", "4", "--only", "loss", "--out", str(tmp_path)])
     (first,) = json.loads((tmp_path / "accuracy.json").read_text())["loss"]
     windows = calibration_windows(tiny.tokenizer, tiny.positions, seed=0).windows
     evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
@@ -112,7 +113,7 @@ def test_the_loss_of_aqas(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.usefixtures("few")
 def test_slac(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    accuracy.main([str(tiny.directory), "--windows", "4", "--only", "slac", "--out", str(tmp_path)])
+    main([str(tiny.directory), "--windows", "4", "--only", "slac", "--out", str(tmp_path)])
     results = json.loads((tmp_path / "accuracy.json").read_text())
     assert [row["length"] for row in results["ranges"]] == [16, 64]
     tokens = documentation_protocol(tiny, 4).windows
@@ -135,4 +136,4 @@ def test_slac(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="error: model /no/such/model: no such directory"):
-        accuracy.main(["/no/such/model", "--out", str(tmp_path)])
+        main(["/no/such/model", "--out", str(tmp_path)])

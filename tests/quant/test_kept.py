@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import golden
-from benchmarks import accuracy
+from benchmarks.accuracy import cells
 from quant import kept
 from quant.evaluation import documentation_protocol
 from quant.models import LoadedModel
@@ -57,11 +57,11 @@ def test_cells_of_the_benchmark_are_kept_by_it(tiny: LoadedModel, tmp_path: Path
         quantized.append(recipe)
         return quantize_model(loaded, recipe, *arguments, **keywords)
 
-    monkeypatch.setattr(accuracy, "quantize_model", counted)
-    cells = accuracy.Cells(tiny, [documentation_protocol(tiny, 2)], tmp_path)
-    first = cells.measure(Recipe("int4"))
-    assert cells.measure(Recipe("int4")) == first
+    monkeypatch.setattr(cells, "quantize_model", counted)
+    measured = cells.Cells(tiny, [documentation_protocol(tiny, 2)], tmp_path)
+    first = measured.measure(Recipe("int4"))
+    assert measured.measure(Recipe("int4")) == first
     assert len(quantized) == 1
     CHANGES["a package"](monkeypatch, tmp_path)
-    assert cells.measure(Recipe("int4")) == first
+    assert measured.measure(Recipe("int4")) == first
     assert len(quantized) == 2

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from quant.block import GroupScale
 from quant.code_use import code_use, entropy_bits
 from quant.command import quantize
 from quant.models import LoadedModel
@@ -42,6 +45,15 @@ def test_the_seed_decides(tiny: LoadedModel) -> None:
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert not torch.equal(weights[0][name], weights[2][name])
     assert not torch.equal(weights[0][name], tiny.model.state_dict()[name])
+
+
+def test_made_on_the_models_device(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an accelerator needs, shown on torch's device without data."""
+    found: list[GroupScale] = []
+    monkeypatch.setattr("quant.outliers.fold", lambda _, made: found.extend(made))
+    with_outliers(replace(tiny, model=copy.deepcopy(tiny.model).to("meta")), 0)
+    assert len(found) == 4
+    assert all(one.scale.is_meta for one in found)
 
 
 def test_results_say_so(tiny_directory: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ RECIPES = [
     Recipe("int4", scaling="smoothquant", form="asymmetric", group_size=32),
     Recipe("dint4", scaling="awq", clipping="awq", form="asymmetric", value_format="dint4", attention="int8"),
     Recipe("dint3", rounding="optq", activations="fp32"),
+    Recipe("int4", scaling="smoothquant", rounding="optq", group_size=32, grouping="adadim"),
     Recipe("mxfp4", scaling="smoothquant", rounding="optq"),
     Recipe("nvfp4", scaling="aqas", activations="nvfp4"),
 ]

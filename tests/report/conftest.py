@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from report import charts, layer_charts
+from report import charts, layer_charts, ratio_charts
 
 #: Without drawing, which takes seconds.
 no_charts = pytest.mark.usefixtures("undrawn")
@@ -340,3 +340,4 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is not about charts, which take most of the time of a page."""
     monkeypatch.setattr(charts, "charts", lambda _: {})
     monkeypatch.setattr(layer_charts, "layer_charts", lambda _: {})
+    monkeypatch.setattr(ratio_charts, "ratio_charts", lambda _: {})

@@ -52,7 +52,7 @@ class Page(HTMLParser):
             self.stack.pop()
 
     def handle_data(self, data: str) -> None:
-        if self.stack and self.stack[-1] != "style":
+        if self.stack and self.stack[-1] not in ("style", "script"):
             self.words.append(data)
             if "td" in self.stack or "th" in self.stack:
                 self.rows[-1][-1] += data

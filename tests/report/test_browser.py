@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page in a real browser: no console message, no request beyond the file itself, no overflow at phone width.
-
-Chromium is driven over its debugging pipe: descriptors 3 and 4, JSON messages ended by a zero byte. That needs no package.
-"""
+"""The page in a real browser: no console message, no request beyond the file itself, and what it does for those who use it."""
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-import select
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,92 +12,8 @@ import pytest
 
 from report import page
 
+from .browser import CHROMIUM, DESKTOP, PAPER, PHONE, Browser
 from .made_up_pareto import synthetic_pareto
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe"
-)
-DESKTOP, PHONE = (1280, 900), (390, 844)
-
-
-class Browser:
-    """One page of a headless Chromium."""
-
-    def __init__(self, profile: Path) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._buffer, self._number, self._session = b"", 0, ""
-        to_browser, self._write = os.pipe()
-        self._read, from_browser = os.pipe()
-
-        def pipes() -> None:
-            # Chromium reads commands from descriptor 3 and answers on 4; go through high numbers, as the pipes may be 3 and 4.
-            low, high = os.dup2(to_browser, 93), os.dup2(from_browser, 94)
-            os.dup2(low, 3)
-            os.dup2(high, 4)
-
-        self._process = subprocess.Popen(
-            [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}"],
-            preexec_fn=pipes, close_fds=False, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        os.close(to_browser)
-        os.close(from_browser)
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Log", "Runtime"):
-            self.send(f"{domain}.enable")
-
-    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send one command and wait for its answer; events on the way are kept."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._receive()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self.events.append(answer)
-
-    def open(self, path: Path, size: tuple[int, int], scheme: str = "light") -> None:
-        """Load a file at a viewport size and colour scheme, and wait until it has loaded."""
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        narrow = size[0] < 600
-        self.send("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=narrow)
-        self.events.clear()
-        self.send("Page.navigate", url=path.as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._receive())
-
-    def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"]["value"]
-
-    def screenshot(self) -> bytes:
-        """PNG of the viewport."""
-        return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
-
-    def close(self) -> None:
-        """End the browser and its children."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
-        os.close(self._read)
-        os.close(self._write)
-
-    def _receive(self, limit: float = 30) -> dict[str, Any]:
-        end = time.monotonic() + limit
-        while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
-            data = os.read(self._read, 1 << 16) if ready else b""
-            assert data, "Chromium gave no answer"
-            self._buffer += data
-        message, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(message)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +31,142 @@ def index(make_results: Callable[..., Any], tmp_path_factory: pytest.TempPathFac
     return page.write(make_results() | {"paretos": [synthetic_pareto()]}, tmp_path_factory.mktemp("report"))
 
 
+def complaints(browser: Browser) -> list[dict[str, Any]]:
+    """What the page wrote to the console, or threw."""
+    messages = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    return [event for event in browser.events if event["method"] in messages]
+
+
+ROWS = "document.querySelector('table.comparisons').tBodies[0].rows"
+
+
+def test_tables_sort_by_keyboard(browser: Browser, index: Path) -> None:
+    """By the column under a heading that stands beneath a wider one, as numbers, then the other way round."""
+    browser.open(index, DESKTOP)
+    headings = "[...document.querySelector('table.comparisons').tHead.querySelectorAll('th')]"
+    heading = f"{headings}.find(heading => heading.textContent === 'area, µm²')"
+    values = f"[...{ROWS}].map(row => parseFloat(row.cells[7].textContent.replace(/,/g, '')))"
+    before = browser.evaluate(values)
+    assert before != sorted(before)
+    for direction, ordered in (("ascending", sorted(before)), ("descending", sorted(before, reverse=True))):
+        browser.evaluate(f"{heading}.querySelector('button').focus()")
+        browser.press_enter()
+        assert browser.evaluate(values) == ordered
+        assert browser.evaluate(f"{heading}.getAttribute('aria-sort')") == direction
+    browser.evaluate("document.querySelector('table.comparisons th button').click()")
+    names = browser.evaluate(f"[...{ROWS}].map(row => row.cells[0].textContent)")
+    assert names == sorted(names)
+    assert browser.evaluate("document.querySelectorAll('table.comparisons')[0].querySelectorAll('[aria-sort]').length") == 1
+    assert complaints(browser) == []
+
+
+def test_what_is_missing_sorts_last(browser: Browser, index: Path) -> None:
+    browser.open(index, DESKTOP)
+    table = "document.querySelector('[aria-labelledby=accuracy] table')"
+    heading = f"[...{table}.tHead.querySelectorAll('th')].find(h => h.textContent === 'output error')"
+    for _ in range(2):
+        browser.evaluate(f"{heading}.querySelector('button').click()")
+        assert browser.evaluate(f"[...{table}.tBodies[0].rows].at(-1).cells[0].textContent") == "unquantized"
+
+
+def test_a_hash_is_copied(browser: Browser, index: Path) -> None:
+    browser.open(index, DESKTOP)
+    browser.send("Page.bringToFront")
+    code = "document.querySelector('[aria-labelledby=provenance] code.hash')"
+    browser.evaluate(f"{code}.nextElementSibling.click(); new Promise(done => setTimeout(done, 200))")
+    assert browser.evaluate(f"{code}.nextElementSibling.textContent") == "copied"
+    assert browser.evaluate("document.querySelector('[role=status]').textContent") == "copied"
+    assert browser.evaluate("getSelection().toString()") == browser.evaluate(f"{code}.textContent")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(browser: Browser, index: Path, scheme: str) -> None:
+    """Text at least 4.5 to its ground, colours of the charts 3 (WCAG 2.2, 1.4.3 and 1.4.11)."""
+    browser.open(index, DESKTOP, scheme)
+    faint = browser.evaluate(
+        """(() => {
+            const parse = text => text.match(/[\\d.]+/g).map(Number);
+            const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+                .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+            const contrast = (a, b) => {
+                const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+                return (x + 0.05) / (y + 0.05);
+            };
+            const ground = element => {
+                for (let at = element; at; at = at.parentElement) {
+                    const colour = parse(getComputedStyle(at).backgroundColor);
+                    if (colour.length === 3 || colour[3] > 0) return colour;
+                }
+            };
+            for (const details of document.querySelectorAll('details')) details.open = true;
+            const found = new Set();
+            const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (words.nextNode()) {
+                const element = words.currentNode.parentElement;
+                if (!words.currentNode.data.trim() || element.matches('.spoken, .key, script, style, title, desc')) continue;
+                const style = getComputedStyle(element);
+                const ink = parse(element.closest('svg') ? style.fill : style.color);
+                if (contrast(ink, ground(element)) < 4.5) found.add(element.textContent.slice(0, 40) + ' ' + ink);
+            }
+            const root = getComputedStyle(document.documentElement);
+            const swatch = document.body.appendChild(document.createElement('i'));
+            for (const name of ['c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'grey']) {
+                swatch.style.color = `var(--${name})`;
+                swatch.style.background = 'var(--surface)';
+                const style = getComputedStyle(swatch);
+                if (contrast(parse(style.color), parse(style.backgroundColor)) < 3) found.add(name);
+            }
+            return [...found];
+        })()"""
+    )
+    assert faint == []
+
+
+def test_on_paper_nothing_is_folded_or_cut(browser: Browser, index: Path) -> None:
+    browser.open(index, PAPER, "dark", media="print")
+    assert browser.evaluate("document.querySelectorAll('details:not([open])').length") > 10
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    hidden = browser.evaluate("[...document.querySelectorAll('table')].filter(t => !t.getBoundingClientRect().height).length")
+    assert hidden == 0
+    cut = browser.evaluate(
+        f"""[...document.querySelectorAll('main *')].filter(e => !e.closest('.spoken, svg')
+            && e.getBoundingClientRect().right > {PAPER[0]} + 1).map(e => e.tagName + ' ' + e.textContent.slice(0, 60))"""
+    )
+    assert cut == []
+    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.evaluate("document.querySelector('nav').offsetParent") is None
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert browser.evaluate("document.querySelectorAll('details:not([open])').length") > 10
+
+
+def test_a_screen_reader_finds_its_way(browser: Browser, index: Path) -> None:
+    """Landmarks, no level of heading left out, captions and scopes of tables, words for each drawing, a way past the top."""
+    browser.open(index, PHONE)
+    assert browser.evaluate("['header', 'nav', 'main', 'footer'].map(tag => document.querySelectorAll(tag).length)") == [
+        1,
+        1,
+        1,
+        1,
+    ]
+    levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert browser.evaluate("[...document.querySelectorAll('table')].filter(t => !t.caption || !t.tHead).length") == 0
+    assert browser.evaluate("[...document.querySelectorAll('th')].filter(h => !h.scope).length") == 0
+    captions = browser.evaluate("[...document.querySelectorAll('caption')].map(c => c.textContent)")
+    assert len(captions) > 20
+    unnamed = (
+        "[...document.querySelectorAll('figure svg')].filter(s => s.getAttribute('role') !== 'img' || !s.querySelector('desc'))"
+    )
+    assert browser.evaluate(f"{unnamed}.length") == 0
+    skip = "document.querySelector('a.skip')"
+    assert browser.evaluate(f"{skip} === document.querySelector('a')")
+    browser.evaluate(f"{skip}.focus(); new Promise(done => setTimeout(done, 50))")
+    assert browser.evaluate(f"{skip}.getBoundingClientRect().top") >= 0
+    assert browser.evaluate(f"document.querySelector({skip}.getAttribute('href')).tagName") == "MAIN"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_opens_from_disk(browser: Browser, index: Path, size: tuple[int, int], scheme: str) -> None:
@@ -133,8 +175,7 @@ def test_opens_from_disk(browser: Browser, index: Path, size: tuple[int, int], s
 
     requests = [event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent"]
     assert {url for url in requests if not url.startswith("data:")} == {index.as_uri()}
-    messages = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
-    assert [event for event in browser.events if event["method"] in messages] == []
+    assert complaints(browser) == []
 
     assert int.from_bytes(screenshot[16:20]) == size[0]  # the PNG header's width
     assert len(screenshot) > 20_000  # an empty page of this size compresses to a few kilobytes

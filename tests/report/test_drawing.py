@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from report.drawing import COLOURS, Bar, Dot, Group, Row, bars, dots
+from report.canvas import COLOURS
+from report.drawing import Bar, Dot, Group, Row, bars, dots
 
 
 def widths(svg: str) -> dict[str, list[float]]:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -27,8 +29,12 @@ def test_is_well_formed_and_self_contained(results: dict[str, Any]) -> None:
     assert set(read.labelled) <= set(read.ids)
     inner = {reference[1:] for reference in read.references if reference.startswith("#")}
     assert inner <= set(read.ids)
-    assert {reference for reference in read.references if not reference.startswith("#")} == {"data:,"}
-    assert not re.search(r"https?://|@import|@font-face|<script", html)
+    kinds = {reference.partition(",")[0] for reference in read.references if not reference.startswith("#")}
+    assert kinds == {"data:", "data:text/csv;charset=utf-8", "data:application/gzip;base64"}
+    assert not re.search(r"https?://|@import|@font-face|<script ", html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{allowed}'" in html
     assert {match for match in re.findall(r"url\(([^)]*)\)", html) if not match.startswith("#")} == set()
 
 
@@ -119,7 +125,7 @@ def test_special_characters_stay_text(results: dict[str, Any]) -> None:
             row["pdk"] = row["pdk"].replace("asap7", evil)
     html = page.render(results)
     read = Page(html)
-    assert "<script" not in html
+    assert html.count("<script") == 1
     assert "<b onclick" not in html
     assert len(read.ids) == len(set(read.ids))
     assert read.text.count("alert(1)") > 10
@@ -317,7 +323,7 @@ def test_a_failed_write_keeps_the_old_report(results: dict[str, Any], tmp_path: 
     with pytest.raises((OSError, InputError), match="No space"):
         page.write(changed, tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    assert index.read_text().count("2026-01-02") >= 2
+    assert "2026-01-02" in index.read_text()
 
 
 @no_charts

@@ -12,7 +12,7 @@ import pytest
 
 from golden import InputError
 from report import given, page, pareto
-from report.drawing import Point, scatter
+from report.points import Point, scatter
 
 from .conftest import no_charts, sha
 from .made_up_pareto import KLS, synthetic_pareto

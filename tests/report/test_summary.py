@@ -95,11 +95,16 @@ def test_page_and_terminal_agree(results: dict[str, Any]) -> None:
         r'<p class="what">(\w+), ([\w ]+)</p>\s*<p class="ratio"><strong>([^<]+)</strong>(?: <span>(to [^<]+)</span>)?', html
     )
     shown = [(metric.lower(), kind, f"{low} {high}".strip()) for metric, kind, low, high in on_page]
-    leading = [entry for entry in summary.headline(results) if entry.leading and entry.reference == "int8"]
-    assert shown == [(entry.metric, summary.KINDS[entry.kind], entry.text) for entry in leading]
-    assert len(shown) == 4
-    for metric, kind, span in shown:
-        assert any(f"{metric}, {kind}" in line and span in line for line in text)
+    for reference in ("int8", "int4"):
+        leading = [entry for entry in summary.headline(results) if entry.leading and entry.reference == reference]
+        cards, shown_after = shown[: len(leading)], shown[len(leading) :]
+        least_first = sorted(leading, key=lambda entry: entry.low)
+        assert cards == [(entry.metric, summary.KINDS[entry.kind], entry.text) for entry in least_first]
+        assert len(cards) == 4
+        for metric, kind, span in cards:
+            assert any(f"{metric}, {kind}" in line and span in line for line in text)
+        shown = shown_after
+    assert shown == []
 
 
 def test_ledger_gives_the_cost_of_the_denormal_codes() -> None:

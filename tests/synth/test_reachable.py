@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
+import numpy as np
 import pytest
 
-from golden import DINT3, INT3, MacConfig, PeConfig
+from benchmarks import mutation
+from golden import DINT3, DINT4, INT3, INT8, AsymmetricConfig, MacConfig, PeConfig
 from hdl.verilog import generate
 from synth import yosys
 from synth.gates import Network
-from synth.reachable import within_limits
+from synth.reachable import Limits
 
 
 def network_of(config: MacConfig | PeConfig) -> Network:
@@ -34,16 +38,16 @@ def test_sums_of_up_to_depth_products_count(number_format, lanes: int, valid: in
     config = MacConfig(number_format, lanes=lanes, depth=10, pipeline=pipeline)
     network = network_of(config)
     shown = network.outputs["accumulator"]
-    limited = within_limits(network, config, shown)
+    limited = Limits(network, config).within(network)
     half = 1 << config.accumulator_bits - 1
     sums = 2 * list(range(-half, half))
     rst = [0] * (2 * half) + [1] * (2 * half)
     given = cases(network, {"valid": [valid] * len(sums), "first": [first] * len(sums), "rst": rst}, (shown, sums))
     before, after = (one.evaluate(given, len(sums)) for one in (network, limited))
     products = [value * a for value in number_format.values for a in range(-128, 128)]
-    depth = config.depth - lanes if valid and not first and not pipeline else config.depth
     for i, total in enumerate(sums):
-        counts = min(products) * depth <= total <= max(products) * depth or (rst[i] and not pipeline)
+        depth = config.depth - lanes if valid and not first and not pipeline and not rst[i] else config.depth
+        counts = min(products) * depth <= total <= max(products) * depth
         for register, taken in network.flip_flops.items():
             found = after[limited.flip_flops[register]] >> i & 1
             assert found == (before[taken] >> i & 1 if counts else 0)
@@ -54,7 +58,7 @@ def test_partial_sums_leave_room_for_a_product() -> None:
     config = PeConfig(INT3, depth=7)
     network = network_of(config)
     shown = network.outputs["partial_sum_out"]
-    limited = within_limits(network, config, shown)
+    limited = Limits(network, config).within(network)
     half = 1 << config.accumulator_bits - 1
     sums = list(range(-half, half))
     words = {"partial_sum": sums, "swap": [1] * len(sums)}  # swap_out takes a 1
@@ -62,3 +66,74 @@ def test_partial_sums_leave_room_for_a_product() -> None:
     swapped = nets[limited.flip_flops[network.outputs["swap_out"][0]]]
     least, greatest = 6 * -4 * 127, 6 * -4 * -128
     assert [total for i, total in enumerate(sums) if swapped >> i & 1] == list(range(least, greatest + 1))
+
+
+def states(limits: Limits) -> dict[int, int]:
+    """How many states the registers of each group have, that never hold some: by how many registers there are."""
+    return {len(group.registers): len(found) for group, found in limits._reached}
+
+
+@pytest.mark.parametrize("config", [PeConfig(DINT4, decoded=True), PeConfig(DINT3, decoded=True)])
+def test_select_lines_are_those_of_a_weight(config: PeConfig) -> None:
+    limits = Limits(network_of(config), config)
+    codes = len(config.weight_format.values)
+    assert codes**2 in states(limits).values()  # the next weight and the lines of the one in use
+    with_codes = PeConfig(config.weight_format)
+    assert not states(Limits(network_of(with_codes), with_codes))
+
+
+def test_enumerated_states_are_those_of_a_random_walk() -> None:
+    config = MacConfig(INT8, pipeline=1, decoded=True, architecture="booth")
+    network = network_of(config)
+    limits = Limits(network, config)
+    assert limits._reached
+    random, count = np.random.default_rng(0), 16000
+    levels = dict.fromkeys(network.flip_flops, 0)
+    for _ in range(3):
+        given = {net: int.from_bytes(random.bytes(count // 8), "little") for bits in network.inputs.values() for net in bits}
+        nets = network.evaluate(given | levels, count)
+        levels = {register: nets[taken] for register, taken in network.flip_flops.items()}
+    for group, found in limits._reached:
+        seen = {sum((levels[net] >> i & 1) << place for place, net in enumerate(group.registers)) for i in range(count)}
+        assert seen <= set(found)
+        assert len(seen) > len(found) / 2
+
+
+def test_nothing_is_compared_after_zero_points_that_a_format_lacks() -> None:
+    config = AsymmetricConfig(DINT3, depth=5, units=2)
+    network = network_of(config)
+    limits = Limits(network, config)
+    limited, reset = limits.within(network), limits.after_reset(network)
+    points = list(range(8))
+    steps = DINT3.steps
+    assert steps < 7
+    words = {"read_zero_point": points, "activations": [1] * 8, "valid": [1] * 8, "first": [1] * 8}
+    given = cases(network, words, (network.outputs["accumulator"], [0] * 8))
+    nets = limited.evaluate(given, 8)
+    added = [nets[limited.flip_flops[net]] for net in network.wires["correction.activation_sum"]]
+    assert added[0] == (1 << steps + 1) - 1  # the activation, where the zero-point is one
+    edges = config.latency_cycles + 1
+    assert {f"read_zero_point_{edge}" for edge in range(edges)} <= reset.inputs.keys()
+
+
+@pytest.mark.parametrize("config", [MacConfig(DINT3, pipeline=2), PeConfig(DINT3), AsymmetricConfig(DINT3, units=2)])
+def test_after_a_reset_nothing_is_left_of_what_was_held(config: MacConfig | PeConfig | AsymmetricConfig) -> None:
+    """The same inputs, from any state: the registers hold the same. A unit whose reset is broken does not."""
+    network = network_of(config)
+    reset = Limits(network, config).after_reset(network)
+    random, count = np.random.default_rng(1), 64
+    ones = (1 << count) - 1
+
+    def after(reset: Network, of: dict[int, int]) -> list[int]:
+        given = {net: ones * level for bits in reset.inputs.values() for net, level in zip(bits, cycle((0, 1, 1)))}
+        for name, bits in reset.inputs.items():
+            if name.startswith(("read_zero_point", "zero_points")):
+                given |= dict.fromkeys(bits, 0)
+        nets = reset.evaluate(given | of, count)
+        return [nets[taken] for taken in reset.flip_flops.values()]
+
+    held = {register: int.from_bytes(random.bytes(count // 8), "little") for register in network.flip_flops}
+    assert all(word in (0, ones) for word in after(reset, held))
+    control = network.inputs["load" if isinstance(config, PeConfig) else "rst"][0]
+    stuck = mutation.broken(network, mutation.Fault(control, None, "0"))
+    assert not all(word in (0, ones) for word in after(Limits(network, config).after_reset(stuck), held))
