@@ -89,7 +89,8 @@ class BlockMacConfig(UnitConfig):
         blocks = self.block_format
         if not isinstance(blocks, BlockFormat) or blocks.elements != (self.weight_format,):
             raise InputError(
-                f"block_format is {getattr(blocks, 'name', blocks)!r}: a format with one table of elements, the weights', is needed"
+            given = getattr(blocks, "name", blocks)
+            raise InputError(f"block_format is {given!r}: a format with one table of elements, the weights', is needed")
             )
         if self.activation_bits not in (8, blocks.bits):
             raise InputError(
