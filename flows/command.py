@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from golden import BLOCK_FORMATS, UnitConfig, any_unit
+from golden import BLOCK_FORMATS, UnitConfig, unit_of_options
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
+from golden.shapes import block_unit_of_options
 
 from . import fusesoc, librelane, orfs
 from .platforms import PLATFORMS, Platform
@@ -102,9 +103,14 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
-        activations=activations if activations != "int8" else None,
     )
-    config = any_unit(**options)
+    config: UnitConfig
+    if str(format).lower() in BLOCK_FORMATS:
+        config = block_unit_of_options(**options, activations=activations)
+    else:
+        if activations != "int8":
+            raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
+        config = unit_of_options(**options)
     from hdl.unit_files import write_unit
 
     paths = write_unit(config, out, period_ns, quiet)

@@ -30,7 +30,7 @@ from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
 from .scale_encoding import E4M3, E8M0, ScaleEncoding
-from .shapes import SHAPES, any_unit, unit_of_options
+from .shapes import SHAPES, unit_of_options
 from .unit import Port, UnitConfig
 
 __all__ = [
@@ -71,7 +71,6 @@ __all__ = [
     "ToolError",
     "UnitConfig",
     "any_format",
-    "any_unit",
     "block_sums",
     "dot",
     "format_by_name",

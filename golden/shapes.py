@@ -6,15 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 from .asymmetric import AsymmetricConfig
-from .block_format import BlockFormat
 from .block_mac import BlockMacConfig
-from .catalogue import any_format, format_by_name
+from .catalogue import BLOCK_FORMATS, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["LANES", "SHAPES", "any_unit", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "block_unit_of_options", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
 LANES = 16  # of a MAC unit, where a command is given no other number
@@ -67,39 +66,29 @@ def unit_of_options(
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
 
 
-def any_unit(
+def block_unit_of_options(
     format: str,
     *,
     activations: str = "int8",
-    lanes: int | None = None,
+    lanes: int = LANES,
     depth: int = 65536,
     architecture: str = "",
+    shape: str = MAC,
     **others: Any,
-) -> UnitConfig:
-    """The unit that options name, of a number format or of a block format.
-
-    Parameters
-    ----------
-    activations
-        "int8", or the block format of the weights.
-    others
-        The further options of `unit_of_options`: a unit of a block format has none of them.
+) -> BlockMacConfig:
+    """The MAC unit of the block format called `format` that options name; `others` are those of plain units.
 
     Raises
     ------
     InputError
-        If there is no such format, or its units lack an option that was given.
+        If it has no such choice.
     """
-    weights = any_format(format)
-    if not isinstance(weights, BlockFormat):
-        if activations != "int8":
-            raise InputError(f"--activations {activations}: {weights.title} weights are multiplied by int8; leave it out")
-        return unit_of_options(format, lanes=lanes, depth=depth, architecture=architecture, **others)
-    for name, value in others.items():
-        if value not in (None, False, MAC):
+    blocks = BLOCK_FORMATS[format.lower()]
+    for name, value in {"shape": None if shape == MAC else shape, **others}.items():
+        if value is not None:
             given = "" if value is True else f" {value}"
-            raise InputError(f"--{name.replace('_', '-')}{given}: units of {weights.title} have no such choice; leave it out")
-    if activations not in ("int8", weights.name):
-        raise unknown(f"--activations {activations}", activations, ("int8", weights.name))
-    bits = 8 if activations == "int8" else weights.bits
-    return BlockMacConfig.of(weights, bits, lanes=LANES if lanes is None else lanes, depth=depth, architecture=architecture)
+            raise InputError(f"--{name.replace('_', '-')}{given}: units of {blocks.title} have no such choice; leave it out")
+    if activations not in ("int8", blocks.name):
+        raise unknown(f"--activations {activations}", activations, ("int8", blocks.name))
+    bits = 8 if activations == "int8" else blocks.bits
+    return BlockMacConfig.of(blocks, bits, lanes=lanes, depth=depth, architecture=architecture)

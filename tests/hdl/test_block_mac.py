@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import dint
-from flows.command import generate
 from golden import FP4_E2M1, MXFP4, NVFP4, BlockMacConfig, InputError
 from tests.golden.test_block_mac import random_inputs
 
@@ -91,7 +90,7 @@ def test_other_architectures(in_icarus, architecture):
 
 
 def test_files(tmp_path: Path):
-    written = generate("nvfp4", lanes=2, out=tmp_path, activations="nvfp4", quiet=True)
+    written = dint.generate("nvfp4", lanes=2, out=tmp_path, activations="nvfp4", quiet=True)
     assert written["v"].name == "mac_nvfp4_a4_x2.v"
     facts = json.loads(written["json"].read_text())
     assert (facts["format"], facts["activation_format"], facts["block"], facts["scale"]) == ("nvfp4", "nvfp4", 16, "e4m3")
@@ -102,7 +101,10 @@ def test_files(tmp_path: Path):
     ("options", "message"),
     [
         ({"format": "mxfp4", "activations": "nvfp4"}, r"--activations nvfp4: did you mean mxfp4\? known are int8, mxfp4"),
-        ({"format": "int4", "activations": "mxfp4"}, "--activations mxfp4: INT4 weights are multiplied by int8; leave it out"),
+        (
+            {"format": "int4", "activations": "mxfp4"},
+            "--activations mxfp4: is for the block format of that name; give --format",
+        ),
         ({"format": "mxfp4", "pipeline": 1}, "--pipeline 1: units of MXFP4 have no such choice; leave it out"),
         ({"format": "mxfp4", "decoded": True}, "--decoded: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "shape": "pe"}, "--shape pe: units of MXFP4 have no such choice"),
