@@ -88,8 +88,8 @@ class BlockMacConfig(UnitConfig):
         super().__post_init__()
         blocks = self.block_format
         if not isinstance(blocks, BlockFormat) or blocks.elements != (self.weight_format,):
-            given = blocks.name if isinstance(blocks, BlockFormat) else repr(blocks)
-            raise InputError(f"block_format is {given}: a format with one table of elements, the weights', is needed")
+            given = getattr(blocks, "name", blocks)
+            raise InputError(f"block_format is {given!r}: a format with one table of elements, the weights', is needed")
         if self.activation_bits not in (8, blocks.bits):
             raise InputError(
                 f"activation_bits is {self.activation_bits}: 8 (integers) or {blocks.bits} (in {blocks.title}, too)"
