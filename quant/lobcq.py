@@ -106,7 +106,8 @@ def lloyd_max(scalars: Floats, codewords: Floats, tolerance: float = _STEP_TOLER
     """Ascending codewords, as many as given, for the ascending `scalars`.
 
     Steps end when one lowers the error by less than the fraction `tolerance` of it. A codeword that is nearest to no scalar is
-    moved to the one with the largest error. Where there are fewer different scalars than codewords, some are equal in the end.
+    moved to the one with the largest error. Where there are fewer different
+    scalars than codewords, some codewords are equal in the end.
     """
     sums, squares = (np.concatenate(([0.0], np.cumsum(one))) for one in (scalars, np.square(scalars)))
     codewords, previous = np.sort(codewords), float("inf")

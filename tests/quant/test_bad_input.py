@@ -156,10 +156,10 @@ def test_a_later_version(tiny_directory: Path, tmp_path: Path) -> None:
     quantize(str(tiny_directory), out=out, scaling="none", table=False, quiet=True)
     config = json.loads((out / "config.json").read_text())
     assert config["quantization_config"]["version"] == 1
-    for version in (3, "1.5", 0):
+    for version in (4, "1.5", 0):
         config["quantization_config"]["version"] = version
         (out / "config.json").write_text(json.dumps(config))
-        with pytest.raises(InputError, match=rf"its version is {version!r}, but this dint reads up to 2; install") as caught:
+        with pytest.raises(InputError, match=rf"its version is {version!r}, but this dint reads up to 3; install") as caught:
             operands(out, out=tmp_path / "operands", quiet=True)
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "operands").exists()
