@@ -264,6 +264,7 @@ def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
         "beyond_limits": len(beyond),
         "score": len(noticed) / (len(suspects) - len(equivalent) - len(beyond)),
         "checked_in_icarus": len(asked),
+        "excused": [{**asdict(fault), "gate": _described(network, fault)} for fault in sorted(beyond, key=str)],
         "survivors": [{**asdict(fault), "gate": _described(network, fault)} for fault in missed],
         "seconds": round(time.monotonic() - started, 1),
     }

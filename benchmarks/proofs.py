@@ -73,9 +73,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
 
     MAC units have every number of `lanes` (but all products are tried for the last of them in the default architecture only);
     with pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the
-    smallest area, with each kit for the default architecture and the first two numbers of lanes, and with the first kit for
-    all architectures and one lane, and for the default one with all lanes and with operand registers, of codes and of select
-    lines; of the default architecture with one lane, by every other recipe of a synthesis too.
+    smallest area, with each kit for the default architecture, and with the first kit for all architectures and one lane; of
+    the default one also with operand registers, of codes and of select lines, and with one lane by every other recipe of a
+    synthesis.
 
     Processing elements have the default architecture, and register codes and select lines; every architecture in one format.
     Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
@@ -95,10 +95,9 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
     for number_format in FORMATS.values():
         unit = partial(MacConfig, number_format)
         yield _Task("no overflow", unit())
-        yield from (_netlist(unit(lanes=count), kit) for kit in kits for count in lanes[:2])
+        yield from (_netlist(unit(lanes=count), kit) for kit in kits for count in lanes)
         for kit in kits[:1]:
             yield from (_Task("netlist", unit(), kit, recipe) for recipe in _recipes(unit(), kit))
-            yield from (_netlist(unit(lanes=count), kit) for count in lanes[2:])
             registered = unit(lanes=lanes[1], pipeline=1)
             yield _netlist(registered, kit)
             if ARCHITECTURES[registered.architecture].decodes(number_format):

@@ -61,8 +61,8 @@ TARGETS = {
 
 _LEAST_DECIDES = "of the greatest activation: w x 127 fits wherever w x -128 does"
 _CHECKED_NEXT = "the MAC unit that the next line makes refuses the same"
-#: Survivors that are no gap: the mutated line, as it stands in the file, what was done to it unless it is all the same, and
-#: why no test can or should tell.
+#: Survivors that are no gap: the file where the line alone could be another's, the mutated line as it stands there, what was
+#: done to it unless it is all the same, and why no test can or should tell.
 REASONS = {
     "if thresholds.shape[1] > 15 or steps.shape[1] == 1:": "which of two ways is taken, of the same result",
     "return torch.searchsorted(thresholds.contiguous(), steps.contiguous(), out_int32=True) -- True to False": "the same ranks",
@@ -91,9 +91,9 @@ REASONS = {
         "of two axes, the last is number 1"
     ),
     'return {"corrected": ((totals + half) % (2 * half) - half)[:, None]} -- Add to Sub': "the same modulo 2 x half",
-    "def __post_init__(self) -> None: -- without line 28": _CHECKED_NEXT,
-    "def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
-    "def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,
+    "golden/asymmetric_parts.py: def __post_init__(self) -> None: -- without line 28": _CHECKED_NEXT,
+    "golden/pe.py: def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
+    "golden/asymmetric.py: def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,
 }
 
 _SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
@@ -285,15 +285,16 @@ def _recorded(record: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _reason(survivor: dict[str, Any]) -> str:
+def _reason(file: str, survivor: dict[str, Any]) -> str:
     code = survivor["code"]
-    return REASONS.get(f"{code} -- {survivor['change']}") or REASONS.get(code, "")
+    changed = f"{code} -- {survivor['change']}"
+    return REASONS.get(f"{file}: {changed}") or REASONS.get(changed) or REASONS.get(code, "")
 
 
 def _show(result: dict[str, Any], console: Console) -> None:
     console.print(f"{result['file']}: {result['killed']} of {result['mutants']} mutants killed: {result['score']:.1%}")
     for one in result["survivors"]:
-        console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {_reason(one)}", markup=False)
+        console.print(f"  line {one['line']}: {one['change']}: {one['code']}  {_reason(result['file'], one)}", markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -312,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = [known[file] for file in TARGETS if file in known]
         for one in results:
             for survivor in one["survivors"]:
-                survivor["reason"] = _reason(survivor)
+                survivor["reason"] = _reason(one["file"], survivor)
         about = sorted({source for result in results for source in (result["file"], *TARGETS[result["file"]])})
         write_record(scratch / RECORD, about, results)
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))

@@ -3,7 +3,7 @@
 
 One `.npz` holds the layers of one model: weight codes, activations, the accumulators that must come out, and the scales that
 turn those into the layer's output. A manifest names the format with its table of values, the origin of everything, and a
-SHA-256 over all arrays; a file that was changed in any bit is refused when it is read.
+SHA-256 over all arrays: a file with a changed bit is refused when it is read, or holds the same all the same.
 """
 
 from __future__ import annotations
