@@ -8,6 +8,7 @@
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
 # make package  wheel and source distribution, installed in an empty environment (a minute or two; network)
 # make pareto    accuracy of six formats against area, delay and energy of their MAC units, per PDK (five minutes and more)
+# make headline  draws the README's picture from the last report
 # make setup    installs what is missing (the other targets begin with it)
 
 PYTHON ?= python3
@@ -22,11 +23,15 @@ ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
 # What `make pareto` found, likewise.
 PARETO := $(wildcard build/pareto/pareto.json)
 
-.PHONY: report pareto test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
+.PHONY: report headline pareto test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
 	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file)) $(foreach file,$(PARETO),--pareto $(file))
+
+# The picture of the README, from what the last report found.
+headline: setup
+	$(BIN)/python -m report.headline $(OUT)/results.json --out docs
 
 pareto: setup
 	$(BIN)/dint pareto $(if $(PLATFORMS),--platforms $(PLATFORMS))
