@@ -47,8 +47,9 @@ def test_what_is_proved_covers_the_catalogue() -> None:
         (task.config.lanes, task.config.pipeline, task.config.decoded) for task in tasks if task.property == "every cycle"
     }
     undecoded = {(1, 0), (4, 0), (16, 0), (64, 0), (4, 1), (4, 2)}
-    assert shapes == {(*one, False) for one in undecoded} | {(4, 1, True)}
-    assert {(task.config.lanes, task.kit.name) for task in tasks if task.kit} == {(1, "osu018"), (4, "osu018")}
+    assert shapes == {(*one, False) for one in undecoded} | {(4, 1, True), (4, 2, True)}
+    mapped = {(task.config.lanes, task.config.pipeline, task.config.decoded) for task in tasks if task.kit}
+    assert mapped == {(1, 0, False), (4, 0, False), (16, 0, False), (4, 1, False), (4, 1, True)}
     from_reset = {
         (task.config.weight_format.name, task.config.architecture, task.config.pipeline)
         for task in tasks
