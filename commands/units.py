@@ -118,6 +118,10 @@ def simulate(
     netlist: Annotated[Path | None, typer.Option(help="With --layer: netlist for that sample, instead of mapping one.")] = None,
     liberty: Liberty = None,
     platforms: Platforms = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which a compilation or a simulation is given up; default 1800, with --layer 3600."),
+    ] = None,
     quiet: Quiet = False,
 ) -> Any:
     """Run the cocotb bench: every output in every cycle against the golden model. With --layer: all sums of a decoder layer.
@@ -150,5 +154,6 @@ def simulate(
         netlist=netlist,
         liberty=tuple(liberty or ()),
         platforms=platforms,
+        time_limit=time_limit,
         quiet=quiet,
     )

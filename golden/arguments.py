@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds."""
+"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds, time limits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 from .errors import InputError
 from .parameters import integer
 
-__all__ = ["AnyPath", "Names", "Paths", "check_seed", "names", "path", "paths"]
+__all__ = ["AnyPath", "Names", "Paths", "check_seed", "check_time_limit", "names", "path", "paths"]
 
 #: The name of a file or directory.
 AnyPath = str | os.PathLike[str]
 #: One or several of them, and of other names.
 Paths = AnyPath | Sequence[AnyPath]
 Names = str | Sequence[str]
+
+_WEEK_S = 7 * 24 * 3600
 
 
 def path(given: AnyPath | None) -> Path | None:
@@ -38,3 +40,9 @@ def check_seed(given: int) -> None:
     """Refuse a seed that not every generator of random numbers takes."""
     if not 0 <= integer("seed", given) < 1 << 32:
         raise InputError(f"seed is {given}: it is a number from 0 to {(1 << 32) - 1}")
+
+
+def check_time_limit(given: float) -> None:
+    """Refuse a number of seconds that is not above 0, or longer than a week."""
+    if not 0 < given <= _WEEK_S:
+        raise InputError(f"time_limit is {given:g}: it is a number of seconds above 0, up to {_WEEK_S} (a week)")

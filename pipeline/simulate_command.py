@@ -34,6 +34,7 @@ def simulate(
     netlist: AnyPath | None = None,
     liberty: Paths = (),
     platforms: AnyPath | None = None,
+    time_limit: float | None = None,
     quiet: bool = False,
 ) -> Any:
     """Simulate the unit that `dint generate` would write with the same options; every output in every cycle is compared.
@@ -62,6 +63,8 @@ def simulate(
     pdk, netlist, liberty, platforms
         With `layer`: kit of the sample at gate level (by default osu018, "none" for no sample) and where it is found; a netlist
         of the unit in its cells, instead of mapping it. `cycles` are those of the sample then, by default 1000.
+    time_limit
+        Seconds after which a compilation or a simulation is given up; by default 1800, and 3600 with `layer`.
     quiet
         Print nothing.
 
@@ -94,6 +97,8 @@ def simulate(
         "seed": seed,
         "quiet": quiet,
     }
+    if time_limit is not None:
+        shared["time_limit"] = time_limit
     if layer is None:
         asked = places | {"tokens": tokens, "pdk": pdk, "liberty": next(iter(paths(liberty)), None)}
         if given := [f"--{name} {value}" for name, value in asked.items() if value is not None]:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from golden import InputError, MacConfig, Operands, format_by_name
+from golden.arguments import check_time_limit
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from sim.simulators import find_simulator
 from sim.stimulus import Stimulus, checked_sums
@@ -91,6 +92,7 @@ def simulate_layer(
     ToolError
         If a tool is missing, fails, or takes longer than the time limit; or a sum of the netlist differs.
     """
+    check_time_limit(time_limit)
     config = MacConfig(
         format_by_name(format), lanes=lanes, depth=depth, pipeline=pipeline, architecture=architecture, decoded=decoded
     )

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from golden import AsymmetricConfig, InputError, MacConfig, Operands, PeConfig, UnitConfig, unit_of_options
+from golden.arguments import check_time_limit
 from golden.artifacts import canonical_json, output_directory, write_file
 
 from . import asymmetric_stimulus, column
@@ -92,8 +93,7 @@ def simulate(
         zero_points=zero_points,
     )
     stimuli = stimuli_for(config, operands, cycles, seed)
-    if time_limit <= 0:
-        raise InputError(f"time_limit is {time_limit:g}: it is a number of seconds above 0")
+    check_time_limit(time_limit)
     found = find_simulator(simulator)
     if waves is not None:
         _check_waves(waves, stimuli, found)
