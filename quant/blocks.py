@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import BlockFormat, NumberFormat, ScaleEncoding
+from golden import BlockFormat, ScaleEncoding
 from golden.errors import InputError
+
+from .weights import round_to_codes, value_table
 
 __all__ = ["BlockTensors", "block_scales", "factors_of", "quantize_blocks", "values_of"]
 
@@ -44,7 +46,7 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
     steps = x.double().view(*scales.shape, block_format.block) / factors
     steps = torch.where(factors > 0, steps, 0).view(x.shape)
     if block_format.selector_block is None:
-        return BlockTensors(_nearest(steps, block_format.elements[0]), scales, None, tensor_scales)
+        return BlockTensors(round_to_codes(steps, block_format.elements[0], None), scales, None, tensor_scales)
     codes, selectors = _selected(steps, block_format)
     return BlockTensors(codes, scales, selectors, tensor_scales)
 
@@ -77,7 +79,7 @@ def factors_of(scales: Tensor, tensor_scales: Tensor | None, block_format: Block
 
 def values_of(codes: Tensor, selectors: Tensor | None, block_format: BlockFormat) -> Tensor:
     """Integer values (rows, columns) int8 of `codes` (rows, columns), in units."""
-    tables = torch.stack([_values(one, codes.device) for one in block_format.elements])
+    tables = torch.stack([value_table(one, codes.device) for one in block_format.elements])
     if selectors is None:
         return tables[0].index_select(0, codes.flatten().int()).view(codes.shape)
     assert block_format.selector_block is not None
@@ -122,28 +124,6 @@ def _half_unit_tables(block_format: BlockFormat, device: torch.device) -> tuple[
     codes = np.stack([one.round(np.arange(-reach, reach + 1) * unit / 2) for one in block_format.elements])
     values = np.stack([one.decode(row) * unit for one, row in zip(block_format.elements, codes, strict=True)])
     return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
-
-
-def _nearest(steps: Tensor, number_format: NumberFormat) -> Tensor:
-    """Codes uint8 of the values nearest to `steps`, float64."""
-    thresholds, codes = _tables(number_format, steps.device)
-    ranks = torch.zeros(steps.shape, dtype=torch.uint8, device=steps.device)
-    for threshold in thresholds:  # a few comparisons of the whole matrix are faster than a search for every number
-        ranks += (steps > threshold).view(torch.uint8)
-    return codes.index_select(0, ranks.flatten().int()).view(steps.shape)
-
-
-@lru_cache
-def _tables(number_format: NumberFormat, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Thresholds, float64, and codes by rank."""
-    thresholds = torch.from_numpy(number_format.thresholds(np.float64))
-    return thresholds.to(device), torch.from_numpy(number_format.sorted_codes()).to(device)
-
-
-@lru_cache
-def _values(number_format: NumberFormat, device: torch.device) -> Tensor:
-    """Values by code, int8."""
-    return torch.tensor(number_format.values, dtype=torch.int8, device=device)
 
 
 @lru_cache

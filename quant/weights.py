@@ -36,6 +36,7 @@ __all__ = [
     "nearest_codes",
     "quantize_weights",
     "round_to_codes",
+    "value_table",
 ]
 
 FORMS = ("symmetric", "asymmetric")
@@ -102,12 +103,12 @@ def nearest_codes(weight: Tensor, number_format: NumberFormat, scales: Tensor, z
 
 
 def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
-    """Codes (out, in) uint8 of the values nearest to `steps` (out, in), float32, weights in steps; saturates.
+    """Codes (out, in) uint8 of the values nearest to `steps` (out, in), float32 or float64, weights in steps; saturates.
 
     Agrees bit for bit with `NumberFormat.round`, whose thresholds it uses.
     """
     if zero_points is None:
-        thresholds, codes = _symmetric_tables(number_format, steps.device)
+        thresholds, codes = _symmetric_tables(number_format, steps.device, steps.dtype)
         return _looked_up(codes, _ranks(steps, thresholds.expand(len(steps), -1)))
     thresholds, codes, _ = _asymmetric_tables(number_format, steps.device)
     rows = zero_points.to(torch.int64)  # bytes would be taken for a mask
@@ -117,7 +118,7 @@ def round_to_codes(steps: Tensor, number_format: NumberFormat, zero_points: Tens
 def decode(codes: Tensor, number_format: NumberFormat, zero_points: Tensor | None) -> Tensor:
     """Integer values (out, in) of `codes`, in units of the format: int8, or int16 where a zero-point moves 8-bit values."""
     if zero_points is None:
-        return _looked_up(_value_table(number_format, codes.device), codes)
+        return _looked_up(value_table(number_format, codes.device), codes)
     return _asymmetric_tables(number_format, codes.device)[2][zero_points.to(torch.int64)].gather(1, codes.to(torch.int64))
 
 
@@ -148,13 +149,13 @@ def _nonzero(scales: Tensor) -> Tensor:
 
 
 @lru_cache
-def _symmetric_tables(number_format: NumberFormat, device: torch.device) -> tuple[Tensor, Tensor]:
-    thresholds = torch.from_numpy(number_format.thresholds(np.float32))
+def _symmetric_tables(number_format: NumberFormat, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    thresholds = torch.from_numpy(number_format.thresholds(np.float64 if dtype == torch.float64 else np.float32))
     return thresholds.to(device), torch.from_numpy(number_format.sorted_codes()).to(device)
 
 
 @lru_cache
-def _value_table(number_format: NumberFormat, device: torch.device) -> Tensor:
+def value_table(number_format: NumberFormat, device: torch.device) -> Tensor:
     """Values by code, int8."""
     return torch.tensor(number_format.values, dtype=torch.int8, device=device)
 
@@ -162,7 +163,7 @@ def _value_table(number_format: NumberFormat, device: torch.device) -> Tensor:
 @lru_cache
 def _pair_table(number_format: NumberFormat, device: torch.device) -> Tensor:
     """The values of the two codes of every byte, as the two bytes of an int16."""
-    values = _value_table(number_format, device)
+    values = value_table(number_format, device)
     byte, last = torch.arange(256, device=device), len(values) - 1  # codes of three bits are stored in four
     pairs = torch.stack((values[(byte & 15).clamp(max=last)], values[(byte >> 4).clamp(max=last)]), dim=-1)
     return pairs.view(torch.int16)[:, 0]
