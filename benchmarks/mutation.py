@@ -245,7 +245,7 @@ def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
     equivalent = {fault for fault in alive if _same(network, broken(network, fault))}
     missed = survivors(network, config, stimuli, [fault for fault in alive if fault not in equivalent])
     limits = Limits(network, config)
-    beyond = {fault for fault in missed if _same_within(limits, network, broken(network, fault))}
+    beyond = {fault for fault in missed if _same_within(limits, broken(network, fault))}
     missed = [fault for fault in missed if fault not in beyond]
     noticed = [fault for fault in suspects if fault not in equivalent | beyond | set(missed)]
     chosen = np.random.default_rng(SEED).choice(len(noticed), min(sample, len(noticed)), replace=False)
@@ -286,9 +286,9 @@ def _same(network: Network, other: Network) -> bool:
     return abc.equal(left, right)
 
 
-def _same_within(limits: Limits, network: Network, other: Network) -> bool:
-    """Whether the two are the same in all that the unit is made for, such as sums of up to `depth` products."""
-    return all(_same(seen(network), seen(other)) for seen in (limits.after_reset, limits.within))
+def _same_within(limits: Limits, other: Network) -> bool:
+    """Whether a network is the unit in all that it is made for, such as sums of up to `depth` products."""
+    return all(_same(unit, view) for unit, view in zip(limits.own, limits.views(other), strict=True))
 
 
 def _bench_notices(network: Network, config: Unit, stimuli: Sequence[Replay]) -> bool:

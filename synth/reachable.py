@@ -45,6 +45,15 @@ class Limits:
     def __init__(self, network: Network, config: Unit) -> None:
         self._network, self._config = network, config
 
+    def views(self, other: Network) -> tuple[Network, Network]:
+        """`after_reset` and `within`: two networks that are alike in both make the same of all that the unit is made for."""
+        return self.after_reset(other), self.within(other)
+
+    @cached_property
+    def own(self) -> tuple[Network, Network]:
+        """The views of the unit itself."""
+        return self.views(self._network)
+
     def within(self, other: Network) -> Network:
         """The unit, or one that was made from it, with every register taking 0 from what is not possible."""
         logic = _Logic(other)

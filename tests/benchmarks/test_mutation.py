@@ -87,9 +87,9 @@ def test_what_a_unit_is_not_made_for_is_no_gap(network: Network) -> None:
     limited = limits.within(network)
     assert not mutation._same(network, limited)
     assert mutation._same(limits.within(network), limits.within(limited))
-    assert mutation._same_within(limits, network, network)
+    assert mutation._same_within(limits, network)
     first = network.inputs["first"][0]
-    assert not mutation._same_within(limits, network, broken(network, Fault(first, None, "0")))
+    assert not mutation._same_within(limits, broken(network, Fault(first, None, "0")))
 
 
 def test_a_carry_that_no_sum_makes_is_no_gap() -> None:
@@ -104,7 +104,7 @@ def test_a_carry_that_no_sum_makes_is_no_gap() -> None:
             carries += [Fault(gate.output, 0, "0")] if gate.kind == "or" else []
     told = [fault for fault in carries if not mutation._same(network, broken(network, fault))]
     limits = Limits(network, config)
-    beyond = [fault for fault in told if mutation._same_within(limits, network, broken(network, fault))]
+    beyond = [fault for fault in told if mutation._same_within(limits, broken(network, fault))]
     assert 0 < len(beyond) < len(told)
 
 
