@@ -91,7 +91,8 @@ def generate(
     flow, pdk, out = names(flow), names(pdk), Path(out)
     if pdk and not flow:
         raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
-    if flow and str(format).lower() in BLOCK_FORMATS:
+    in_blocks = str(format).lower() in BLOCK_FORMATS
+    if flow and in_blocks:
         raise InputError(f"--flow {flow[0]}: has no files for units of {format}; leave it out")
     if str(format).lower() in CODEBOOK_FORMATS:
         raise InputError(f"--format {format}: no unit multiplies by codebooks; use dint quantize, or another format")
@@ -107,7 +108,7 @@ def generate(
         zero_points=zero_points,
     )
     config: UnitConfig
-    if str(format).lower() in BLOCK_FORMATS:
+    if in_blocks:
         config = block_unit_of_options(**options, activations=activations)
     else:
         if activations != "int8":
