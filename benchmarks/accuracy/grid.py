@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import track
 
 from golden import format_by_name
-from golden.errors import InputError
 from quant.recipe import Recipe
 from report.accuracy import CLEAR, RIVALS, difference
 
@@ -40,31 +39,24 @@ METHODS: dict[str, dict[str, str]] = {
     "AWQ, clipping, OPTQ": {"scaling": "awq", "clipping": "awq", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
-#: Methods of variants that are not tried with all of them.
-FEW = ("RTN", "OPTQ", "AQAS, clipping, OPTQ")
-#: By name, what the layers are, and the methods tried on them. With INT8 attention the values are in the weights' format.
-VARIANTS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
-    "symmetric": ({}, tuple(METHODS)),
-    "asymmetric": ({"form": "asymmetric"}, tuple(METHODS)),
-    "symmetric, groups of 128": ({"group_size": 128}, FEW),
-    "asymmetric, groups of 128": ({"form": "asymmetric", "group_size": 128}, FEW),
-    "weights only": ({"activations": "fp32"}, FEW),
-    "values and INT8 attention": ({"attention": "int8"}, FEW),
+#: By name, what the layers are. With INT8 attention the values are in the weights' format.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "symmetric": {},
+    "asymmetric": {"form": "asymmetric"},
+    "symmetric, groups of 128": {"group_size": 128},
+    "asymmetric, groups of 128": {"form": "asymmetric", "group_size": 128},
+    "weights only": {"activations": "fp32"},
+    "values and INT8 attention": {"attention": "int8"},
 }
 
 
 def wanted_of(variants: Sequence[str] | None = None, methods: Sequence[str] | None = None) -> list[tuple[str, str, str]]:
     """Variant, method and format of every quantization of the grid; of all variants and methods where none are named."""
-    variants, methods = variants or tuple(VARIANTS), methods or tuple(METHODS)
-    wanted = [
+    return [
         (variant, method, number_format)
-        for variant in variants
-        for number_format, method in product(FORMATS, VARIANTS[variant][1])
-        if method in methods and ("form" not in VARIANTS[variant][0] or format_by_name(number_format).has_zero_points)
+        for variant, number_format, method in product(variants or VARIANTS, FORMATS, methods or METHODS)
+        if "form" not in VARIANTS[variant] or format_by_name(number_format).has_zero_points
     ]
-    if not wanted:
-        raise InputError(f"--method {', '.join(methods)}: not tried with --variant {', '.join(variants)}; leave out one")
-    return wanted
 
 
 def grid(
@@ -73,7 +65,7 @@ def grid(
     """Perplexity and KL of every quantization on every text; dINT's differences to its rivals, by method and best to best."""
     measured = {}
     for variant, method, number_format in track(wanted, "quantizations", console=console, transient=True):
-        choices = {**METHODS[method], **VARIANTS[variant][0]}
+        choices = {**METHODS[method], **VARIANTS[variant]}
         if "attention" in choices:
             choices["value_format"] = number_format
         measured[variant, method, number_format] = cells.measure(Recipe(number_format, **choices))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +25,8 @@ from report import given
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few methods, formats, variants and calibrations."""
-    methods = {"RTN": {}, "OPTQ": {"rounding": "optq"}, "scaled": {"scaling": "smoothquant", "rounding": "optq"}}
-    variants = {
-        "symmetric": ({}, ("RTN", "scaled")),
-        "asymmetric": ({"form": "asymmetric"}, ("RTN",)),
-        "values": ({"attention": "int8"}, ("RTN",)),
-    }
+    methods = {"RTN": {}, "scaled": {"scaling": "smoothquant", "rounding": "optq"}}
+    variants = {"symmetric": {}, "asymmetric": {"form": "asymmetric"}, "values": {"attention": "int8"}}
     for name, value in {"METHODS": methods, "VARIANTS": variants, "FORMATS": ("int4", "dint4", "fp4_e2m1")}.items():
         monkeypatch.setattr(grid, name, value)
     for name, value in {"SLAC_METHODS": ("OPTQ",), "LENGTHS": (16,), "SEEDS": (0, 1), "SHORT": 32}.items():
@@ -42,13 +39,11 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
     main(arguments)
     results = json.loads((tmp_path / "accuracy.json").read_text())
     found = {(row["variant"], row["method"], row["format"]): row for row in results["grid"]}
+    every = ("int4", "dint4", "fp4_e2m1")
+    formats = {"symmetric": every, "asymmetric": ("int4", "dint4"), "values": every}
     assert list(found) == [
-        ("symmetric", "RTN", "int4"), ("symmetric", "scaled", "int4"),
-        ("symmetric", "RTN", "dint4"), ("symmetric", "scaled", "dint4"),
-        ("symmetric", "RTN", "fp4_e2m1"), ("symmetric", "scaled", "fp4_e2m1"),
-        ("asymmetric", "RTN", "int4"), ("asymmetric", "RTN", "dint4"),
-        ("values", "RTN", "int4"), ("values", "RTN", "dint4"), ("values", "RTN", "fp4_e2m1"),
-    ]  # fmt: skip
+        (variant, method, name) for variant, tried in formats.items() for name in tried for method in ("RTN", "scaled")
+    ]
     windows = calibration_windows(tiny.tokenizer, tiny.positions).windows
     evaluator = Evaluator(tiny.model, documentation_protocol(tiny, 4))
     scaled = quantize_model(tiny, Recipe("dint4", scaling="smoothquant", rounding="optq"), windows).model
@@ -59,18 +54,21 @@ def test_the_grid(tiny: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixtu
         model = quantize_model(tiny, recipe, windows).model
         assert found["values", "RTN", name]["kl"] == evaluator.score(model).kl
         by_window[name] = evaluator.by_window(model)[1].numpy()  # type: ignore[union-attr]
-    (met,) = (one for one in results["differences"] if (one["variant"], one["rival"]) == ("values", "int4"))
+    compared = {(one["variant"], one["method"], one["rival"]): one for one in results["differences"]}
+    met = compared["values", "RTN", "int4"]
     differences = by_window["int4"] - by_window["dint4"]
     assert met["kl"] == pytest.approx(differences.mean(), abs=1e-8)
     assert met["kl_standard_error"] == pytest.approx(differences.std(ddof=1) / 2, abs=1e-8)
     assert met["ratio"] == pytest.approx(by_window["int4"].mean() / by_window["dint4"].mean(), rel=1e-6)
-    assert len(results["differences"]) == 2 * 2 + 1 + 2
+    assert len(compared) == len(results["differences"]) == 2 * (2 + 1 + 2)
     verdict = next(one for one in results["verdicts"] if (one["variant"], one["rival"]) == ("values", "int4"))
-    clear = abs(met["kl"]) > 2 * met["kl_standard_error"]
-    counts = (clear and met["kl"] > 0, not clear, clear and met["kl"] < 0)
+    both = [compared["values", method, "int4"] for method in ("RTN", "scaled")]
+    clear = [one for one in both if abs(one["kl"]) > 2 * one["kl_standard_error"]]
+    lower = sum(one["kl"] > 0 for one in clear)
+    counts = (lower, 2 - len(clear), len(clear) - lower)
     assert (verdict["lower"], verdict["not_clear"], verdict["higher"]) == counts
     assert verdict["clipped"] is False
-    assert verdict["mean_ratio"] == pytest.approx(met["ratio"])
+    assert verdict["mean_ratio"] == pytest.approx(math.sqrt(both[0]["ratio"] * both[1]["ratio"]))
     best = next(one for one in results["best"] if (one["variant"], one["rival"]) == ("symmetric", "int4"))
     for side, name in (("rival", "int4"), ("dint", "dint4")):
         kls = {method: found["symmetric", method, name]["kl"] for method in ("RTN", "scaled")}
