@@ -25,13 +25,13 @@ from rich.table import Table
 from golden.artifacts import output_directory
 from pipeline.checks import DIRECTORY, write_record
 
-from .fuzzing import circuits, command_line, models, records, sweeps
+from .fuzzing import blocks, circuits, command_line, kits, models, operand_files, records, sweeps, units
 from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
 
 __all__ = ["TARGETS", "fuzz", "main"]
 
-_TARGETS = (*circuits.TARGETS, *models.TARGETS, *records.TARGETS, *sweeps.TARGETS, *command_line.TARGETS)
-TARGETS = {target.name: target for target in _TARGETS}
+_MODULES = (units, blocks, operand_files, kits, circuits, models, records, sweeps, command_line)
+TARGETS = {target.name: target for module in _MODULES for target in module.TARGETS}
 
 _CASES = 12_000
 _SOURCES = ("golden", "hdl", "sim", "quant", "synth", "sweep", "flows", "report", "pipeline", "commands")

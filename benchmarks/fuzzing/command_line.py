@@ -20,7 +20,7 @@ from typing import Any
 
 from golden.errors import InputError
 
-from . import circuits, mutations
+from . import mutations, operand_files
 from .engine import Case, Garbage, Target
 from .models import tiny_model, tiny_quantized
 
@@ -116,7 +116,7 @@ def _prepare(folder: Path) -> _CommandLine:
     (folder / "text.txt").write_text("the a of is " * 50)
     (folder / "tiny.lib").write_bytes((Path(__file__).resolve().parents[2] / "tests/synth/tiny.lib").read_bytes())
     (folder / "mine.toml").write_text('format = "dint4"\n')
-    circuits.operands(folder)
+    operand_files.operands(folder)
     tiny_quantized(tiny_model(folder / "model"), folder / "quantized", weights="dint4")
     import quant.command  # noqa: F401  (imported here, it is not part of any case's time)
     import synth.command  # noqa: F401

@@ -27,7 +27,20 @@ from typing import Any
 
 from golden.errors import DintError
 
-__all__ = ["FINDINGS", "REFUSED", "SOUND", "Case", "Garbage", "Outcome", "Target", "attempt", "replay", "run"]
+__all__ = [
+    "FINDINGS",
+    "REFUSED",
+    "SOUND",
+    "Case",
+    "Garbage",
+    "Outcome",
+    "Target",
+    "attempt",
+    "garbage",
+    "nothing",
+    "replay",
+    "run",
+]
 
 REFUSED, SOUND = "refused", "sound"
 TRACEBACK, UNCLEAR, GARBAGE, LEFT, HANG, CRASH = (
@@ -47,6 +60,16 @@ _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}  # nothing is fet
 
 class Garbage(Exception):
     """Raised by a target's check: what was accepted cannot be right."""
+
+
+def garbage(condition: bool, what: str) -> None:
+    """Raise `Garbage` where `condition` holds."""
+    if condition:
+        raise Garbage(what)
+
+
+def nothing(_: Path) -> None:
+    """No material: what a target prepares whose cases need none."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fuzzed of formats with block scales and codebooks: the formats, their units, files of codebooks."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from golden import BLOCK_FORMATS, BlockFormat, BlockMacConfig
+from golden.lobcq import LARGEST, frozen_formats
+
+from . import mutations
+from .engine import Case, Target, garbage, nothing
+from .units import spoilt_arguments
+
+__all__ = ["TARGETS"]
+
+
+def _format(_: None, rng: Random, __: Path) -> Case:
+    chosen = rng.choice(list(BLOCK_FORMATS.values()))
+    spoilt = spoilt_arguments({field.name: getattr(chosen, field.name) for field in fields(chosen)}, rng)
+    return Case(lambda: BlockFormat(**spoilt), _sound_format)
+
+
+def _sound_format(made: BlockFormat) -> None:
+    garbage(re.fullmatch(r"[a-z][a-z0-9_]*", made.name) is None, "name: no identifier")
+    garbage(type(made.block) is not int, f"block: {made.block!r}")
+    garbage(not made.bits < made.bits_per_scalar <= made.bits + 12, f"bits_per_scalar: {made.bits_per_scalar}")
+    numbers = np.linspace(-3, 2, 2 * made.block, dtype=np.float32)[None]
+    codes = made.quantize(numbers)
+    found, scale = made.decode(codes), 1.0 if codes.tensor_scales is None else float(codes.tensor_scales)
+    garbage(not np.isfinite(found).all(), "decode: not finite")
+    for number, block in enumerate(numbers.reshape(2, -1)):
+        alone = made.quantize_one(block.tolist(), scale)
+        garbage(alone.scale != codes.scales[0, number], "quantize: not quantize_one")
+        garbage(codes.codes[0, number * made.block :][: made.block].tolist() != list(alone.codes), "codes: not those of one")
+
+
+def _unit(_: None, rng: Random, __: Path) -> Case:
+    chosen = rng.choice([one for one in BLOCK_FORMATS.values() if one.selector_block is None])
+    arguments = {
+        "weight_format": chosen.elements[0],
+        "activation_bits": rng.choice((8, 4)),
+        "block_format": chosen,
+        "lanes": 4,
+        "depth": 4096,
+        "span": 12,
+        "architecture": "digit-grid",
+    }
+    spoilt = spoilt_arguments(arguments, rng)
+
+    def run() -> BlockMacConfig:
+        from hdl.architectures import architecture_of
+
+        unit = BlockMacConfig(**spoilt)
+        architecture_of(unit.block_sum)
+        return unit
+
+    return Case(run, _sound_unit)
+
+
+def _sound_unit(unit: BlockMacConfig) -> None:
+    garbage(re.fullmatch(r"mac_[a-z0-9_]+", unit.name) is None, f"name: {unit.name!r}")
+    for name in ("lanes", "depth", "span", "activation_bits"):
+        garbage(type(getattr(unit, name)) is not int, f"{name}: {getattr(unit, name)!r}")
+    facts = unit.describe()
+    garbage(json.loads(json.dumps(facts, allow_nan=False)) != facts, "describe: no plain data")
+    reach = max(map(abs, unit.weight_format.values))
+    product = reach * (128 if unit.activation_bits == 8 else reach)
+    significand = ((2 << unit.blocks.scales.mantissa_bits) - 1) ** unit.scale_factors
+    largest = (product * unit.depth * significand) << (unit.span or 0)
+    garbage(largest >> unit.accumulator_bits - 1 > 1, "accumulator_bits: too few")
+
+
+def _codebooks(_: Path) -> list[str]:
+    """A file of two sets."""
+    rising = [[LARGEST * (number - 8) // (8 + book) for number in range(16)] for book in range(4)]
+    sets = [{"codebooks": rising[:2], "array": 64}, {"codebooks": rising, "array": 16}]
+    return mutations.tokens(json.dumps({"sets": sets}, indent=1))
+
+
+def _codebook_file(words: list[str], rng: Random, folder: Path) -> Case:
+    path = folder / "codebooks.json"
+    mutations.spoilt_file(path, words, rng, astray=0.05)
+
+    def check(made: dict[str, BlockFormat]) -> None:
+        for block_format in made.values():
+            for codebook in block_format.elements:
+                values = codebook.values
+                garbage(list(values) != sorted(set(values)) or len(values) != 16, f"codewords: {values}")
+                garbage(max(map(abs, values)) > LARGEST, f"codewords: {values}")
+            _sound_format(block_format)
+
+    return Case(lambda: frozen_formats(path), check)
+
+
+TARGETS = (
+    Target("block formats", 10, nothing, _format),
+    Target("block units", 10, nothing, _unit),
+    Target("codebook files", 5, _codebooks, _codebook_file),
+)
