@@ -52,9 +52,10 @@ from synth.energy import SDF, Unit
 from synth.flow import area_recipes
 from synth.liberty import load
 from synth.liberty_text import unpacked
-from synth.mapping import DEFAULT_CACHE, delays, generate_all, map_design, verilog_of
+from synth.mapping import DEFAULT_CACHE, Mapped, delays, generate_all, map_design, verilog_of
 from synth.netlist import read_netlist
 from synth.pdk import Pdk, discover
+from synth.sdf import Delays, read_delays
 
 __all__ = ["Check", "checks", "every_architecture", "main"]
 
@@ -64,6 +65,7 @@ _SEED = 1
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
 _ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
+_PATHS = (0.9, 1.15)  # the longest path of the delays, over the shortest period; 1.00 to 1.06 on five kits
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
 _LONGEST_SUM = 1024  # cycles of its sums of extreme products
 
@@ -220,7 +222,9 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
         timing = sta.analyze(mapped.netlist, mapped.design, liberty, mapped.delay_ns, pdk.input_transition_ns)
     if timing.slack_ns < -_ROUNDING_NS:
         raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-timing.slack_ns:g} ns at {mapped.delay_ns:g} ns")
-    unit = Unit(mapped.netlist, mapped.design, config, load(pdk.liberty), pdk, delays(mapped, pdk))
+    library, sdf = load(pdk.liberty), delays(mapped, pdk)
+    check_delays(mapped, read_delays(sdf, read_netlist(mapped.netlist, mapped.design), library))
+    unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)
     stimuli = [Stimulus.corners(config), Stimulus.uniform(config, 1000, _SEED)]
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
         sums = sum(unit.measure(one, mapped.delay_ns, SDF, Path(folder)).sums_compared for one in stimuli)
@@ -232,6 +236,13 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
         else:
             raise ToolError(f"{config.name} on {pdk.name} is right at a quarter of its shortest period: delays do not apply")
     return _check("netlist with delays", pdk.name, [config], sums, started)
+
+
+def check_delays(mapped: Mapped, found: Delays) -> None:
+    """Refuse delays whose longest path is not the period that timing analysis asks for, setup time apart."""
+    path_ns = found.longest_path_ns(read_netlist(mapped.netlist, mapped.design))
+    if not _PATHS[0] <= path_ns / mapped.delay_ns <= _PATHS[1]:
+        raise ToolError(f"{mapped.design} on {mapped.pdk}: its delays add up to {path_ns:g} ns, not to {mapped.delay_ns:g} ns")
 
 
 def _check(
@@ -283,8 +294,8 @@ def _different(config: UnitConfig, stimulus: Replay) -> int:
         codes = codes.reshape(len(codes), config.units, config.lanes)[np.arange(len(read)), read]
         codes = codes + 256 * (corrected * config.units + read)[:, None]
         activations = activations[:-late]
-    pairs = codes * 256 + activations
-    return sum(len(np.unique(pairs[:, lane])) for lane in range(config.lanes))
+    pairs, taken = codes * 256 + activations, (inputs["valid"] & ~inputs["rst"])[: len(codes), 0] == 1
+    return sum(len(np.unique(pairs[taken, lane])) for lane in range(config.lanes))
 
 
 def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[UnitConfig]:

@@ -152,13 +152,15 @@ def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAU
 
 
 def delays(mapped: Mapped, pdk: Pdk) -> Path:
-    """The SDF of a mapped design as OpenSTA writes it, kept beside the netlist."""
-    path = mapped.netlist.with_name("delays.sdf")
-    if not path.exists():
+    """The SDF of a mapped design as OpenSTA writes it, kept beside the netlist; written again if it has changed."""
+    path, record = mapped.netlist.with_name("delays.sdf"), mapped.netlist.with_name("delays.json")
+    kept = read_record(record)
+    if kept is None or not path.exists() or sha256_file(path) != kept["sdf_sha256"]:
         with tempfile.TemporaryDirectory(prefix="dint-sdf-") as name:
             fresh = Path(name) / "delays.sdf"
             sta.write_sdf(mapped.netlist, mapped.design, mapped.liberty, pdk.input_transition_ns, fresh)
             write_file(path, fresh.read_bytes())
+        write_file(record, record_text({"sdf_sha256": sha256_file(path)}))
     return path
 
 

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ class Delays:
     def scaled(self, factor: float) -> Delays:
         """Every delay times `factor`."""
         return Delays({arc: (round(rise * factor), round(fall * factor)) for arc, (rise, fall) in self.ticks.items()})
+
+    def longest_path_ns(self, netlist: Netlist) -> float:
+        """The longest chain of delays in `netlist`, from an input or a clock edge to a net, by the longer of both edges.
+
+        No timing analysis: setup times are not in it, and a path may need edges that do not follow each other.
+        """
+        into: dict[str, list[tuple[str, int]]] = {}
+        pins = {instance.name: instance.pins for instance in netlist.instances}
+        for arc, ticks in self.ticks.items():
+            connected = pins.get(arc.instance, {})
+            if arc.source in connected and arc.target in connected:
+                into.setdefault(connected[arc.target], []).append((connected[arc.source], max(ticks)))
+        arrival: dict[str, int] = {}
+        for net in TopologicalSorter({net: [source for source, _ in arcs] for net, arcs in into.items()}).static_order():
+            arrival[net] = max((arrival[source] + ticks for source, ticks in into.get(net, ())), default=0)
+        return max(arrival.values(), default=0) / _TICKS_PER_NS
 
 
 def read_delays(path: Path, netlist: Netlist, library: Library) -> Delays:

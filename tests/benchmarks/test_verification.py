@@ -83,6 +83,24 @@ def test_delays_that_do_not_apply_are_found(tmp_path: Path, monkeypatch: pytest.
         verification._with_delays(MacConfig(DINT3), find("osu018"), tmp_path)
 
 
+def test_delays_of_another_size_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, config, kit = verification.read_delays, MacConfig(DINT3), find("osu018")
+    for factor in (0.85, 1.2):
+        monkeypatch.setattr(verification, "read_delays", lambda *given, factor=factor: read(*given).scaled(factor))
+        with pytest.raises(ToolError, match="mac_dint3_x1 on osu018: its delays add up to"):
+            verification._with_delays(config, kit, tmp_path)
+
+
+def test_products_that_do_not_take_part_are_missed() -> None:
+    config = MacConfig(DINT3)
+    whole = Stimulus.products(config, 0)
+    assert verification._every_product(config, whole) == 8 * 256
+    last = np.arange(whole.cycles) == whole.cycles - 1
+    for spoilt in (replace(whole, valid=~last), replace(whole, reset=last)):
+        with pytest.raises(ToolError, match="has 2047 different products of 2048"):
+            verification._every_product(config, spoilt)
+
+
 def test_a_product_that_is_not_read_is_missed() -> None:
     config = AsymmetricConfig(DINT3, units=2)
     whole = asymmetric_stimulus.products(config, 0)

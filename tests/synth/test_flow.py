@@ -100,7 +100,18 @@ def test_same_inputs_same_bytes(kit: Pdk, tmp_path: Path) -> None:
 
     first, second = files(tmp_path / "a"), files(tmp_path / "b")
     assert first == second
-    assert set(first) == {"netlist.v", "facts.json", "delays.sdf"}
+    assert set(first) == {"netlist.v", "facts.json", "delays.sdf", "delays.json"}
+
+
+def test_spoilt_delays_are_written_again(kit: Pdk, tmp_path: Path) -> None:
+    mapped = map_design(CONFIG, kit, Recipe(), tmp_path)
+    path = delays(mapped, kit)
+    written = path.read_bytes()
+    for spoilt in (written.replace(b"1", b"0"), b""):
+        path.write_bytes(spoilt)
+        assert delays(mapped, kit).read_bytes() == written
+    path.unlink()
+    assert delays(mapped, kit).read_bytes() == written
 
 
 @pytest.mark.parametrize("file", ["netlist.v", "facts.json"])

@@ -69,6 +69,13 @@ def test_maxima_in_ticks(tmp_path: Path) -> None:
     assert Arc("u4", "CO", "S") not in ticks
 
 
+def test_the_longest_path(tmp_path: Path) -> None:
+    netlist, path = files(tmp_path)
+    delays = read_delays(path, netlist, LIBRARY)
+    assert delays.longest_path_ns(netlist) == pytest.approx(0.3101 + 0.5)  # u1, then A to S of u4
+    assert delays.scaled(0.5).longest_path_ns(netlist) == pytest.approx(0.1550 + 0.25)
+
+
 def test_written_for_icarus(tmp_path: Path) -> None:
     netlist, path = files(tmp_path)
     delays = read_delays(path, netlist, LIBRARY)
