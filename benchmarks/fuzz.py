@@ -34,7 +34,20 @@ _MODULES = (units, blocks, operand_files, kits, circuits, models, records, sweep
 TARGETS = {target.name: target for module in _MODULES for target in module.TARGETS}
 
 _CASES = 12_000
-_SOURCES = ("golden", "hdl", "sim", "quant", "synth", "sweep", "flows", "report", "pipeline", "commands")
+_SOURCES = (
+    "golden",
+    "hdl",
+    "sim",
+    "quant",
+    "synth",
+    "sweep",
+    "flows",
+    "report",
+    "pipeline",
+    "commands",
+    "benchmarks/fuzz.py",
+    "benchmarks/fuzzing",
+)
 _SHOWN = 3  # findings of one fault
 
 
@@ -126,7 +139,8 @@ def main() -> int:
     with output_directory(arguments.out) as scratch, Progress(console=console, transient=True) as progress:
         bar = progress.add_task("cases", total=arguments.cases)
         outcomes = fuzz(targets, arguments.cases, arguments.seed, arguments.jobs, lambda: progress.advance(bar))
-        write_record(scratch / "fuzz.json", _SOURCES, [_row(name, outcomes) for name in _names(outcomes)])
+        whole = arguments.target is None and arguments.cases >= _CASES
+        write_record(scratch / "fuzz.json", _SOURCES, [_row(name, outcomes) for name in _names(outcomes)], whole=whole)
     console.print(_table(outcomes, time.monotonic() - started))
     faults = list(_faults(outcomes))
     for count, few in faults:

@@ -306,6 +306,7 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
+_SOURCES = ("golden", "hdl", "sim", "synth", "benchmarks/mutation.py")
 _REGISTERED: Any = partial(MacConfig, pipeline=1)
 UNITS: list[Any] = [
     *(MacConfig(number_format) for number_format in FORMATS.values()),
@@ -329,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with output_directory(options.out) as scratch:
         shown = Parallel(options.jobs, return_as="generator")(delayed(measure)(config) for config in dict.fromkeys(UNITS))
         results = [_said(result, console) for result in shown]
-        write_record(scratch / "mutation-hardware.json", ("golden", "hdl", "sim", "synth"), results)
+        write_record(scratch / "mutation-hardware.json", _SOURCES, results)
     return int(any(result["survivors"] for result in results))
 
 

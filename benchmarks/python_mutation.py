@@ -314,8 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for one in results:
             for survivor in one["survivors"]:
                 survivor["reason"] = _reason(one["file"], survivor)
-        about = sorted({source for result in results for source in (result["file"], *TARGETS[result["file"]])})
-        write_record(scratch / RECORD, about, results)
+        own = "benchmarks/python_mutation.py"
+        about = sorted({own, *(source for result in results for source in (result["file"], *TARGETS[result["file"]]))})
+        write_record(scratch / RECORD, about, results, whole=known.keys() >= TARGETS.keys())
     killed, count = (sum(result[key] for result in results) for key in ("killed", "mutants"))
     console.print(f"{killed} of {count} mutants killed: {killed / count:.1%}")
     unexplained = [survivor for one in results for survivor in one["survivors"] if not survivor["reason"]]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the longer checks found (`make verify`, `make mutation`, `make fuzz`), on record for the report.
 
-A record names the sources that it is about. One that is about other sources than these is not shown.
+A record names the sources that it is about. One that is about other sources than these, or a part of the check, is not shown.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ def write_record(
     results: Sequence[Mapping[str, Any]],
     simulators: Iterable[Simulator] = (),
     pdks: Iterable[Pdk] = (),
+    whole: bool = True,
 ) -> None:
     """Write `results`, a plain object each, with the hash of the sources that they are about: in `folders`, or single files.
 
-    Beside it stand the versions of Python's packages and of the simulators, and the hashes of the kits' libraries.
+    A record of a part of the check is not `whole`. Beside it stand the versions of Python's packages and of the simulators, and the hashes of the kits' libraries.
     """
     versions = package_versions(HARDWARE_PACKAGES) | {simulator.name: simulator.version for simulator in simulators}
     kits = {pdk.name: list(pdk.liberty_sha256) for pdk in pdks}
-    about = {"folders": folders, "sources_sha256": source_hash(folders), "versions": versions, "kits": kits}
+    about = {"folders": folders, "sources_sha256": source_hash(folders), "versions": versions, "kits": kits, "whole": whole}
     write_file(file, canonical_json({**about, "results": results}))
 
 
@@ -63,6 +64,9 @@ def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
             record = read_json(file)
             if record["sources_sha256"] != source_hash(record["folders"]):
                 missing.append(f"{title}: the record is of other sources; run `make {target}`, then the report again.")
+                continue
+            if not record["whole"]:
+                missing.append(f"{title}: the record is of a part; run `make {target}`, then the report again.")
                 continue
             rows += read(record["results"])
         except FileNotFoundError:

@@ -69,6 +69,13 @@ def test_a_record_of_other_sources_is_not_shown(tmp_path: Path, monkeypatch: pyt
     assert missing[0] == "Proofs: the record is of other sources; run `make verify`, then the report again."
 
 
+def test_a_record_of_a_part_is_not_shown(tmp_path: Path) -> None:
+    write_record(tmp_path / "fuzz.json", ["golden"], [FUZZED], whole=False)
+    rows, missing = collect_checks(tmp_path)
+    assert rows == []
+    assert missing[-1] == "Fuzzing: the record is of a part; run `make fuzz`, then the report again."
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"folders": 5, "sources_sha256": 1}', "\x00"])
 def test_a_record_that_cannot_be_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "proofs.json").write_text(text)
