@@ -316,7 +316,7 @@ UNITS: list[Any] = [
     *(shape(DINT4, decoded=True) for shape in (_REGISTERED, PeConfig)),
     *(shape(INT8, architecture="booth", decoded=True) for shape in (_REGISTERED, PeConfig)),
     *(AsymmetricConfig(number_format, depth=256, units=2) for number_format in (DINT4, INT4)),
-    *(unit for number_format in (DINT4, INT8) for unit in every_architecture(number_format.name)),
+    *(unit for name in FORMATS for unit in every_architecture(name)),
 ]
 
 

@@ -36,7 +36,8 @@ def write_record(
 ) -> None:
     """Write `results`, a plain object each, with the hash of the sources that they are about: in `folders`, or single files.
 
-    A record of a part of the check is not `whole`. Beside it stand the versions of Python's packages and of the simulators, and the hashes of the kits' libraries.
+    A record of a part of the check is not `whole`. Beside it stand the versions of Python's packages and of the simulators, and
+    the hashes of the kits' libraries.
     """
     versions = package_versions(HARDWARE_PACKAGES) | {simulator.name: simulator.version for simulator in simulators}
     kits = {pdk.name: list(pdk.liberty_sha256) for pdk in pdks}
