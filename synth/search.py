@@ -55,8 +55,8 @@ class Effort:
     Parameters
     ----------
     keep
-        Architectures above this multiple of the smallest area of their format are not followed further. The most frugal have
-        up to a third more area than the smallest.
+        Architectures above this multiple of the smallest area of their format are not followed further. Where a format has an
+        architecture that is much smaller than its others, the most frugal may be among those. None: all are followed.
     margins
         The clock periods lie above the shortest found by these shares. At the shortest itself a single netlist closes, and its
         area is a matter of luck.
@@ -83,7 +83,7 @@ class Effort:
         Take INT4 to the common clock too; otherwise the cost of the denormal codes is given at minimum area only.
     """
 
-    keep: float = 1.33
+    keep: float | None = 1.33
     margins: tuple[float, ...] = (0.03, 0.25)
     scripts: tuple[str, ...] = ("speed", "delay")
     fast: int = 2
@@ -165,7 +165,7 @@ def search(
         except ToolError as error:
             found.failed[name] = str(error)
             continue
-        limit = effort.keep * min(mapped.area_um2 for mapped in best)
+        limit = (effort.keep or math.inf) * min(mapped.area_um2 for mapped in best)
         found.minimum[name] = [mapped for mapped in best if mapped.area_um2 <= limit]
     if not found.minimum:
         raise ToolError(next(iter(found.failed.values())))
