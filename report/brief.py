@@ -37,8 +37,18 @@ def _ratios(ranges: Sequence[summary.Range], reference: str) -> list[str]:
             of = f"the {metric} of {display.format_name(candidate)}"
             span = f"{least.low_text} {of} at worst ({summary.KINDS[least.kind]}: {least.low_at})"
             span += "" if least.low_text == most.high_text else f", {most.high_text} at best"
-            said.append(f"{display.format_name(reference)} {has} {span}{_loss(least, most)}.")
+            uniform = _uniform([one for entry in of_metric if (one := summary.with_uniform(entry, ranges))])
+            said.append(f"{display.format_name(reference)} {has} {span}{_loss(least, most)}{uniform}.")
     return said
+
+
+def _uniform(ranges: Sequence[summary.Range]) -> str:
+    """The least and the most favourable ratio with uniform operands, where they were measured beside those of the model."""
+    if not ranges:
+        return ""
+    least, most = min(ranges, key=lambda entry: entry.low), max(ranges, key=lambda entry: entry.high)
+    best = "" if least.low_text == most.high_text else f", {most.high_text} at best"
+    return f"; with uniform random operands {least.low_text} at worst ({summary.KINDS[least.kind]}: {least.low_at}){best}"
 
 
 def _loss(least: summary.Range, most: summary.Range) -> str:

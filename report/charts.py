@@ -14,7 +14,7 @@ from typing import Any
 from . import display, drawing, selection, summary
 from .drawing import Bar, Group
 
-__all__ = ["Chart", "Key", "Panel", "chart_of", "charts", "slug"]
+__all__ = ["Chart", "Key", "Panel", "chart_of", "charts", "slug", "span"]
 
 _PART_COLOURS = {
     "partial products": "c1",
@@ -171,15 +171,24 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
                 real = source == "opt"
                 segment = ((side["energy_per_mac_j"] * scale, "c1"),)
                 bar_label = f"{display.format_name(name)} · {'OPT' if real else source}"
-                group_bars.append(Bar(bar_label, segment, text, faded=not real))
-                table.append((pdk, label, display.format_name(name), side["architecture"], source, f"{text} {unit}"))
+                error = side.get("energy_per_mac_standard_error_j")
+                group_bars.append(Bar(bar_label, segment, text, error and error * scale, faded=not real))
+                shown = text if error is None else f"{text} ± {display.significant(error * scale, 2)}"
+                table.append((pdk, label, display.format_name(name), side["architecture"], source, f"{shown} {unit}"))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
         svg = drawing.bars(drawn, f"energy per MAC, {unit}", slug("operands", pdk), title, _described(drawn, f"{unit} per MAC"))
         panels.append(Panel(title, svg))
-    legend = [Key("■", "c1", "operands of the quantized OPT"), Key("■", "c1", "uniform random operands", faded=True)]
+    legend = [
+        Key("■", "c1", "operands of the quantized OPT"),
+        Key("■", "c1", "uniform random operands", faded=True),
+        Key("├", "ink", "standard error"),
+    ]
     condition = display.condition(None, dataflow, activity)
-    note = f"{condition[:1].upper()}{condition[1:]}."
+    note = (
+        f"{condition[:1].upper()}{condition[1:]}. Each bar is the most frugal unit with those operands, of those "
+        f"measured with them. {_ratios_by_operands(rows)}"
+    )
     return chart_of(
         "operands",
         "Real against uniform operands",
@@ -189,6 +198,16 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
         "PDK|at|format|architecture|operands|energy per MAC",
         table,
     )
+
+
+def _ratios_by_operands(rows: Sequence[Mapping[str, Any]]) -> str:
+    """INT8 over the candidate in these rows, the least and the greatest ratio with each kind of operands."""
+    spans = []
+    for source, words in (("opt", "the OPT's operands"), ("uniform", "uniform ones")):
+        ratios = [row["energy_ratio"] for row in rows if (row["operands"], row["reference"]) == (source, "int8")]
+        if ratios:
+            spans.append(f"{span(ratios)} with {words}")
+    return f"INT8 / candidate: {', '.join(spans)}." if spans else ""
 
 
 def _kl(results: Mapping[str, Any]) -> Chart | None:
@@ -280,6 +299,12 @@ def _described(groups: Sequence[Group], unit: str) -> str:
     """Words for a screen reader: the totals of a panel."""
     said = [f"{group.label}: {', '.join(f'{bar.label} {bar.text}' for bar in group.bars)}" for group in groups]
     return f"Stacked bars, {unit}. {'; '.join(said)}."
+
+
+def span(ratios: Sequence[float]) -> str:
+    """The least and the greatest ratio, or one figure when both are written the same."""
+    low, high = display.ratio(min(ratios)), display.ratio(max(ratios))
+    return low if low == high else f"{low} to {high}"
 
 
 def slug(*words: str) -> str:

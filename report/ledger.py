@@ -63,8 +63,11 @@ _OUTSIDE = (
 
 _DRAWN = (
     "Operands are drawn as short runs of products of many (layer, token, output channel) triples, every exported layer in "
-    "proportion to its products; while streaming, sums begin as often as in the model. Uniform operands are random. Both "
-    "sides' samples come from the same places of the model."
+    "proportion to its products; while streaming, sums begin as often as in the model. Both sides' samples come from the same "
+    "places of the model."
+)
+_UNIFORM = (
+    "Uniform operands: every code of the weights and every activation is equally likely; all formats get the same activations."
 )
 _HELD = (
     "Weights held: the weights of a run stay while the activations of successive tokens stream past, as in a weight-stationary "
@@ -113,6 +116,7 @@ def _energy(results: Mapping[str, Any]) -> list[str]:
     for key, value, sentence in (
         ("dataflow", "weights-held", _HELD),
         ("operands", "opt-fc2", _FC2),
+        ("operands", "uniform", _UNIFORM),
         ("activity", "vectorless", _VECTORLESS),
     ):
         if any(energy[key] == value for energy in energies):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import display, drawing, points, selection, summary
-from .charts import Chart, Key, Panel, chart_of, slug
+from .charts import Chart, Key, Panel, chart_of, slug, span
 from .drawing import Dot, Row
 from .points import Curve
 
@@ -78,7 +78,7 @@ def _dots(places: Mapping[str, Mapping[tuple[str, ...], Dot]], metric: str, refe
     if reference == "int8":
         lines.append((summary.PAPER[metric], f"{PAPER_LABEL}: {display.ratio(summary.PAPER[metric])}"))
     title = f"{metric.capitalize()} ratio, {display.format_name(reference)} MAC / candidate"
-    said = [f"{label} {_span([dot.value for dot in dots.values()])}" for label, dots in places.items()]
+    said = [f"{label} {span([dot.value for dot in dots.values()])}" for label, dots in places.items()]
     said += [f"Paper: {label}" for _, label in lines]
     rows = [Row(label, tuple(dots.values())) for label, dots in places.items()]
     axis = f"{metric} ratio (1 = no gain)"
@@ -134,8 +134,3 @@ def _clocks(results: Mapping[str, Any]) -> Chart | None:
 def _style(index: int) -> tuple[str, str]:
     """Marker and colour of the curve of that number."""
     return _MARKERS[index % len(_MARKERS)][0], _COLOURS[index % len(_COLOURS)]
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = display.ratio(min(values)), display.ratio(max(values))
-    return low if low == high else f"{low} to {high}"

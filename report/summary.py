@@ -15,7 +15,19 @@ from typing import Any
 
 from . import display
 
-__all__ = ["KINDS", "PAPER", "Range", "energy_condition", "for_metric", "headline", "leading", "lines", "ratio_error", "set_by"]
+__all__ = [
+    "KINDS",
+    "PAPER",
+    "Range",
+    "energy_condition",
+    "for_metric",
+    "headline",
+    "leading",
+    "lines",
+    "ratio_error",
+    "set_by",
+    "with_uniform",
+]
 
 PAPER = {"area": 1.93, "energy": 2.56}
 """Table 2 of arXiv 2311.05161, dINT4 x INT8 against INT8 x INT8, commercial 7 nm: area, and power at one clock (1 GHz)."""
@@ -50,6 +62,7 @@ class Range:
     high_error: float | None = None
     clock_set_by_candidate: tuple[str, ...] = ()  # where the candidate's delay decided the common clock
     lower_elsewhere: str = ""  # the least favourable ratio under another condition, where it is lower than `low`
+    with_uniform: str = ""  # of an energy that leads: the same range with uniform operands, where they were measured as well
 
     @property
     def text(self) -> str:
@@ -169,6 +182,15 @@ def leading(comparisons: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return list(first.values())
 
 
+def with_uniform(entry: Range, ranges: Iterable[Range]) -> Range | None:
+    """The range that differs from `entry` in nothing but its operands, which are uniform; None if there is none."""
+    if entry.operands in (None, "uniform"):
+        return None
+    same = (entry.dataflow, entry.activity)
+    alike = (one for one in ranges if one.operands == "uniform" and one.same_question(entry))
+    return next((one for one in alike if (one.dataflow, one.activity) == same), None)
+
+
 def lines(results: Mapping[str, Any], page: Path | None = None) -> list[str]:
     """The terminal's ending, plain text: one line a leading range, then the path of the page."""
     ranges = headline(results)
@@ -180,7 +202,8 @@ def lines(results: Mapping[str, Any], page: Path | None = None) -> list[str]:
             if entry.leading and (entry.reference, entry.candidate) == pair:
                 what = f"{entry.metric}, {KINDS[entry.kind]}"
                 lower = entry.lower_elsewhere and f"lower elsewhere: {entry.lower_elsewhere}"
-                parts = (entry.condition, f"least at {entry.low_at}", entry.clock_note, lower, entry.note)
+                uniform = entry.with_uniform and f"with uniform operands: {entry.with_uniform}"
+                parts = (entry.condition, f"least at {entry.low_at}", entry.clock_note, uniform, lower, entry.note)
                 details = "; ".join(part for part in parts if part)
                 text.append(f"  {what:<22} {entry.text:<16} {details}")
     if not ranges:
@@ -194,10 +217,13 @@ def _placed(entry: Range, alike: Sequence[Range]) -> Range:
     """The first condition leads; should another one be less favourable, the leading range says so."""
     if entry != alike[0]:
         return replace(entry, leading=False)
-    lowest = min(alike, key=lambda other: other.low)
-    if display.ratio(lowest.low) == display.ratio(entry.low):
-        return entry
-    return replace(entry, lower_elsewhere=f"{display.ratio(lowest.low)} with {lowest.condition}")
+    uniform, lowest = with_uniform(entry, alike), min(alike, key=lambda other: other.low)
+    lower = display.ratio(lowest.low) != display.ratio(entry.low)
+    return replace(
+        entry,
+        lower_elsewhere=f"{display.ratio(lowest.low)} with {lowest.condition}" if lower else "",
+        with_uniform=uniform.text if uniform is not None else "",
+    )
 
 
 def _range(key: tuple[Any, ...], rows: list[Mapping[str, Any]], results: Mapping[str, Any]) -> Range:

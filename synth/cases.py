@@ -98,7 +98,7 @@ class Case:
     ) -> None:
         """Measure every netlist, or those of some formats, by one sample of each workload; the best two of each format by more.
 
-        Of the first workload the best two are measured without delays as well.
+        The best two of the first workload are measured without delays as well, and with the workloads of `effort.also`.
         """
         pdk, cycles = self.workshop.pdk, effort.cycles_for(self.lanes)
 
@@ -108,12 +108,13 @@ class Case:
         # Without operands of the model there is nothing but uniform ones.
         given = all(name in operands for name in self.found.minimum)
         possible = dataflows(next(iter(next(iter(self.found.minimum.values())))).config)
-        workloads = list(
-            dict.fromkeys(
-                (source if given else UNIFORM, dataflow if dataflow in possible else possible[0])
-                for source, dataflow in effort.workloads
-            )
-        )
+
+        def feasible(ways: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+            those = ((source if given else UNIFORM, flow if flow in possible else possible[0]) for source, flow in ways)
+            return list(dict.fromkeys(those))
+
+        workloads = feasible(effort.workloads)
+        also = [way for way in feasible(effort.also) if way not in workloads]
         wanted = self.found.minimum if formats is None else formats
         plan = [(condition, workload) for condition in self.conditions for workload in workloads]
         first = measure(
@@ -132,9 +133,11 @@ class Case:
                 if mapped
             }
             self.measurements += [m for m in done if m.task.mapped.netlist_sha256 not in finalists]
+            leads = workload == workloads[0]
             for mapped in finalists.values():
-                task = Task(mapped, condition.period_ns, *workload, SDF, effort.samples, condition.name)
-                closer += [task, replace(task, activity=ZERO_DELAY, samples=1)] if workload == workloads[0] else [task]
+                ways = [workload, *(also if leads else [])]
+                tasks = [Task(mapped, condition.period_ns, *way, SDF, effort.samples, condition.name) for way in ways]
+                closer += tasks + [replace(task, activity=ZERO_DELAY, samples=1) for task in tasks if leads]
         self.measurements += measure(closer)
 
     def best(self, condition: Condition) -> Iterator[tuple[Way, str, dict[str, Best]]]:

@@ -32,6 +32,8 @@ def not_measured(found: list[str], given: bool, effort: Effort, shape: str) -> l
         f"up to {lanes_in_words(limit)} {' and '.join(adder.title() for adder in names) or 'none'}"
         for limit, names in effort.adders
     )
+    among = {source for source, _ in effort.workloads}
+    finalists_only = ["uniform operands"] if given and UNIFORM in {source for source, _ in effort.also} - among else []
     sentences = [
         "Wires: areas are cell areas, delays and energies are without wire capacitance and without a clock tree.",
         "Other corners: every library is typical only.",
@@ -48,8 +50,8 @@ def not_measured(found: list[str], given: bool, effort: Effort, shape: str) -> l
         "Netlists of the same architecture that are larger but more frugal: energy is compared among the smallest netlist of "
         "each architecture.",
         "Structures built for speed (`-fast`) at minimum area.",
-        "Zero-delay activity was measured for the finalists only: the smallest netlist of each format, and the one that is "
-        "most frugal with the first kind of operands and with delays.",
+        f"{' and '.join(['Zero-delay activity', *finalists_only])}: measured for the finalists only, that is the smallest "
+        "netlist of each format and the one that is most frugal with the first kind of operands and with delays.",
     ]
     if effort.both < 64:
         sentences.append(
@@ -59,9 +61,9 @@ def not_measured(found: list[str], given: bool, effort: Effort, shape: str) -> l
         sentences += _OF_ELEMENTS
     elif all(dataflow != WEIGHTS_HELD for _, dataflow in effort.workloads):
         sentences.append("Weights held over many cycles: operands stream, a new weight and activation for every product.")
-    if all(source != UNIFORM for source, _ in effort.workloads) and given:
+    if given and UNIFORM not in among and not finalists_only:
         sentences.append("Uniform operands: energies are for the model's operands.")
-    if not given or all(source != OPT_FC2 for source, _ in effort.workloads):
+    if not given or OPT_FC2 not in among:
         sentences.append("Activations behind a ReLU by themselves: the model's operands are those of all its layers.")
     if not given:
         sentences.append("Operands of a model: none were given, so energies are for uniform random operands.")

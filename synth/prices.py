@@ -25,7 +25,7 @@ __all__ = ["EFFORT", "FASTEST", "prices"]
 
 #: One common clock with some room: at the shortest that all formats reach, the slowest of them has a single netlist. Every
 #: architecture is followed: how much larger the most frugal one is than the smallest differs from format to format.
-EFFORT = Effort(keep=None, margins=(0.25,))
+EFFORT = Effort(keep=None, margins=(0.25,), also=())
 FASTEST = "fastest"  # kind of the entries whose netlist is the fastest of its format; they have no energy
 
 

@@ -23,7 +23,7 @@ from typing import TypeVar
 from golden import UnitConfig, unit_of_options
 from golden.errors import ToolError
 from golden.shapes import MAC
-from sim.workload import OPT, STREAMING
+from sim.workload import OPT, STREAMING, UNIFORM
 
 from .flow import (
     FIRST_ADDER,
@@ -75,7 +75,9 @@ class Effort:
     cycles
         Clock cycles of each sample of an energy measurement, by lane count up to which they apply.
     workloads
-        Sources and dataflows of operands (`sim.workload`) that energy is measured for.
+        Sources and dataflows of operands (`sim.workload`) that energy is measured for, of every netlist.
+    also
+        More of them, for the finalists of the first workload only.
     samples
         Samples of operands, each with a simulation of its own, for the finalists' energy; their spread gives its standard
         error.
@@ -92,6 +94,7 @@ class Effort:
     recover: int = 1
     cycles: tuple[tuple[int, int], ...] = ((1, 384), (64, 96))
     workloads: tuple[tuple[str, str], ...] = ((OPT, STREAMING),)
+    also: tuple[tuple[str, str], ...] = ((UNIFORM, STREAMING),)
     samples: int = 3
     clock_reference: bool = False
 
