@@ -57,8 +57,11 @@ def test_from_the_model_to_the_page_and_again(model: Path, tmp_path: Path, capsy
     for row in metrics["comparisons"]:
         assert row["area_ratio"] == pytest.approx(row["baseline"]["area_um2"] / row["candidate"]["area_um2"])
         assert row["energy_ratio"] == pytest.approx(row["baseline"]["energy_per_mac_j"] / row["candidate"]["energy_per_mac_j"])
-        assert {row["operands"] for row in metrics["comparisons"]} == {"opt"}
-        assert {row["activity"] for row in metrics["comparisons"]} == {"sdf", "zero-delay"}
+    ways = {(row["operands"], row["dataflow"], row["activity"]) for row in metrics["comparisons"]}
+    assert ways == {(source, "streaming", activity) for source in ("opt", "uniform") for activity in ("sdf", "zero-delay")}
+    leading = [entry for entry in metrics["headline"] if entry["leading"] and entry["metric"] == "energy"]
+    assert leading
+    assert all(entry["operands"] == "opt" and entry["with_uniform"] for entry in leading)
     assert "timing__setup__ws" in json.dumps(metrics)
     page = index.read_text()
     assert "Widths: INT8 32 bits" in page or "INT8 32 bits" in page

@@ -24,9 +24,23 @@ def test_the_worst_comes_first_and_losses_are_called_so(results: dict[str, Any])
     assert f"INT8 has {least:.2f}× the area of dINT4 at worst (" in found["Beside INT8 × INT8"]
     assert f", {most:.2f}× at best." in found["Beside INT8 × INT8"]
     assert "at best: dINT4 is larger throughout." in found["Beside INT4 × INT8"]
-    assert "at best: dINT4 takes more throughout." in found["Beside INT4 × INT8"]
+    assert "at best: dINT4 takes more throughout; with uniform random operands 0." in found["Beside INT4 × INT8"]
     assert found["Accuracy against silicon"] == "dINT4 is on 0 of 5 fronts."
     assert found["Accuracy of the model"].count("KL divergence of W4A8 INT4, AQAS and of W4A8 dINT4, AQAS on ") == 2
+
+
+def test_the_worst_with_uniform_operands_is_named(results: dict[str, Any]) -> None:
+    rows = [row for row in results["comparisons"] if (row["objective"], row["reference"]) == ("energy", "int8")]
+    for row in rows:
+        if (row["operands"], row["activity"], row["pdk"], row["lanes"]) == ("uniform", "sdf", "asap7", 16):
+            row["energy_ratio"] = 1.01 if row["kind"] == "minimum-area" else 1.5
+    assert (
+        "with uniform random operands 1.01 ± 0.03× at worst (minimum area: asap7, 16 lanes, "
+        in said(results)["Beside INT8 × INT8"]
+    )
+    assert said(results)["Beside INT8 × INT8"].count("uniform") == 1  # an area depends on no operands
+    results["comparisons"] = [row for row in results["comparisons"] if row["operands"] == "uniform"]
+    assert "uniform" not in said(results)["Beside INT8 × INT8"]  # nothing to stand beside
 
 
 def test_the_papers_ratios_are_counted_once_a_comparison(results: dict[str, Any]) -> None:

@@ -73,6 +73,15 @@ def test_every_part_of_an_area_is_drawn(results: dict[str, Any]) -> None:
     assert described is not None
     opt, uniform = (_energy(results, operands) for operands in ("opt", "uniform"))
     assert f"1 lane, 6.00 ns: INT8 · OPT {opt}, INT8 · uniform {uniform}, " in described[1]
+    rows = [row for row in results["comparisons"] if (row["kind"], row["objective"]) == ("equal-clock", "energy")]
+    alike = [row for row in rows if (row["reference"], row["activity"]) == ("int8", "sdf")]
+    spans = [
+        f"{display.ratio(min(ratios))} to {display.ratio(max(ratios))} with {words}"
+        for source, words in (("opt", "the OPT's operands"), ("uniform", "uniform ones"))
+        if (ratios := [row["energy_ratio"] for row in alike if row["operands"] == source])
+    ]
+    assert len(spans) == 2
+    assert f"INT8 / candidate: {', '.join(spans)}." in Page(html).text
     for part in ("partial products", "compressor", "final adder", "accumulator", "registers", "full adders", "other logic"):
         assert f"</span> {part}</li>" in html
 

@@ -81,6 +81,23 @@ def test_nothing_is_lower_elsewhere_when_the_lead_is_the_least() -> None:
     assert leading.lower_elsewhere == ""
 
 
+def test_the_same_range_with_uniform_operands_stands_beside_the_one_that_leads() -> None:
+    energies: dict[str, Any] = {"objective": "energy"}
+    uniform = energies | {"operands": "uniform"}
+    rows = [row(1.5, **energies), row(1.4, **uniform, energy_ratio_standard_error=0.03), row(1.9, **uniform, lanes=16)]
+    rows += [
+        row(1.1, **uniform, activity="zero-delay"),
+        row(1.2, **uniform, kind="minimum-area"),
+        row(0.8, **uniform, reference="int4"),
+    ]
+    leading, *others = ranges(*rows, metric="energy")
+    assert leading.with_uniform == "1.40 ± 0.03× to 1.90×"
+    assert leading.lower_elsewhere.startswith("1.10× with uniform operands, streaming, zero-delay")
+    assert {entry.with_uniform for entry in others} == {""}  # nothing but uniform operands, or not the one that leads
+    assert "; with uniform operands: 1.40 ± 0.03× to 1.90×; " in " ".join(summary.lines({"comparisons": rows}))
+    assert "with uniform" not in " ".join(summary.lines({"comparisons": rows[:1]}))
+
+
 def test_unmeasured_ratios_are_left_out() -> None:
     assert ranges(row(1.5), row(1.5, energy_ratio=None, objective="energy"), metric="energy")[0].chosen_for == "area"
     assert ranges(row(1.5, energy_ratio=None), metric="energy") == []
@@ -105,6 +122,11 @@ def test_page_and_terminal_agree(results: dict[str, Any]) -> None:
             assert any(f"{metric}, {kind}" in line and span in line for line in text)
         shown = shown_after
     assert shown == []
+    beside = [entry.with_uniform for entry in summary.headline(results) if entry.leading and entry.metric == "energy"]
+    assert len(beside) == 4
+    for span in beside:
+        assert f"<b>With uniform operands: {span}</b>" in html
+        assert any(f"with uniform operands: {span}" in line for line in text)
 
 
 def test_ledger_gives_the_cost_of_the_denormal_codes() -> None:

@@ -21,7 +21,7 @@ from synth.search import Effort, Found
 
 from .test_comparison import FakeShop, mapped
 
-# By area and source of operands, made up: with those of the model the middle one takes the least, with uniform ones the largest.
+# By area and source of operands, made up: the middle one takes the least with those of the model, the largest with uniform ones.
 ENERGIES = {10.0: {OPT: 3.0, UNIFORM: 4.0}, 11.0: {OPT: 1.0, UNIFORM: 6.0}, 12.0: {OPT: 2.0, UNIFORM: 1.0}}
 FORMATS = ("int8", "dint4")
 KIT = find("osu018")
@@ -71,7 +71,8 @@ def test_finalists_meet_uniform_operands_as_often_as_those_of_the_model(asked: l
     assert areas(asked, source=UNIFORM) == [10.0, 10.0, 11.0, 11.0]
 
 
-def test_each_kind_of_operands_has_its_own_best(asked: list[Task]) -> None:
+@pytest.mark.usefixtures("asked")
+def test_each_kind_of_operands_has_its_own_best() -> None:
     made = case(Effort())
     (condition,) = made.conditions
     assert condition.kind == MINIMUM_AREA

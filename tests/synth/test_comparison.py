@@ -269,6 +269,15 @@ def test_pruning_is_alike_on_both_sides() -> None:
     assert recipes["int8"] == recipes["dint4"] == recipes["int4"]
 
 
+def test_without_a_limit_no_architecture_is_dropped() -> None:
+    """`multiply` has twice the area of the others here."""
+    shop = FakeShop(find("osu018"), {"int8": 3.0, "dint4": 2.0, "int4": 2.0})
+    best = search.search(shop, search.units(1), Effort(keep=None, clock_reference=True))
+    for name in ("int8", "dint4", "int4"):
+        kept = {mapped.config.architecture.removesuffix("-fast") for mapped in best.minimum[name]}
+        assert kept == set(small_architectures(name, 1))
+
+
 @pytest.mark.parametrize("lanes", [1, 16])
 def test_small_structures_for_area_and_fast_ones_at_the_clock(lanes: int) -> None:
     best, shop = found({"int8": 3.0, "dint4": 2.0, "int4": 2.0}, lanes)
