@@ -83,7 +83,7 @@ def main_job(
         Before anything is written, if an option, a file or a tool cannot be used; later from the stage that could not do
         its work: earlier stages stay and are reused.
     """
-    from report import grid, pareto
+    from report import given
     from report.page import write
     from report.summary import lines
 
@@ -91,7 +91,10 @@ def main_job(
     lanes = tuple(dict.fromkeys(lanes))
     kits = kits_of(pdks, liberty, platforms)
     check_inputs(FORMATS, lanes, kits, model, text)
-    given = {"grids": [grid.read(file) for file in accuracy], "paretos": [pareto.read(file) for file in paretos]}
+    beside = {
+        "grids": [given.read_grid(file) for file in accuracy],
+        "paretos": [given.read_pareto(file) for file in paretos],
+    }
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
     units = _generate(stages, lanes)
@@ -101,7 +104,7 @@ def main_job(
     if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
         simulated.append(of_the_compared)
     results = collect(stages, kits, quantized, units, simulated, compared)
-    index = write(results | {name: files for name, files in given.items() if files}, out)
+    index = write(results | {name: files for name, files in beside.items() if files}, out)
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index

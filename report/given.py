@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes of the files that a report is given beside its own results, and their checks, in the language of `report.shapes`."""
+"""Files that a report is given beside its own results: their shapes, in the language of `report.shapes`, and their checks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+from golden.artifacts import read_user_json
 
 from .shapes import COUNT, FIGURE, NUMBER, TEXT, TEXT_OR_NULL, TRUTH, Each, IfThere, OneOf, Scalar, check_shape, expect
 
-__all__ = ["CALIBRATION", "GRID", "PARETO", "PROTOCOLS", "check_fronts", "check_grid", "check_pareto"]
+__all__ = [
+    "CALIBRATION",
+    "GRID",
+    "PARETO",
+    "PROTOCOLS",
+    "check_fronts",
+    "check_grid",
+    "check_pareto",
+    "read_grid",
+    "read_pareto",
+]
 
 LARGEST = 1e100
 
@@ -160,13 +173,37 @@ PARETO: dict[str, Any] = {
         }
     ],
     "effort": [
-        {"pdk": TEXT, "lanes": COUNT, "format": TEXT, "syntheses": COUNT, "architectures": [TEXT], "sums_compared": COUNT}
+        {
+            "pdk": TEXT,
+            "lanes": COUNT,
+            "format": TEXT,
+            "syntheses": COUNT,
+            "architectures": [TEXT],
+            "kept_below": IfThere(FIGURE),
+            "sums_compared": COUNT,
+        }
     ],
     "failures": [
         {"pdk": TEXT_OR_NULL, "lanes": Scalar("an integer", (int,), null=True), "format": TEXT_OR_NULL, "error": TEXT}
     ],
     "pdks": Each({"corner": TEXT, "liberty_sha256": [TEXT]}),
 }
+
+
+def read_grid(path: Path) -> dict[str, Any]:
+    """The `accuracy.json` of a benchmark; InputError if it cannot be read, or is something else."""
+    return _read(path, "--accuracy", "make benchmark-accuracy", check_grid)
+
+
+def read_pareto(path: Path) -> dict[str, Any]:
+    """A `pareto.json`; InputError if it cannot be read, or is something else."""
+    return _read(path, "--pareto", "dint pareto", check_pareto)
+
+
+def _read(path: Path, option: str, maker: str, check: Callable[[Any, str], None]) -> dict[str, Any]:
+    found: dict[str, Any] = read_user_json(path, option, f"`{maker}` makes it")
+    check(found, f"{option} {path}")
+    return found
 
 
 def check_pareto(found: Any, source: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from golden.artifacts import read_user_json
-
-from . import display, given
+from . import display
 from .accuracy import CLEAR
 
-__all__ = ["Section", "Table", "draws_by_length", "read", "sections"]
+__all__ = ["Section", "Table", "draws_by_length", "sections"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +33,6 @@ class Section:
     tables: list[Table]
     loss: Table | None
     slac: Table | None
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The `accuracy.json` of a benchmark, its shape checked.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is something else.
-    """
-    found: dict[str, Any] = read_user_json(path, "--accuracy", "`make benchmark-accuracy` makes it")
-    given.check_grid(found, f"--accuracy {path}")
-    return found
 
 
 def sections(results: Mapping[str, Any]) -> list[Section]:

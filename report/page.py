@@ -18,6 +18,19 @@ from . import accuracy, brief, display, download, grid, ledger, pareto, schema, 
 __all__ = ["environment", "render", "write"]
 
 _HERE = Path(__file__).resolve().parent
+#: The sections by their ids.
+_CONTENTS = {
+    "brief": "In short",
+    "headline": "Headline ratios",
+    "ratios": "Ratios",
+    "area": "Area",
+    "energy": "Energy",
+    "accuracy": "Accuracy",
+    "pareto": "Accuracy against silicon",
+    "verification": "Verification",
+    "ledger": "Fairness ledger",
+    "provenance": "Provenance",
+}
 
 
 def write(results: dict[str, Any], out: Path) -> Path:
@@ -49,7 +62,7 @@ def render(results: Mapping[str, Any]) -> str:
         .get_template("template.html")
         .render(
             results=results,
-            contents=_contents(results),
+            contents=_CONTENTS,
             brief=brief.brief(results, ranges, [said for section in paretos for said in section.places]),
             ranges=ranges,
             interval=brief.interval_factor(results),
@@ -113,13 +126,6 @@ def _new_ids() -> Callable[[str], str]:
         return f"table-{name}" + (f"-{given[name]}" if given[name] > 1 else "")
 
     return new_id
-
-
-def _contents(results: Mapping[str, Any]) -> dict[str, str]:
-    """The sections by their ids."""
-    found = {"brief": "In short", "headline": "Headline ratios", "ratios": "Ratios", "area": "Area", "energy": "Energy"}
-    found |= {"accuracy": "Accuracy"} | ({"pareto": "Accuracy against silicon"} if results.get("paretos") else {})
-    return found | {"verification": "Verification", "ledger": "Fairness ledger", "provenance": "Provenance"}
 
 
 def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.artifacts import canonical_json, read_user_json, sha256_of, write_file
+from golden.artifacts import canonical_json, sha256_of, write_file
 
 from . import display, given, points
 from .accuracy import CLEAR
@@ -17,7 +17,7 @@ from .charts import Chart, Key, Panel, slug
 from .grid import Table
 from .points import Point
 
-__all__ = ["Section", "lines", "read", "sections", "write"]
+__all__ = ["Section", "lines", "sections", "write"]
 
 KINDS = {"minimum-area": "minimum area", "equal-clock": "common clock", "fastest": "shortest clock"}
 _AXES = {"area": "area per MAC", "energy": "energy per MAC", "delay": "shortest clock period"}
@@ -43,19 +43,6 @@ class Section:
     tables: Sequence[Table]
     failures: Sequence[str]
     hashes: Table
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A `pareto.json`, its shape checked.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is something else.
-    """
-    found: dict[str, Any] = read_user_json(path, "--pareto", "`dint pareto` makes it")
-    given.check_pareto(found, f"--pareto {path}")
-    return found
 
 
 def write(found: dict[str, Any], path: Path) -> None:
@@ -90,10 +77,9 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         f"({choices}) and calibrated on the same windows; accuracy is the mean over {display.plural(len(calibration), 'draw')} "
         f"of them, {windows} each.",
         "Every format's MAC unit is searched with the same effort: all architectures that can do the format, the same recipes "
-        "of synthesis, the same clocks; architectures much larger than the smallest of their format are dropped, before energy "
-        "is measured. Area and energy are each of the best unit for it, so that they are seldom those of one unit; energy is "
-        "measured on operands of the model quantized in that format, by simulation with gate delays, every sum compared with "
-        "the golden model.",
+        f"of synthesis, the same clocks. {_followed(found)} Area and energy are each of the best unit for it, so that they are "
+        "seldom those of one unit; energy is measured on operands of the model quantized in that format, by simulation with "
+        "gate delays, every sum compared with the golden model.",
         RULE,
     ]
     texts = list(found["protocols"])
@@ -114,6 +100,15 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         failures=_failures(found),
         hashes=_hashes(found),
     )
+
+
+def _followed(found: Mapping[str, Any]) -> str:
+    """Which architectures came as far as a measurement of energy."""
+    limit = next((one.get("kept_below", "not recorded") for one in found["effort"]), "not recorded")
+    if limit is None:
+        return "The energy of every architecture is measured."
+    larger = "much larger than" if limit == "not recorded" else f"of more than {limit:g} times the area of"
+    return f"Architectures {larger} the smallest of their format are dropped before energy is measured."
 
 
 def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: str, number: int) -> Chart:

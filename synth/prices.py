@@ -95,6 +95,7 @@ def prices(
             "syntheses": shop.count(name, lanes),
             "failed_syntheses": sum(task.config.weight_format.name == name for task in shop.failed),
             "architectures": shop.architectures(name),
+            "kept_below": effort.keep,
             "energies": len(measured[name]),
             "sums_compared": sum(one.facts["sums_compared"] for one in measured[name]),
         }

@@ -17,8 +17,7 @@ from golden import InputError, LayerOperands, Operands, ToolError, format_by_nam
 from golden.artifacts import canonical_json, write_file
 from pipeline import pareto as job
 from quant.draws import check_recipe
-from report import pareto as shown
-from report import points
+from report import given, points
 from synth import pdk, prices
 from synth.pdk import Pdk
 
@@ -103,7 +102,7 @@ def test_all_formats_are_treated_alike_and_the_files_say_the_same(machine: Machi
     assert len({canonical_json({k: v for k, v in one.items() if k not in ("format", "out")}) for one in machine.quantized}) == 1
     assert machine.priced == [("osu018", lanes, ("int8", "int4", "dint4", "int3")) for lanes in (2, 4)]
     assert found["recipe"]["rounding"] == "optq"
-    assert shown.read(tmp_path / "out/pareto.json") | {"ok": True} == found
+    assert given.read_pareto(tmp_path / "out/pareto.json") | {"ok": True} == found
     area = next(one for one in found["fronts"] if (one["metric"], one["lanes"]) == ("area", 4))
     assert [(point["format"], point["cost"], point["on_front"]) for point in area["points"]] == [
         ("int3", 13.0, True), ("dint4", 14.0, True), ("int4", 14.0, False), ("int8", 18.0, True)
@@ -189,6 +188,6 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     found["fronts"][0]["points"][0]["kl"] = 0.0
     (tmp_path / "zero.json").write_text(json.dumps(found))
     with pytest.raises(InputError, match=r"zero\.json: fronts\[0\]\.points\[0\]\.kl is 0\.0, expected a number above 0"):
-        shown.read(tmp_path / "zero.json")
+        given.read_pareto(tmp_path / "zero.json")
     with pytest.raises(InputError, match=r"--pareto .*none\.json: cannot be read .*`dint pareto` makes it"):
-        shown.read(tmp_path / "none.json")
+        given.read_pareto(tmp_path / "none.json")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from golden.errors import InputError
-from report import grid, page
+from report import given, page
 
 from .conftest import no_charts
 from .page_parser import Page
@@ -61,7 +61,7 @@ def made_grid() -> dict[str, Any]:
 def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "accuracy.json"
     file.write_text(json.dumps(made_grid()))
-    results["grids"] = [grid.read(file)]
+    results["grids"] = [given.read_grid(file)]
     words = Page(page.render(results)).text
     assert "a <small> model, 1,234,567 parameters" in words
     assert "dINT4 and INT4 yes 7 3 2 1.250 0.97 to 1.31" in words
@@ -83,12 +83,12 @@ def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
 def test_grids_that_are_none(tmp_path: Path) -> None:
     file = tmp_path / "accuracy.json"
     with pytest.raises(InputError, match="cannot be read"):
-        grid.read(file)
+        given.read_grid(file)
     file.write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
-        grid.read(file)
+        given.read_grid(file)
     broken = made_grid()
     del broken["grid"][1]["kl"]
     file.write_text(json.dumps(broken))
     with pytest.raises(InputError, match=r"accuracy.json: grid\[1\].kl is missing; make the file anew"):
-        grid.read(file)
+        given.read_grid(file)

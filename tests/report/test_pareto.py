@@ -46,8 +46,25 @@ def test_the_report_has_the_section_where_there_is_a_run(results: dict[str, Any]
 
 
 @no_charts
-def test_the_report_has_none_without(results: dict[str, Any]) -> None:
-    assert "against silicon" not in page.render(results)
+def test_without_a_run_the_report_says_so(results: dict[str, Any]) -> None:
+    read = Page(page.render(results))
+    assert "Pareto fronts: not measured. dint pareto measures them, dint report --pareto FILE shows them here." in read.text
+    assert "#pareto" in read.references
+
+
+@pytest.mark.parametrize(
+    ("kept_below", "said"),
+    [
+        ({"kept_below": None}, "The energy of every architecture is measured."),
+        ({"kept_below": 1.5}, "Architectures of more than 1.5 times the area of the smallest of their format are dropped"),
+        ({}, "Architectures much larger than the smallest of their format are dropped before energy is measured."),
+    ],
+)
+def test_which_architectures_were_followed_is_said(kept_below: dict[str, Any], said: str) -> None:
+    found = synthetic_pareto()
+    found["effort"] = [one | kept_below for one in found["effort"]]
+    given.check_pareto(found, "made up")
+    assert said in pareto._followed(found)
 
 
 def test_what_is_drawn_is_said_to_a_screen_reader() -> None:

@@ -21,7 +21,7 @@ from synth.search import Effort, Found
 
 from .test_comparison import FakeShop, mapped
 
-# By area and source of operands, made up: the middle one takes the least with those of the model, the largest with uniform ones.
+# By area and source of operands: the middle one takes the least with those of the model, the largest with uniform ones.
 ENERGIES = {10.0: {OPT: 3.0, UNIFORM: 4.0}, 11.0: {OPT: 1.0, UNIFORM: 6.0}, 12.0: {OPT: 2.0, UNIFORM: 1.0}}
 FORMATS = ("int8", "dint4")
 KIT = find("osu018")
