@@ -8,6 +8,7 @@ has to reach the common clocks, and none is the other's baseline.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["EFFORT", "FASTEST", "prices"]
 
 #: One common clock with some room: at the shortest that all formats reach, the slowest of them has a single netlist. Every
 #: architecture is followed: how much larger the most frugal one is than the smallest differs from format to format.
-EFFORT = Effort(keep=None, margins=(0.25,), also=())
+EFFORT = Effort(keep=None, margins=(0.25,))
 FASTEST = "fastest"  # kind of the entries whose netlist is the fastest of its format; they have no energy
 
 
@@ -47,7 +48,7 @@ def prices(
     operands
         By format, those of the quantized model.
     effort
-        How much is tried, the same for every format.
+        How much is tried, the same for every format; `also` does not count.
     cache, jobs, seed, advance
         As of `synth.comparison.compare`.
 
@@ -63,6 +64,7 @@ def prices(
     InputError, ToolError
         If a Liberty file cannot be used, a tool is missing, or no format has a netlist.
     """
+    effort = replace(effort, also=())  # a unit has one price
     shop = Workshop(pdk, cache, jobs, advance)
     case = Case(shop, lanes, search(shop, units(lanes, formats=formats), effort, reach=formats))
     failures = dict(case.found.failed)

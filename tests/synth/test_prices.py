@@ -111,11 +111,21 @@ def test_the_slowest_format_sets_the_clock() -> None:
     assert not best.failed
 
 
+def test_the_most_frugal_is_looked_for_among_all_architectures_of_every_format() -> None:
+    """`multiply` has twice the area of the others here."""
+    shop = Invented(find("osu018"), DELAYS)
+    best = search.search(shop, search.units(1, formats=tuple(DELAYS)), prices.EFFORT, reach=tuple(DELAYS))
+    for name in DELAYS:
+        kept = {mapped.config.architecture.removesuffix("-fast") for mapped in best.minimum[name]}
+        assert kept == set(search.small_architectures(name, 1))
+
+
 def test_a_format_that_cannot_be_mapped_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(prices, "Workshop", lambda kit, *_: Invented(kit, DELAYS))
     monkeypatch.setattr(Invented, "lost", frozenset({"fp4_e2m1"}))
 
     def no_energy(_: cases.Case, *given: Any) -> None:
+        assert given[1].also == ()  # or a unit would have several energies
         if given[-1] == ("int4",):
             raise ToolError("a wrong sum")
 
