@@ -85,8 +85,8 @@ def text_style(colour: str, bold: bool = False) -> dict[str, Any]:
 
 def ticks_through_one(low: float, high: float) -> list[float]:
     """At most seven round ticks, one of them at ratio 1."""
-    step = 0.05
-    for factor in itertools.cycle((2.0, 2.0, 2.5)):  # 0.05, 0.1, 0.2, 0.5, 1, ...
+    step = 0.005
+    for factor in itertools.cycle((2.0, 2.0, 2.5)):  # 0.005, 0.01, 0.02, 0.05, 0.1, ...
         if (high - low) / step <= 6:
             break
         step *= factor

@@ -60,6 +60,11 @@ def test_ratio_axis_has_a_tick_at_one(values: tuple[float, ...]) -> None:
     assert 2 <= len(ticks) <= 8
 
 
+def test_ratios_close_to_one_can_be_read_too() -> None:
+    svg = dots([Row("r", [Dot(0.97, "s", "c2", True)])], "ratio", [], "name", "Title", "Words")
+    assert len(re.findall(r">0\.9\d+</text>", svg)) >= 2
+
+
 def test_zero_bars_are_a_drawing_too() -> None:
     assert "<svg" in bar_chart(Group("", [Bar("a", [(0.0, "c1")], "0")]))
 
