@@ -56,6 +56,12 @@ TARGETS = {
     "golden/pe.py": ["tests/golden/test_pe.py"],
     "golden/asymmetric.py": ["tests/golden/test_asymmetric.py", "tests/golden/test_asymmetric_unit.py"],
     "golden/operands.py": ["tests/golden/test_operands.py"],
+    "golden/scale_encoding.py": ["tests/golden/test_scale_encoding.py", "tests/golden/test_block_dot.py"],
+    "golden/codebook.py": ["tests/golden/test_block_format.py"],
+    "golden/block_format.py": ["tests/golden/test_block_format.py", "tests/golden/test_block_dot.py"],
+    "golden/block_dot.py": ["tests/golden/test_block_dot.py"],
+    "golden/lobcq.py": ["tests/golden/test_lobcq.py"],
+    "golden/block_mac.py": ["tests/golden/test_block_mac.py"],
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
 
@@ -187,7 +193,9 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._module, self._file, self._tree = module, file, tree
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:  # noqa: ARG002
-        return importlib.util.spec_from_loader(fullname, self, origin=self._file) if fullname == self._module else None
+        if fullname != self._module:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._file, loader=self)
 
     def exec_module(self, module: Any) -> None:
         exec(compile(self._tree, self._file, "exec"), module.__dict__)

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from golden.errors import InputError, ToolError
 
-__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "matched", "read_network"]
+__all__ = ["FUNCTIONS", "PINS", "VERILOG", "Gate", "Instance", "Network", "column", "matched", "read_network"]
 
 _CLOCK = "clk"
 
@@ -97,6 +100,32 @@ class Network:
         if missing := sorted(set(names) - known.keys()):
             raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
         return replace(self, outputs={**self.outputs, **{name: known[name] for name in names}})
+
+    def between(self, given: Sequence[str], wanted: Sequence[str]) -> Network:
+        """The gates that make the wires `wanted` of the wires `given`: a network with these as its inputs and outputs.
+
+        Raises
+        ------
+        ToolError
+            If there is no such wire, or one that is wanted depends on something else.
+        """
+        if missing := sorted({*given, *wanted} - self.wires.keys()):
+            raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
+        inputs, outputs = ({name: self.wires[name] for name in names} for names in (given, wanted))
+        known = {0, 1, *(net for bits in inputs.values() for net in bits)}
+        drivers = {gate.output: gate for gate in self.gates}
+        needed: set[int] = set()
+        open_ = [net for bits in outputs.values() for net in bits]
+        while open_:
+            net = open_.pop()
+            if net in known or net in needed:
+                continue
+            if net not in drivers:
+                raise ToolError(f"{self.name}: {', '.join(wanted)} depends on more than {', '.join(given)}")
+            needed.add(net)
+            open_ += drivers[net].inputs
+        gates = tuple(gate for gate in self.gates if gate.output in needed)
+        return Network(self.name, inputs, outputs, gates, {})
 
     def evaluate(self, values: Mapping[int, int], cases: int) -> dict[int, int]:
         """Every net in `cases` cases at once, of `values` of the input nets and flip-flops: bit i of a word is case i."""
@@ -196,6 +225,11 @@ class Network:
             rows = [row for row in range(1 << width) if table >> row & 1]
             lines += ["".join(str(row >> place & 1) for place in range(width)) + " 1" for row in rows]
         return "\n".join([*lines, ".end", ""])
+
+
+def column(numbers: NDArray[Any]) -> int:
+    """The lowest bits of the numbers as a word, for `Network.evaluate`: bit i is that of number i."""
+    return int.from_bytes(np.packbits((numbers & 1).astype(np.uint8), bitorder="little").tobytes(), "little")
 
 
 def matched(left: Network, right: Network) -> tuple[Network, Network]:

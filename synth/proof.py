@@ -19,24 +19,26 @@ The specification (`synth.specification`) shares nothing with the generator but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import AsymmetricConfig, MacConfig, UnitConfig
+from golden import AsymmetricConfig, BlockMacConfig, MacConfig, UnitConfig
 from golden.errors import DintError, ToolError
 
 from . import abc, yosys
 from .algebra import bits_of, next_word, product, total, word
-from .gates import Network, matched
-from .specification import Transition, as_verilog, in_reset_first, multiplied, transitions
+from .gates import Network, column, matched
+from .specification import Transition, as_verilog, every_scale, in_reset_first, multiplied, transitions
 
 __all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
 
 _PARTS = ("_partial_products", "_decoder", "dint_full_adder")  # modules that are known by their truth tables
+_SCALING = ("_scaler", "_scale_decoder")  # modules that are tried as a whole (`synth.block_proof`)
 
 
 class Refuted(DintError):
@@ -83,9 +85,9 @@ def _next_sum(
     fields = [("weights", weights, config.weight_format.bits), ("activations", activations, config.activation_bits)]
     for port, numbers, width in fields:
         for place, net in enumerate(network.inputs[port]):
-            values[net] = _column(numbers[:, place // width] >> place % width)
+            values[net] = column(numbers[:, place // width] >> place % width)
     for place, net in enumerate(network.outputs["accumulator"]):
-        values[net] = _column(before >> place)
+        values[net] = column(before >> place)
     nets = network.evaluate(values, cases)
     total = np.zeros(cases, np.int64)
     for place, net in enumerate(network.outputs["accumulator"]):
@@ -93,11 +95,6 @@ def _next_sum(
         bits = np.unpackbits(np.frombuffer(taken, np.uint8), count=cases, bitorder="little").astype(np.int64)
         total += bits << place if place < config.accumulator_bits - 1 else -(bits << place)
     return total
-
-
-def _column(numbers: NDArray[np.int64]) -> int:
-    """The lowest bits of the numbers as a word."""
-    return int.from_bytes(np.packbits((numbers & 1).astype(np.uint8), bitorder="little").tobytes(), "little")
 
 
 def every_cycle(config: UnitConfig, verilog: str) -> int:
@@ -112,13 +109,26 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
     """
     claims, name = list(transitions(config)), config.name
     parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
-    modules = yosys.gates(verilog, name, keep=parts)
+    modules = yosys.gates(verilog, name, keep=(*parts, *_SCALING))
+    if isinstance(config, BlockMacConfig):
+        modules = _without_scaling(modules, name)
     # What a register takes is compared modulo 2^(its bits): a narrower one would be right, too.
     for port in config.ports:
         if (bits := len((modules[name].outputs if port.output else modules[name].inputs).get(port.name, ()))) != port.width:
             raise Refuted(f"{name}: {port.name} has {bits} bits, not {port.width}")
     modules[name] = modules[name].showing([claim.register for claim in claims])
     return sum(_takes(modules, name, claim) for claim in claims)
+
+
+def _without_scaling(modules: Mapping[str, Network], name: str) -> dict[str, Network]:
+    """What the modules of `_SCALING` show, called after instance and port, become inputs."""
+    top, scaling = modules[name], {kind: module for kind, module in modules.items() if kind.endswith(_SCALING)}
+    shown = {
+        f"{one.name}_{port}": one.pins[port] for one in top.instances if one.kind in scaling for port in scaling[one.kind].outputs
+    }
+    rest = tuple(one for one in top.instances if one.kind not in scaling)
+    others = {kind: module for kind, module in modules.items() if kind not in scaling}
+    return others | {name: replace(top, instances=rest, inputs={**top.inputs, **shown})}
 
 
 def _takes(modules: Mapping[str, Network], name: str, claim: Transition) -> int:
@@ -167,10 +177,10 @@ def no_overflow(config: UnitConfig, more: int = 0) -> int:
         If a sum does not fit, or the bits are more than needed.
     """
     tried = 0
-    for what, factors, bits, tight in _sums(config):
-        terms, width, half = [factor * a for factor in factors for a in range(-128, 128)], bits + more, 1 << (bits + more - 1)
-        least, greatest = min(0, min(terms)) * config.depth, max(0, max(terms)) * config.depth
-        reached = f"{config.name}: {config.depth} {what} reach from {least} to {greatest}"
+    for what, terms, count, bits, tight in _sums(config):
+        width, half = bits + more, 1 << (bits + more - 1)
+        least, greatest = min(0, min(terms)) * count, max(0, max(terms)) * count
+        reached = f"{config.name}: {count} {what} reach from {least} to {greatest}"
         if not -half <= least <= greatest < half:
             raise Refuted(f"{reached}, beyond {width} bits")
         if tight and -half // 2 <= least and greatest < half // 2:
@@ -179,15 +189,32 @@ def no_overflow(config: UnitConfig, more: int = 0) -> int:
     return tried
 
 
-def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, bool]]:
-    """The sums of a unit: of what, what activations are multiplied by, the bits, and whether one less would not do."""
+def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, int, bool]]:
+    """The sums of a unit: of what, these terms, how many, the bits, and whether one less would not do."""
+    if isinstance(config, BlockMacConfig):
+        own = config.weight_format.values
+        products = [w * a for w in own for a in (own if config.scaled_activations else range(-128, 128))]
+        yield "products", products, config.blocks.block, config.block_sum.accumulator_bits, True
+        factors: set[int] = set()
+        for codes, base in every_scale(config):
+            significands, shifts, reached = config.scaling(codes, np.full(len(codes), base))
+            factors.update(np.unique(significands[reached] << shifts[reached]).tolist())
+        scaled = [one * factor for one in (min(products), max(products)) for factor in factors]
+        yield "scaled products", scaled, config.depth, config.accumulator_bits, True
+        return
+    depth = config.depth
     if not isinstance(config, AsymmetricConfig):
-        yield "products", config.weight_format.values, config.accumulator_bits, True
+        yield "products", _times_activations(config.weight_format.values), depth, config.accumulator_bits, True
         return
     less = [config.weight_format.with_zero_point(point).values for point in range(config.weight_format.steps + 1)]
-    yield "products less zero-points", sorted(set(chain(*less))), config.accumulator_bits, True
-    yield "activations", (1,), config.activation_sum_bits, True
-    yield "products", sorted(set(chain(*multiplied(config)))), config.unit.accumulator_bits, False
+    yield "products less zero-points", _times_activations(set(chain(*less))), depth, config.accumulator_bits, True
+    yield "activations", _times_activations([1]), depth, config.activation_sum_bits, True
+    products = _times_activations(set(chain(*multiplied(config))))
+    yield "products", products, depth, config.unit.accumulator_bits, False
+
+
+def _times_activations(factors: Iterable[int]) -> list[int]:
+    return [factor * a for factor in factors for a in range(-128, 128)]
 
 
 def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Path]) -> int:

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from golden import AsymmetricConfig, MacConfig, PeConfig, UnitConfig
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig, UnitConfig
 
 from .algebra import Polynomial, bits_of, of_table, product, total, word
 
-__all__ = ["Transition", "as_verilog", "in_reset_first", "multiplied", "transitions"]
+__all__ = ["Transition", "as_verilog", "decoded_scale", "every_scale", "in_reset_first", "multiplied", "transitions"]
 
 _ALWAYS: Polynomial = {frozenset(): 1}
 
@@ -49,6 +52,8 @@ def transitions(config: UnitConfig) -> Iterator[Transition]:
         return _of_element(config)
     if isinstance(config, AsymmetricConfig):
         return _of_asymmetric(config)
+    if isinstance(config, BlockMacConfig):
+        return _of_block_unit(config)
     assert isinstance(config, MacConfig)
     return _of_mac(config)
 
@@ -103,6 +108,53 @@ def _of_asymmetric(config: AsymmetricConfig) -> Iterator[Transition]:
     minus = of_table(zero_point, [-offset for offset in offsets] + [0] * (len(legal) - len(offsets)))
     corrected = total(*read, product(minus, word(bits_of(sums[-1], sum_bits), signed=True)))
     yield Transition("accumulator", corrected, where=of_table(zero_point, legal))
+
+
+def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
+    """What a block adds is `scaler_addend`, and what its scales mean `scale_decoder_...`: wires that `synth.block_proof` is about.
+
+    `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
+    """
+    rst, first, last, valid = map(_bit, ("rst", "first", "last", "valid"))
+    fresh, opening, done, exact, reached = map(_bit, ("fresh", "opening", "done", "exact", "scale_decoder_reached_1"))
+    begins, take = _either(first, fresh), product(valid, _no(rst))
+    yield Transition("fresh", _either(rst, _choice(valid, last, fresh)))
+    yield Transition("opening", _choice(take, _either(first, product(opening, _no(begins))), opening))
+    yield Transition("done", product(take, last))
+    for name, bits in decoded_scale(config).items():
+        yield Transition(f"scale_decoder_{name}_1", word(bits_of(f"scale_decoder_{name}", bits)))
+
+    weight_bits, bits = config.weight_format.bits, config.activation_bits
+    weights, activations = bits_of("weights", weight_bits * config.lanes), bits_of("activations", bits * config.lanes)
+    products = []
+    for i in range(config.lanes):
+        own = activations[bits * i : bits * (i + 1)]
+        operand = of_table(own, config.weight_format.values) if config.scaled_activations else word(own, signed=True)
+        weight = of_table(weights[weight_bits * i : weight_bits * (i + 1)], config.weight_format.values)
+        products.append(product(weight, operand))
+    before = word(bits_of("block.accumulator", config.block_sum.accumulator_bits))
+    sums = _choice(valid, total(product(_no(begins), before), *products), before)
+    yield Transition("block.accumulator", product(_no(rst), sums))
+
+    yield Transition("exact", _either(rst, _choice(done, product(_either(exact, opening), reached), exact)))
+    added, sum_bits = word(bits_of("scaler_addend", config.accumulator_bits)), config.accumulator_bits
+    kept = product(_no(_either(rst, product(done, opening))), word(bits_of("accumulator", sum_bits)))
+    yield Transition("accumulator", total(kept, added))
+
+
+def decoded_scale(config: BlockMacConfig) -> dict[str, int]:
+    """What the scales of a block mean, as registers `scale_decoder_..._1` of so many bits: shift, whether it is one that there is,
+    and the significand, where scales have a mantissa."""
+    assert config.span is not None
+    mantissa = config.blocks.scales.mantissa_bits
+    names = {"shift": max(1, config.span.bit_length()), "reached": 1}
+    return names | ({"significand": (mantissa + 1) * config.scale_factors} if mantissa else {})
+
+
+def every_scale(config: BlockMacConfig) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """All codes that a block's scales can have, (codes, 1), or pairs, (pairs, 2), with each base."""
+    codes = np.indices((1 << config.scale_bits,) * config.scale_factors).reshape(config.scale_factors, -1).T
+    yield from ((codes, base) for base in range(1 << config.base_bits))
 
 
 def _unit(config: AsymmetricConfig, u: int, register: str) -> Transition:
@@ -171,6 +223,18 @@ def _bit(name: str) -> Polynomial:
 
 def _not(name: str) -> Polynomial:
     return {frozenset(): 1, frozenset({name}): -1}
+
+
+def _no(bit: Polynomial) -> Polynomial:
+    return total(_ALWAYS, {monomial: -c for monomial, c in bit.items()})
+
+
+def _either(left: Polynomial, right: Polynomial) -> Polynomial:
+    return _no(product(_no(left), _no(right)))
+
+
+def _choice(bit: Polynomial, one: Polynomial, other: Polynomial) -> Polynomial:
+    return total(product(bit, one), product(_no(bit), other))
 
 
 def as_verilog(config: MacConfig) -> str:

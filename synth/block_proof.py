@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scales do in a unit of a block format, shown by trying all there is, on the gates of its Verilog.
+
+`synth.proof.every_cycle` says of such a unit what its registers take, and leaves two things open, which are shown here:
+
+* *scales*: what the codes of the scales mean: each code, or pair of codes, with each base;
+* *scaled sums*: what a block adds to the accumulator: each sum that its register can hold, with each significand and shift.
+
+Both depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from golden import BlockMacConfig
+
+from . import yosys
+from .gates import Network, column
+from .proof import Refuted
+from .specification import decoded_scale, every_scale
+
+__all__ = ["scaled_sums", "scales"]
+
+_AT_ONCE = 17  # 2^17 cases: words that stay in a processor's cache
+
+
+def scales(config: BlockMacConfig, verilog: str) -> int:
+    """Show what the unit makes of each code, or pair of codes, with each base; gives their number.
+
+    Of what is NaN or out of reach it must say so; shift and significand may then be anything.
+
+    Raises
+    ------
+    Refuted
+        With scales that it decodes wrongly.
+    """
+    widths = decoded_scale(config)
+    ports = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
+    network = _gates(config, verilog).between(ports, [f"scale_decoder_{name}" for name in widths])
+    tried = 0
+    for codes, base in every_scale(config):
+        bases = np.full(len(codes), base)
+        significands, shifts, reached = config.scaling(codes, bases)
+        values = {}
+        for port, numbers in zip(ports, [*codes.T, bases], strict=config.base_bits > 0):
+            values |= {net: column(numbers >> place) for place, net in enumerate(network.inputs[port])}
+        nets = network.evaluate(values, len(codes))
+        claimed = column(reached)
+        for name, numbers in (("reached", reached), ("shift", shifts), ("significand", significands)):
+            wanted = [column(numbers >> place) for place in range(widths.get(name, 0))]
+            found = [nets[net] for net in network.outputs.get(f"scale_decoder_{name}", ())]
+            wrong = _differing(found, wanted) & (claimed if name != "reached" else -1)
+            if wrong:
+                case = _lowest(wrong)
+                raise Refuted(f"{config.name}: scales {codes[case].tolist()}, base {base}: a {name} that is not {numbers[case]}")
+        tried += len(codes)
+    return tried
+
+
+def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
+    """Show what the unit adds for each sum, significand and shift there is, and that it adds 0 where none is due; their number.
+
+    A sum is due after the edge that took its last operands, unless it is out of reach or the unit in reset.
+
+    Raises
+    ------
+    Refuted
+        With a block that is scaled wrongly.
+    """
+    assert config.span is not None
+    network = _gates(config, verilog)
+    due = network.between(["done", "scale_decoder_reached_1", "rst"], ["due"])
+    if due.truth_tables()[due.outputs["due"][0]] != 1 << 0b011:  # done, reached, and not in reset
+        raise Refuted(f"{config.name}: a block is due at another time than after its end, in reach and not in reset")
+
+    names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
+    network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
+    bits, total_bits = config.block_sum.accumulator_bits, config.accumulator_bits
+    factor_bits = decoded_scale(config).get("significand", 0)
+    cases = np.arange(1 << bits + factor_bits)
+    for part in np.split(cases, max(1, len(cases) >> _AT_ONCE)):
+        sums, factors = part & (1 << bits) - 1, part >> bits
+        values = {net: column(sums >> place) for place, net in enumerate(network.inputs["block.accumulator"])}
+        if factor_bits:
+            values |= {net: column(factors >> place) for place, net in enumerate(network.inputs[names[1]])}
+        products = (sums - (sums >> bits - 1 << bits)) * (factors if factor_bits else 1)
+        columns = [column(products >> place) for place in range(min(total_bits, bits + factor_bits))]
+        columns += columns[-1:] * (total_bits - len(columns))  # the sign
+        ones = (1 << len(part)) - 1
+        for shift in range(config.span + 1):
+            values |= {net: ones * (shift >> place & 1) for place, net in enumerate(network.inputs[names[0]])}
+            for level, wanted in ((ones, ([0] * shift + columns)[:total_bits]), (0, [0] * total_bits)):
+                nets = network.evaluate({**values, network.inputs["due"][0]: level}, len(part))
+                if wrong := _differing([nets[net] for net in network.outputs["scaler_addend"]], wanted):
+                    case = _lowest(wrong)
+                    factor = f" times {factors[case]}" if factor_bits else ""
+                    what = f"a sum of {sums[case]}{factor}, shifted by {shift}, {'' if level else 'not '}due"
+                    raise Refuted(f"{config.name}: {what}: scaled wrongly")
+    return len(cases) * (config.span + 1)
+
+
+def _gates(config: BlockMacConfig, verilog: str) -> Network:
+    return yosys.gates(verilog, config.name)[config.name]
+
+
+def _differing(found: Sequence[int], wanted: Sequence[int]) -> int:
+    """The cases in which the words differ; a bit that one of them lacks differs everywhere."""
+    if len(found) != len(wanted):
+        return -1
+    differing = 0
+    for one, other in zip(found, wanted, strict=True):
+        differing |= one ^ other
+    return differing
+
+
+def _lowest(cases: int) -> int:
+    return (cases & -cases).bit_length() - 1
