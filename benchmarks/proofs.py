@@ -19,13 +19,25 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from golden import DINT4, FORMATS, AsymmetricConfig, MacConfig, NumberFormat, PeConfig, UnitConfig
+from golden import (
+    BLOCK_FORMATS,
+    DINT4,
+    FORMATS,
+    AsymmetricConfig,
+    BlockFormat,
+    BlockMacConfig,
+    MacConfig,
+    NumberFormat,
+    PeConfig,
+    UnitConfig,
+)
 from golden.artifacts import output_directory
 from golden.errors import DintError
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
+from synth.block_proof import scaled_sums, scales
 from synth.flow import FAST_SCRIPTS, area_recipes, fast_recipes, mixed_recipes
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
@@ -64,6 +76,8 @@ _HOW = {
     "every cycle": ("algebra", "terms"),
     "from reset": ("SAT, induction", "unit"),
     "no overflow": ("arithmetic", "products"),
+    "scales": ("exhaustion", "scales"),
+    "scaled sums": ("exhaustion", "sums"),
     "netlist": ("SAT, merging", "gates"),
 }
 
@@ -80,6 +94,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     Processing elements have the default architecture, and register codes and select lines; every architecture in one format.
     Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
     both there is a netlist for each format, with the first kit.
+
+    Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes, and
+    netlists of the first kit where there is no product of significands in them.
 
     Raises
     ------
@@ -121,6 +138,8 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
             if name != number_format.architecture:
                 yield from (_netlist(unit(architecture=name), kit) for kit in kits[:1])
         yield from _other_shapes(number_format, kits[:1], lanes[1])
+    for block_format in BLOCK_FORMATS.values():
+        yield from _block_units(block_format, kits[:1], lanes)
 
 
 def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
@@ -139,6 +158,17 @@ def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) 
     yield from (_Task("every cycle", pair.varied(pipeline=pipeline)) for pipeline in (1, 2) if in_full)
     yield from (_netlist(pair, kit) for kit in kits)
     yield _Task("no overflow", pair)
+
+
+def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
+    for bits in (8, block_format.bits):
+        unit = partial(BlockMacConfig.of, block_format, bits)
+        yield from (_Task(shown, unit()) for shown in ("no overflow", "scales", "scaled sums"))
+        for name, architecture in ARCHITECTURES.items():
+            if architecture.can_do(block_format.elements[0]):
+                yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in lanes)
+        if bits == 8 or not block_format.scales.mantissa_bits:
+            yield from (_netlist(unit(), kit) for kit in kits)
 
 
 def _netlist(config: UnitConfig, kit: Pdk) -> _Task:
@@ -166,6 +196,8 @@ def _show(task: _Task) -> Proof:
         compared = no_overflow(config)
     elif task.property == "every cycle":
         compared = every_cycle(config, verilog)
+    elif isinstance(config, BlockMacConfig):
+        compared = {"scales": scales, "scaled sums": scaled_sums}[task.property](config, verilog)
     else:
         assert isinstance(config, MacConfig)
         compared = {"products": products, "from reset": from_reset}[task.property](config, verilog)

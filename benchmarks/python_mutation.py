@@ -57,11 +57,11 @@ TARGETS = {
     "golden/asymmetric.py": ["tests/golden/test_asymmetric.py", "tests/golden/test_asymmetric_unit.py"],
     "golden/operands.py": ["tests/golden/test_operands.py"],
     "golden/scale_encoding.py": ["tests/golden/test_scale_encoding.py", "tests/golden/test_block_dot.py"],
-    "golden/codebook.py": ["tests/golden/test_block_format.py"],
+    "golden/codebook.py": ["tests/golden/test_block_format.py", "tests/golden/test_lobcq.py"],
     "golden/block_format.py": ["tests/golden/test_block_format.py", "tests/golden/test_block_dot.py"],
     "golden/block_dot.py": ["tests/golden/test_block_dot.py"],
     "golden/lobcq.py": ["tests/golden/test_lobcq.py"],
-    "golden/block_mac.py": ["tests/golden/test_block_mac.py"],
+    "golden/block_mac.py": ["tests/golden/test_block_mac.py", "tests/golden/test_block_mac_limits.py"],
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
 

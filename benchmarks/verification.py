@@ -8,6 +8,7 @@ For every architecture of every format of the catalogue:
   zero-point with every code and activation (formats of up to 4 bits), or random operands;
 - `first`, `valid` and `rst` in every order; at gate level from an unknown state;
 - both extremes of the accumulator, sums of 65,536 products;
+- of units of block formats, products and extremes likewise, `last` among the control signals, and every (pair of) scales;
 - default architectures with delays (SDF) at the shortest period that timing analysis reports, and at a quarter of it, where the
   sums must be wrong, or the delays do not apply.
 
@@ -33,7 +34,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from golden import FORMATS, AsymmetricConfig, MacConfig, PeConfig, UnitConfig
+from golden import BLOCK_FORMATS, FORMATS, AsymmetricConfig, BlockMacConfig, MacConfig, NumberFormat, PeConfig, UnitConfig
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
@@ -57,6 +58,8 @@ from synth.netlist import read_netlist
 from synth.pdk import Pdk, discover
 from synth.sdf import Delays, read_delays
 
+from . import block_stimuli
+
 __all__ = ["Check", "checks", "every_architecture", "main"]
 
 Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
@@ -64,6 +67,7 @@ Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's 
 _SEED = 1
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
+_BLOCK_ORDERS = {"verilator": 4, "icarus": 3}  # and of `last`: 16^4, 16^3
 _ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
 _PATHS = (0.9, 1.15)  # the longest path of the delays, over the shortest period; 1.00 to 1.06 on five kits
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
@@ -84,6 +88,12 @@ def _zero_points(name: str, architecture: str) -> UnitConfig:
     return AsymmetricConfig(FORMATS[name], lanes=1, units=2, architecture=architecture)
 
 
+def _block(activation_bits: int, lanes: int = 1) -> Shape:
+    return lambda name, architecture: BlockMacConfig.of(
+        BLOCK_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture
+    )
+
+
 _ONE_LANE = _mac()
 # Shapes in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
 _IN_ICARUS = (_ONE_LANE, _mac(4), _element())
@@ -99,6 +109,8 @@ _IN_VERILATOR = (
     _zero_points,
 )
 _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
+_BLOCKS = tuple(_block(bits, lanes) for bits in (8, 4) for lanes in (1, 4, 16))
+_BLOCKS_SMALL = (_block(8), _block(4))  # for Icarus: default architectures only, as their scales are 2^16 cycles
 _MAPPED = (_mac(4), _mac(4, 1), _mac(4, 2), _element())  # default architectures only; one lane is mapped in all
 _AMARANTH_JOBS = 2
 
@@ -113,6 +125,7 @@ class Check:
     units: int  # architectures
     products: int  # different (unit, lane, code, activation): all there are, or 0 where other operands are simulated
     sums: int
+    scales: int  # different (unit, code), or pairs of codes, of scales: all there are; 0 of units without
     unknown_before_reset: int  # netlists whose accumulator was unknown before the reset; where nobody looked, 0
     seconds: float
 
@@ -121,16 +134,21 @@ def every_architecture(name: str, shape: Shape = _ONE_LANE) -> list[UnitConfig]:
     """The units of a format, one for each architecture that can do it."""
     found = []
     for architecture in ARCHITECTURES.values():
-        if name in architecture.formats:
+        if architecture.can_do(_weights(name)):
             with suppress(InputError):  # a format that takes no zero-point in hardware
                 unit = shape(name, architecture.name)
-                if architecture.decodes(FORMATS[name]) or not unit.decoded:
+                if architecture.decodes(unit.weight_format) or not unit.decoded:
                     found.append(unit)
     return found
 
 
 def _default(name: str, shape: Shape) -> UnitConfig:
-    return shape(name, FORMATS[name].architecture)
+    return shape(name, _weights(name).architecture)
+
+
+def _weights(name: str) -> NumberFormat:
+    """What weights, or the elements of their blocks, are in."""
+    return FORMATS[name] if name in FORMATS else BLOCK_FORMATS[name].elements[0]
 
 
 def checks(
@@ -140,8 +158,11 @@ def checks(
     found: list[Callable[[], Check]] = []
     for name in formats:
         for simulator in simulators:
-            units = [every_architecture(name, shape) for shape in _RTL[simulator.name]]
-            found += [partial(_rtl, configs, simulator) for configs in units if configs]
+            found += [partial(_rtl, configs, simulator) for configs in _simulated(name, simulator) if configs]
+        if name in BLOCK_FORMATS:
+            found += [partial(_in_amaranth, every_architecture(name, shape)) for shape in _BLOCKS_SMALL]
+            found += [partial(_netlists, [_default(name, shape)], pdk, cache) for pdk in pdks for shape in _BLOCKS_SMALL]
+            continue
         found.append(partial(_in_amaranth, every_architecture(name)))
         for pdk in pdks:
             found.append(partial(_netlists, every_architecture(name), pdk, cache))
@@ -150,21 +171,33 @@ def checks(
     return found
 
 
+def _simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
+    """The units of a format that are simulated side by side as Verilog."""
+    if name not in BLOCK_FORMATS:
+        return [every_architecture(name, shape) for shape in _RTL[simulator.name]]
+    if simulator.name == "icarus":
+        return [[_default(name, shape)] for shape in _BLOCKS_SMALL]
+    return [every_architecture(name, shape) for shape in _BLOCKS]
+
+
 def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
     started, first = time.monotonic(), configs[0]
-    stimuli = _stimuli(first, _ORDERS[simulator.name])
-    if isinstance(first, MacConfig) and simulator.name == "verilator":
+    stimuli = _stimuli(first, simulator)
+    if isinstance(first, MacConfig | BlockMacConfig) and simulator.name == "verilator":
         stimuli.append(_full_depth(first))
     sources = {f"{config.name}.v": verilog_of(config) for config in configs}
     results = compare_units(configs, sources, stimuli, simulator)
     sums = sum(result.sums for result in results)
-    return _check("rtl", simulator.name, configs, sums, started, products=_every_product(first, stimuli[0]))
+    return _check("rtl", simulator.name, configs, sums, started, stimuli)
 
 
-def _stimuli(config: UnitConfig, orders: int) -> list[Replay]:
-    """Every product, and every order of control signals: MAC units all sequences of so many cycles."""
+def _stimuli(config: UnitConfig, simulator: Simulator) -> list[Replay]:
+    """Every product first, and every order of control signals: MAC units all sequences of as many cycles as take seconds."""
     if isinstance(config, MacConfig):
-        return [Stimulus.products(config, _SEED), Stimulus.orders(config, orders)]
+        return [Stimulus.products(config, _SEED), Stimulus.orders(config, _ORDERS[simulator.name])]
+    if isinstance(config, BlockMacConfig):
+        orders = block_stimuli.orders(config, _BLOCK_ORDERS[simulator.name], _SEED)
+        return [block_stimuli.products(config, _SEED), block_stimuli.scales(config, _SEED), orders]
     if isinstance(config, PeConfig):
         return [column.products(config), column.corners(config), column.uniform(config, _UNIFORM, _SEED)]
     assert isinstance(config, AsymmetricConfig)
@@ -172,19 +205,24 @@ def _stimuli(config: UnitConfig, orders: int) -> list[Replay]:
     return [asymmetric_stimulus.products(config, _SEED), asymmetric_stimulus.corners(config, _LONGEST_SUM), random]
 
 
-def _full_depth(config: MacConfig) -> Stimulus:
+def _full_depth(config: MacConfig | BlockMacConfig) -> Replay:
     """A stimulus that is proved to reach both ends of what `depth` products can make."""
-    stimulus = Stimulus.extremes(config)
-    products = np.outer(config.weight_format.values, np.arange(-128, 128))
-    sums = stimulus.expected(config)
-    if (int(sums.max()), int(sums.min())) != (int(products.max()) * config.depth, int(products.min()) * config.depth):
+    if isinstance(config, BlockMacConfig):
+        stimulus: Replay = block_stimuli.extremes(config)
+        ends = block_stimuli.sum_of_extremes(config)
+    else:
+        stimulus = Stimulus.extremes(config)
+        products = np.outer(config.weight_format.values, np.arange(-128, 128))
+        ends = int(products.max()) * config.depth, int(products.min()) * config.depth
+    sums = stimulus.rows(config).outputs["accumulator"]
+    if (int(sums.max()), int(sums.min())) != ends:
         raise SimulationMismatch(f"{config.name}: {config.depth} extreme products make {sums.max()} and {sums.min()}")
     return stimulus
 
 
 def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
     started, first = time.monotonic(), configs[0]
-    stimulus = _stimuli(first, 0)[0]
+    stimulus = _stimuli(first, find_simulator("icarus"))[0]
     rows = stimulus.rows(first)
     # In processes of their own: Amaranth is not for threads, and would hold up the other checks.
     shown = Parallel(_AMARANTH_JOBS)(delayed(respond)(config, rows.inputs) for config in configs)
@@ -193,7 +231,7 @@ def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
             if outputs[name].shape != right.shape or len(wrong := np.flatnonzero(outputs[name] != right)):
                 raise SimulationMismatch(f"{config.name} in Amaranth: {name} is wrong {len(wrong)} times of {len(right)}")
     sums = len(configs) * stimulus.cycles
-    return _check("amaranth", "amaranth", configs, sums, started, products=_every_product(first, stimulus))
+    return _check("amaranth", "amaranth", configs, sums, started, [stimulus])
 
 
 def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
@@ -204,13 +242,13 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     cells = {cell for one in mapped for cell in read_netlist(one.netlist, one.design).cells}
     sources["cells.v"] = cell_models(load(pdk.liberty), cells)
     icarus = find_simulator("icarus")
-    stimuli = _stimuli(first, _ORDERS[icarus.name])
+    stimuli = _stimuli(first, icarus)
     results = compare_units(configs, sources, stimuli, icarus)
     unknown = min(result.unknown_before_reset for result in results)
     if unknown != len(configs):
         raise ToolError(f"{pdk.name}: only {unknown} of {len(configs)} netlists of {first.name} begin unknown")
-    sums, products = sum(result.sums for result in results), _every_product(first, stimuli[0])
-    return _check("netlist", pdk.name, configs, sums, started, products=products, unknown=unknown)
+    sums = sum(result.sums for result in results)
+    return _check("netlist", pdk.name, configs, sums, started, stimuli, unknown)
 
 
 def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
@@ -246,15 +284,24 @@ def check_delays(mapped: Mapped, found: Delays) -> None:
 
 
 def _check(
-    level: str, tool: str, configs: Sequence[UnitConfig], sums: int, started: float, *, products: int = 0, unknown: int = 0
+    level: str,
+    tool: str,
+    configs: Sequence[UnitConfig],
+    sums: int,
+    started: float,
+    stimuli: Sequence[Replay] = (),
+    unknown: int = 0,
 ) -> Check:
+    """`stimuli` are those of `_stimuli`, or the first of them, whose products must be all there are."""
+    first = configs[0]
     return Check(
         level=level,
         tool=tool,
-        unit=configs[0].varied(architecture="").name,
+        unit=first.varied(architecture="").name,
         units=len(configs),
-        products=len(configs) * products,
+        products=len(configs) * sum(_every_product(first, stimulus) for stimulus in stimuli[:1]),
         sums=sums,
+        scales=len(configs) * sum(_every_scale(first, stimulus) for stimulus in stimuli[1:2]),
         unknown_before_reset=unknown,
         seconds=time.monotonic() - started,
     )
@@ -268,8 +315,8 @@ def _every_product(config: UnitConfig, stimulus: Replay) -> int:
     ToolError
         If one is missing.
     """
-    owed = 1 << (config.weight_format.bits + 8)
-    if isinstance(config, MacConfig):
+    owed = 1 << (config.weight_format.bits + config.activation_bits)
+    if isinstance(config, MacConfig | BlockMacConfig):
         owed *= config.lanes
     elif isinstance(config, AsymmetricConfig):
         if config.weight_format.bits > 4:
@@ -277,6 +324,24 @@ def _every_product(config: UnitConfig, stimulus: Replay) -> int:
         owed *= config.lanes * config.units * (config.weight_format.steps + 1)
     if (found := _different(config, stimulus)) != owed:
         raise ToolError(f"{config.name}: the stimulus has {found} different products of {owed}")
+    return found
+
+
+def _every_scale(config: UnitConfig, stimulus: Replay) -> int:
+    """The number of different scales, or pairs of them, that `stimulus` has, which must be all there are; of other units 0.
+
+    Raises
+    ------
+    ToolError
+        If one is missing.
+    """
+    if not isinstance(config, BlockMacConfig):
+        return 0
+    names = [name for name in ("scale", "activation_scale") if name in stimulus.inputs]
+    codes = np.concatenate([stimulus.inputs[name] for name in names], axis=1)
+    found, owed = len(np.unique(codes, axis=0)), 1 << config.scale_bits * config.scale_factors
+    if found != owed:
+        raise ToolError(f"{config.name}: the stimulus has {found} different scales of {owed}")
     return found
 
 
@@ -300,9 +365,10 @@ def _different(config: UnitConfig, stimulus: Replay) -> int:
 
 def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[UnitConfig]:
     """Every unit whose Verilog the checks need."""
-    shapes = {shape for simulator in simulators for shape in _RTL[simulator.name]}
-    units = [unit for name in formats for shape in shapes for unit in every_architecture(name, shape)]
-    units += [_default(name, shape) for name in formats for shape in _MAPPED]
+    units: list[UnitConfig] = []
+    for name in formats:
+        units += [unit for simulator in simulators for configs in _simulated(name, simulator) for unit in configs]
+        units += [_default(name, shape) for shape in (_BLOCKS_SMALL if name in BLOCK_FORMATS else _MAPPED)]
     return list(dict.fromkeys(units))
 
 
@@ -310,12 +376,14 @@ def main() -> None:
     """Run everything; print what was compared; write `verification.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument("--format", action="append", choices=FORMATS, help="only this format; repeat for several")
+    parser.add_argument(
+        "--format", action="append", choices=[*FORMATS, *BLOCK_FORMATS], help="only this format; repeat for several"
+    )
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
-    formats = arguments.format or list(FORMATS)
+    formats = arguments.format or [*FORMATS, *BLOCK_FORMATS]
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
     pdks = discover(arguments.platforms)
     started = time.monotonic()
@@ -329,7 +397,7 @@ def main() -> None:
             done.append(result := check())
             console.print(
                 f"{result.level:>19} {result.tool:9} {result.unit:21}: {result.units:2} units, {result.products:11,} products, "
-                f"{result.sums:11,} sums, {result.seconds:4.0f} s",
+                f"{result.scales:9,} scales, {result.sums:11,} sums, {result.seconds:4.0f} s",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -350,14 +418,15 @@ def main() -> None:
 
 def _table(done: Sequence[Check]) -> Table:
     table = Table(title="As in the golden model", title_justify="left")
-    for heading in ("level", "by", "units", "different products", "sums compared", "s"):
+    for heading in ("level", "by", "units", "different products", "different scales", "sums compared", "s"):
         table.add_column(heading, justify="left" if heading in ("level", "by") else "right")
     totals: dict[tuple[str, str], Counter[str]] = {}
     for check in done:
         row = totals.setdefault((check.level, check.tool), Counter())
-        row.update({"units": check.units, "products": check.products, "sums": check.sums, "seconds": round(check.seconds)})
+        counts = {"units": check.units, "products": check.products, "scales": check.scales, "sums": check.sums}
+        row.update(counts | {"seconds": round(check.seconds)})
     for (level, tool), row in totals.items():
-        table.add_row(level, tool, *(f"{row[key]:,}" for key in ("units", "products", "sums", "seconds")))
+        table.add_row(level, tool, *(f"{row[key]:,}" for key in ("units", "products", "scales", "sums", "seconds")))
     return table
 
 

@@ -61,8 +61,8 @@ def block_sums(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> NDAr
         raise InputError(
             f"blocks of {weights.format.title} have {size} elements, of {other.title} {other.block}: give equal ones"
         )
-    shape = (-1, left.shape[1] // size, size)
-    return np.einsum("obi,tbi->tob", left.reshape(len(left), *shape[1:]), right.reshape(len(right), *shape[1:]))
+    blocks = (left.shape[1] // size, size)
+    return np.einsum("obi,tbi->tob", left.reshape(len(left), *blocks), right.reshape(len(right), *blocks))
 
 
 def dot(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> DotProducts:

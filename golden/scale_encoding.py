@@ -39,7 +39,8 @@ class ScaleEncoding:
     signed
         Whether codes have a sign bit in front; a scale leaves it 0.
     rounding
-        How a number becomes a code: to the "nearest", ties to the even code, or "down" to the next below. Either saturates:
+        How a number becomes a code: to the "nearest", ties to the even code, or, without a mantissa always, "down" to the next
+        below. Either saturates:
         above the largest finite number to that, and below the least to the least (zero, where there is one).
 
     Raises
@@ -64,6 +65,8 @@ class ScaleEncoding:
             raise InputError(f"bias of {self.name} is {self.bias}: it is 0 to {(1 << self.exponent_bits) - 1}")
         if self.rounding not in _ROUNDINGS:
             raise unknown(f"rounding of {self.name} is {self.rounding!r}", self.rounding, _ROUNDINGS)
+        if self.rounding == "nearest" and not self.mantissa_bits:
+            raise InputError(f"rounding of {self.name} is 'nearest': without a mantissa it is down")
 
     @property
     def bits(self) -> int:
@@ -148,8 +151,6 @@ class ScaleEncoding:
         if x >= self.maximum:
             return self.nan_code - 1
         exact = Fraction(x)
-        if not self.mantissa_bits:
-            return self._floor_log2(exact) + self.bias if exact >= self.minimum else 0
         # Subnormals have the spacing of the least normal numbers; code numbers go on from one binade to the next.
         exponent = max(self._floor_log2(exact), 1 - self.bias) if exact else 1 - self.bias
         spacing = Fraction(2) ** (exponent - self.mantissa_bits)

@@ -99,7 +99,7 @@ def _products(results: list[_Row]) -> list[_Row]:
     rows = []
     for (level, tool), group in _grouped(results, "level", "tool").items():
         seconds, units = (sum(one[key] for one in group) for key in ("seconds", "units"))
-        for what, title in (("products", "every product"), ("sums", "sums, these included")):
+        for what, title in (("products", "every product"), ("scales", "every scale"), ("sums", "sums, these included")):
             if count := sum(one[what] for one in group):
                 # A run that finds a difference leaves no record: all of it held.
                 rows.append(_row(f"{title}: {level}", f"{what} of {units} units, {tool}", count, count, seconds))

@@ -55,7 +55,9 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
             wrong = _differing(found, wanted) & (claimed if name != "reached" else -1)
             if wrong:
                 case = _lowest(wrong)
-                raise Refuted(f"{config.name}: scales {codes[case].tolist()}, base {base}: a {name} that is not {numbers[case]}")
+                raise Refuted(
+                    f"{config.name}: scales {codes[case].tolist()}, base {base}: a {name} that is not {numbers[case]}"
+                )
         tried += len(codes)
     return tried
 

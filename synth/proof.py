@@ -124,7 +124,10 @@ def _without_scaling(modules: Mapping[str, Network], name: str) -> dict[str, Net
     """What the modules of `_SCALING` show, called after instance and port, become inputs."""
     top, scaling = modules[name], {kind: module for kind, module in modules.items() if kind.endswith(_SCALING)}
     shown = {
-        f"{one.name}_{port}": one.pins[port] for one in top.instances if one.kind in scaling for port in scaling[one.kind].outputs
+        f"{one.name}_{port}": one.pins[port]
+        for one in top.instances
+        if one.kind in scaling
+        for port in scaling[one.kind].outputs
     }
     rest = tuple(one for one in top.instances if one.kind not in scaling)
     others = {kind: module for kind, module in modules.items() if kind not in scaling}

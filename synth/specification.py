@@ -111,7 +111,7 @@ def _of_asymmetric(config: AsymmetricConfig) -> Iterator[Transition]:
 
 
 def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
-    """What a block adds is `scaler_addend`, and what its scales mean `scale_decoder_...`: wires that `synth.block_proof` is about.
+    """What a block adds is `scaler_addend`, what its scales mean `scale_decoder_...`: wires that `synth.block_proof` is about.
 
     `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
     """
@@ -143,8 +143,10 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
 
 
 def decoded_scale(config: BlockMacConfig) -> dict[str, int]:
-    """What the scales of a block mean, as registers `scale_decoder_..._1` of so many bits: shift, whether it is one that there is,
-    and the significand, where scales have a mantissa."""
+    """What the scales of a block mean, as wires `scale_decoder_...` of so many bits.
+
+    The shift, whether it is one that there is, and the significand, where scales have a mantissa.
+    """
     assert config.span is not None
     mantissa = config.blocks.scales.mantissa_bits
     names = {"shift": max(1, config.span.bit_length()), "reached": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import proofs
-from golden import DINT3, DINT4, FORMATS, AsymmetricConfig, MacConfig, PeConfig
+from golden import BLOCK_FORMATS, DINT3, DINT4, FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig
 from golden.errors import DintError
 from synth.pdk import find
 from synth.proof import Refuted
@@ -19,6 +19,7 @@ from synth.recipe import SCRIPTS
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._netlist(MacConfig(DINT3), find("osu018"))]
     tasks += [proofs._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
+    tasks += [proofs._Task(shown, BlockMacConfig.of(NVFP4)) for shown in ("scales", "scaled sums")]
     monkeypatch.setattr(proofs, "_tasks", lambda *_: iter(tasks))
     assert proofs.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
     shown = json.loads((tmp_path / "out" / "proofs.json").read_text())["results"]
@@ -77,3 +78,20 @@ def test_what_is_proved_covers_the_catalogue() -> None:
         these = [task for task in asymmetric if task.property == shown_of_both]
         assert {task.config.weight_format.name for task in these} == with_zero_points
         assert all(task.config.products > 1 for task in these)
+
+
+def test_what_is_proved_covers_the_block_formats() -> None:
+    from hdl.architectures import ARCHITECTURES
+
+    tasks = [task for task in proofs._tasks([find("osu018")], (1, 4, 16)) if isinstance(task.config, BlockMacConfig)]
+    kinds = {(name, bits) for name in BLOCK_FORMATS for bits in (8, 4)}
+    for shown in ("no overflow", "scales", "scaled sums", "every cycle"):
+        these = [task.config for task in tasks if task.property == shown]
+        assert {(one.blocks.name, one.activation_bits) for one in these if isinstance(one, BlockMacConfig)} == kinds
+    every_cycle = {
+        (task.config.name, task.config.architecture, task.config.lanes) for task in tasks if task.property == "every cycle"
+    }
+    able = [name for name, one in ARCHITECTURES.items() if one.can_do(NVFP4.elements[0])]
+    assert len(every_cycle) == len(kinds) * len(able) * 3
+    mapped = {task.config.name for task in tasks if task.property == "netlist"}
+    assert mapped == {"mac_mxfp4_x1", "mac_mxfp4_a4_x1", "mac_nvfp4_x1"}

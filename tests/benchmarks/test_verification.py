@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import verification
-from golden import DINT3, DINT4, AsymmetricConfig, MacConfig, ToolError
+from benchmarks import block_stimuli, verification
+from golden import DINT3, DINT4, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
 from hdl.verilog import generate
 from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
 from synth.pdk import find
@@ -125,3 +125,61 @@ def test_every_product_of_other_shapes(shape: verification.Shape, units: int, di
     configs = verification.every_architecture("dint3", shape)
     check = verification._rtl(configs, find_simulator("icarus"))
     assert (check.units, check.products) == (units, units * different)
+
+
+@pytest.mark.parametrize(("bits", "products", "scales"), [(8, 16 * 256, 128), (4, 16 * 16, 128 * 128)])
+def test_every_product_and_scale_of_a_block_format(bits: int, products: int, scales: int) -> None:
+    config = BlockMacConfig.of(NVFP4, bits)
+    check = verification._rtl([config], find_simulator("icarus"))
+    assert (check.products, check.scales) == (products, scales)
+    assert check.sums == products + scales + 16**3 + 2
+
+
+def test_a_scale_that_is_not_there_is_missed() -> None:
+    config = BlockMacConfig.of(NVFP4, 4)
+    whole = block_stimuli.scales(config, 0)
+    assert verification._every_scale(config, whole) == 1 << 14
+    last = whole.inputs["scale"].copy()
+    last[-1] = 0
+    with pytest.raises(ToolError, match="mac_nvfp4_a4_x1: the stimulus has 16383 different scales of 16384"):
+        verification._every_scale(config, replace(whole, columns={**whole.inputs, "scale": last}))
+
+
+def test_both_extremes_of_blocks() -> None:
+    """The sum of all products, by all scales, at its largest; a stimulus that comes short of it is refused."""
+    config = BlockMacConfig.of(NVFP4, lanes=16, depth=1024)
+    whole = verification._full_depth(config)
+    assert int(whole.rows(config).outputs["accumulator"].max()) == 12 * 128 * 1024 * 14 << 14
+
+
+def test_extremes_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = BlockMacConfig.of(NVFP4, lanes=16, depth=1024)
+    whole = block_stimuli.extremes(config)
+    short = replace(whole, columns={name: column[1:] for name, column in whole.inputs.items()}, completed=None, stated=None)
+    monkeypatch.setattr(block_stimuli, "extremes", lambda _: short)
+    with pytest.raises(SimulationMismatch, match="1024 extreme products make"):
+        verification._full_depth(config)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "source"),
+    [
+        ("5'h14", "5'h13", "products"),
+        ("assign reached = ", "assign reached = 1'h1 | ", "scales"),
+        ("opening <= ", "opening <= first | ", "orders"),
+    ],
+)
+def test_a_wrong_unit_of_blocks_is_found(right: str, wrong: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = BlockMacConfig.of(NVFP4, 4)
+    broken = generate(config).replace(right, wrong)
+    monkeypatch.setattr(verification, "verilog_of", lambda _: broken)
+    with pytest.raises(SimulationMismatch, match=f"mac_nvfp4_a4_x1, {source} operands"):
+        verification._rtl([config], find_simulator("icarus"))
+
+
+def test_what_is_checked_covers_the_block_formats() -> None:
+    simulators = [find_simulator("icarus"), find_simulator("verilator")]
+    units = {unit.name for unit in verification._units(["mxfp4", "nvfp4"], simulators)}
+    wanted = {f"mac_{name}_{a}x{lanes}" for name in ("mxfp4", "nvfp4") for a in ("", "a4_") for lanes in (1, 4, 16)}
+    assert wanted <= units
+    assert {name.removeprefix("mac_nvfp4_x4_") for name in units if name.startswith("mac_nvfp4_x4_")} >= {"multiply", "baugh_wooley"}

@@ -181,6 +181,8 @@ def test_nan_scales(block_format: BlockFormat) -> None:
         (lambda size: np.ones((0, size)), "have shape"),
         (lambda size: np.ones((2, size + 1)), "give a multiple"),
         (lambda size: np.full((2, size), np.nan), "contain NaN"),
+        (lambda size: np.where(np.arange(2 * size) == 3, np.nan, 1)[None], "contain NaN"),
+        (lambda size: np.array([[np.nan, np.inf] * (size // 2)]), "contain NaN"),
         (lambda size: np.full((2, size), -np.inf), "contain infinite values"),
         (lambda size: np.full((2, size), 1e300), "contain infinite values"),
     ],
@@ -203,6 +205,8 @@ def test_numbers_that_have_no_blocks(block_format: BlockFormat, x: object, messa
         (NVFP4, {"tensor_scales": None}, "tensor scale of NVFP4 is missing"),
         (NVFP4, {"tensor_scales": np.ones((2, 1), np.float32)}, r"tensor scale of NVFP4 has shape \(2, 1\)"),
         (NVFP4, {"scales": np.full((1, 2), 0x80, np.uint8)}, "scale code 128 is none of E4M3"),
+        (MXFP4, {"codes": np.zeros((1, 65), np.uint8)}, r"scales of MXFP4 have shape \(1, 2\): codes \(1, 65\)"),
+        (CLUSTERED, {"codes": np.zeros((1, 17), np.uint8)}, r"scales of Clustered have shape \(1, 2\)"),
         (NVFP4, {"format": MXFP4}, "codes are of MXFP4: NVFP4 cannot read them"),
     ],
 )
@@ -212,11 +216,28 @@ def test_codes_that_do_not_fit(block_format: BlockFormat, changes: dict[str, obj
         block_format.decode(dataclasses.replace(codes, **changes))
 
 
+def test_the_smallest_blocks_and_selector_blocks() -> None:
+    pair = BlockFormat("pair", "Pair", (SMALL, LARGE), 2, E4M3, Fraction(9, 2), selector_block=1)
+    codes = pair.quantize(np.array([[4.5, 1.0], [0.5, -4.5]], np.float32))
+    assert codes.selectors.tolist() == [[1, 0], [0, 1]]
+    assert pair.decode(codes).tolist() == [[4.5, 1.0], [0.5, -4.5]]
+    assert pair.bits_per_scalar == 2 + 1 + 4
+
+
+def test_one_tensor_scale_unless_told_otherwise() -> None:
+    x = np.ones((3, 16)) * [[1], [2], [0]]
+    whole, rows = NVFP4.quantize(x), NVFP4.quantize(x, by_row=True)
+    assert whole.tensor_scales.shape == ()
+    assert float(whole.tensor_scales) == np.float32(2 / 2688)
+    assert rows.tensor_scales.tolist() == [[np.float32(1 / 2688)], [np.float32(2 / 2688)], [1]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"name": "MX"}, "name of a format is 'MX'"),
         ({"elements": FP4_E2M1}, "a tuple of number formats is needed"),
+        ({"elements": (INT4, "int8")}, "a tuple of number formats is needed"),
         ({"elements": ()}, "elements of f has 0 codebooks"),
         ({"elements": (SMALL,) * 17, "selector_block": 4}, "has 17 codebooks: there are 1 to 16"),
         ({"elements": (SMALL, FP4_E2M1), "selector_block": 4}, "differ in bits or unit"),

@@ -96,6 +96,34 @@ def test_encode_twins_agree_anywhere(encoding: ScaleEncoding, x: float) -> None:
 
 
 @EVERY
+@given(x=st.fractions(min_value=0, max_value=500, max_denominator=999))
+def test_what_is_no_float_is_rounded_as_it_is(encoding: ScaleEncoding, x: Fraction) -> None:
+    """Fractions, such as a block's largest magnitude / 6, become what is next below, or nearest."""
+    code = encoding.encode_one(x)
+    numbers = [encoding.decode_one(one) for one in range(encoding.nan_code)]
+    if encoding.rounding == "down":
+        assert code == max((one for one, number in enumerate(numbers) if number <= x), default=0)
+    else:
+        assert code == min(range(encoding.nan_code), key=lambda one: (abs(numbers[one] - x), one % 2))
+
+
+@EVERY
+def test_thresholds_count_up_to_the_code(encoding: ScaleEncoding) -> None:
+    thresholds = encoding.thresholds()
+    points = probes(encoding)
+    assert (thresholds < points[:, None]).sum(axis=1).tolist() == encoding.encode(points).tolist()
+    thresholds[:] = 0  # a copy
+    assert encoding.encode(encoding.maximum) == encoding.nan_code - 1
+
+
+def test_the_shortest_encoding() -> None:
+    """One bit of exponent, no bias: subnormals and one binade, of the same spacing."""
+    shortest = ScaleEncoding("e1m2", "E1M2", exponent_bits=1, mantissa_bits=2, bias=0)
+    assert shortest.decode(np.arange(7)).tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+    assert shortest.encode([0.25, 0.75, 2.2, 9]).tolist() == [0, 2, 4, 6]
+
+
+@EVERY
 def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
     for code in (-1, encoding.nan_code + 1):  # of E4M3, codes with a sign
         with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
@@ -106,9 +134,9 @@ def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
         encoding.decode([1.0])
     with pytest.raises(InputError, match="is NaN: it has no exact value; check"):
         encoding.parts([0, encoding.nan_code])
-    for encode in (encoding.encode, encoding.encode_one):
+    for encode, x in ((encoding.encode, -1.5), (encoding.encode, [2.0, -1.5, 1.0]), (encoding.encode_one, -1.5)):
         with pytest.raises(InputError, match=r"^scale -1\.5 is negative"):
-            encode(-1.5)
+            encode(x)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +145,9 @@ def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
         ({"exponent_bits": 0}, "has an exponent, and 8 bits at most"),
         ({"mantissa_bits": 5, "signed": True}, "bits of e4m3 is 10"),
         ({"mantissa_bits": -1}, "8 bits at most"),
+        ({"exponent_bits": 6}, "bits of e4m3 is 9: an encoding has an exponent, and 8 bits at most"),
+        ({"mantissa_bits": 0}, "rounding of e4m3 is 'nearest': without a mantissa it is down"),
+        ({"bias": -1}, "bias of e4m3 is -1"),
         ({"bias": 16}, "bias of e4m3 is 16: it is 0 to 15"),
         ({"bias": 7.0}, "bias of e4m3 is 7.0: an integer"),
         ({"rounding": "up"}, "rounding of e4m3 is 'up': known are nearest, down"),

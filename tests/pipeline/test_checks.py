@@ -25,6 +25,7 @@ EXHAUSTIVE = {
     "unit": "mac_dint4_x1",
     "units": 7,
     "products": 28672,
+    "scales": 512,
     "sums": 30000,
     "seconds": 2.0,
 }
@@ -45,6 +46,7 @@ def test_all_records(tmp_path: Path) -> None:
     assert [(row["check"], row["tried"], row["held"], row["exempt"], row["seconds"]) for row in rows] == [
         ("proof: products", 2, 2, 0, 3.5),
         ("every product: rtl", 28672, 28672, 0, 2.0),
+        ("every scale: rtl", 512, 512, 0, 0.0),
         ("sums, these included: rtl", 30000, 30000, 0, 0.0),
         ("bench: broken units", 300, 290, 10, 60.0),
         ("unit tests: changed lines", 100, 97, 0, 9.0),

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What units of block formats are tried with: every product, every scale, every order of control signals, both extremes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden import BlockMacConfig
+from sim.replay import PortStimulus
+from sim.stimulus import de_bruijn
+
+__all__ = ["extremes", "orders", "products", "scales", "sum_of_extremes"]
+
+_EVERY_BASE = 16  # bits of scales and base of which every combination is simulated
+_SHIFT = 3  # of a scale of 1, where there is a base
+
+
+def products(config: BlockMacConfig, seed: int) -> PortStimulus:
+    """Every code with every activation in every lane, each pair once, each cycle a block and a sum of its own, at scale 1.
+
+    Lane 0 takes the pairs in order, every other lane in a random order of its own.
+    """
+    codes, operands = 1 << config.weight_format.bits, 1 << config.activation_bits
+    random = np.random.default_rng([seed, 4])
+    order = [np.arange(codes * operands), *(random.permutation(codes * operands) for _ in range(config.lanes - 1))]
+    weights, activations = np.divmod(np.stack(order, axis=1), operands)
+    if not config.scaled_activations:
+        activations = activations - operands // 2
+    one = config.blocks.scales.encode_one(1)
+    scales = np.full((len(weights), config.scale_factors), one)
+    return _stimulus(config, "products", weights, activations, scales, one * config.scale_factors - _SHIFT)
+
+
+def scales(config: BlockMacConfig, seed: int) -> PortStimulus:
+    """Every code of a scale, or pair of codes, with every base; each cycle a block and a sum of its own, operands at random.
+
+    Where that would be more than 2^16, every pair has one base: drawn, so that shifts in reach and some beyond are as likely.
+    """
+    random = np.random.default_rng([seed, 11])
+    shape = (1 << config.scale_bits,) * config.scale_factors
+    codes = np.indices(shape).reshape(config.scale_factors, -1).T
+    if config.scale_bits * config.scale_factors + config.base_bits <= _EVERY_BASE:
+        bases = np.repeat(np.arange(1 << config.base_bits), len(codes))
+        codes = np.tile(codes, (1 << config.base_bits, 1))
+    else:
+        assert config.span is not None
+        wanted = random.integers(-2, config.span + 3, len(codes))
+        bases = np.clip(codes.sum(axis=1) - wanted, 0, (1 << config.base_bits) - 1)
+    weights, activations = _operands(config, len(codes), random)
+    return _stimulus(config, "scales", weights, activations, codes, bases)
+
+
+def orders(config: BlockMacConfig, length: int, seed: int) -> PortStimulus:
+    """`first`, `last`, `valid` and `rst` in every order: all sequences of `length` cycles, operands and scales at random."""
+    random = np.random.default_rng([seed, 12])
+    symbols = np.array(de_bruijn(16, length))
+    controls = {name: symbols >> place & 1 for place, name in enumerate(("first", "last", "valid", "rst"))}
+    weights, activations = _operands(config, len(symbols), random)
+    encoding = config.blocks.scales
+    one, most = encoding.encode_one(1), encoding.nan_code
+    # About those of 1 where there is a base, else any; now and then NaN.
+    around = (one - 4, one + 8) if config.base_bits else (0, most)
+    codes = random.integers(*around, (len(symbols), config.scale_factors))
+    codes[random.random(codes.shape) < 1 / 32] = most
+    return _stimulus(config, "orders", weights, activations, codes, one * config.scale_factors - _SHIFT, **controls)
+
+
+def extremes(config: BlockMacConfig) -> PortStimulus:
+    """A sum of `depth` times the greatest product by the greatest scales, then one of the least product."""
+    own = np.array(config.weight_format.values)
+    values = np.outer(own, own if config.scaled_activations else np.arange(-128, 128))
+    cycles, block = config.depth // config.lanes, config.blocks.block // config.lanes
+    pairs = [np.unravel_index(int(place), values.shape) for place in (values.argmax(), values.argmin())]
+    weights, activations = (np.repeat([int(pair[i]) for pair in pairs], cycles) for i in (0, 1))
+    if not config.scaled_activations:
+        activations = activations - 128
+    lanes = np.ones((1, config.lanes), int)
+    at = np.arange(2 * cycles)
+    largest = np.full((len(at), config.scale_factors), config.blocks.scales.nan_code - 1)
+    controls = {"first": at % cycles == 0, "last": at % block == block - 1}
+    base = config.exponents - (config.span or 0)
+    return _stimulus(config, "extremes", weights[:, None] * lanes, activations[:, None] * lanes, largest, base, **controls)
+
+
+def sum_of_extremes(config: BlockMacConfig) -> tuple[int, int]:
+    """What the two sums of `extremes` must come to, from the values and the scales' definition alone."""
+    own = np.array(config.weight_format.values)
+    values = np.outer(own, own if config.scaled_activations else np.arange(-128, 128))
+    encoding = config.blocks.scales
+    most = encoding.decode_one(encoding.nan_code - 1)
+    assert most is not None
+    base = config.exponents - (config.span or 0)
+    factor = int(most * 2**-encoding.least_exponent)
+    factor = factor**config.scale_factors >> base
+    return int(values.max()) * factor * config.depth, int(values.min()) * factor * config.depth
+
+
+def _operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    weights = random.integers(0, 1 << config.weight_format.bits, (cycles, config.lanes))
+    low, high = (0, 1 << config.activation_bits) if config.scaled_activations else (-128, 128)
+    return weights, random.integers(low, high, weights.shape)
+
+
+def _stimulus(
+    config: BlockMacConfig, source: str, weights: NDArray[Any], activations: NDArray[Any], codes: NDArray[Any], base: ArrayLike,
+    **controls: NDArray[Any],
+) -> PortStimulus:  # fmt: skip
+    """Controls that are not given make each cycle a block and a sum of its own."""
+    cycles = len(weights)
+    given: dict[str, Any] = {"rst": 0, "valid": 1, "first": 1, "last": 1, "base": base, **controls}
+    columns = {name: np.broadcast_to(column, cycles).astype(np.int64)[:, None] for name, column in given.items()}
+    columns |= {"weights": weights, "activations": activations, "scale": codes[:, :1], "activation_scale": codes[:, 1:]}
+    return PortStimulus({port.name: columns[port.name] for port in config.inputs}, source)

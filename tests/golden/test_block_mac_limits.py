@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC unit of a block format: its facts, the limits of its parameters, sums beyond its depth, elements of unequal reach."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden import E4M3, FP4_E2M1, MXFP4, NVFP4, BlockFormat, BlockMacConfig, Codebook, InputError, Port
+from golden.block_mac import BlockSumConfig
+
+UPWARDS, DOWNWARDS = (
+    BlockFormat(name, name, (Codebook(name, name, 2, values),), 4, E4M3, Fraction(9))
+    for name, values in (("upwards", (-2, 0, 1, 9)), ("downwards", (-9, -1, 0, 2)))
+)
+
+
+def test_facts() -> None:
+    config = BlockMacConfig.of(MXFP4)
+    assert config == BlockMacConfig(FP4_E2M1, block_format=MXFP4, activation_bits=8, lanes=1, depth=65536, span=15)
+    assert (config.pipeline, config.latency_cycles, config.shape, config.decoded) == (0, 2, "mac", False)
+    assert dict(config.reset) == {"rst": 1, "valid": 1, "first": 0}
+    assert config.sum_port == config.ports[-2]
+    assert config.block_sum == BlockSumConfig(FP4_E2M1, 8, 1, 32)
+
+
+def test_ports() -> None:
+    assert BlockMacConfig.of(NVFP4, 4, lanes=2).ports == (
+        Port("rst", 1), Port("valid", 1), Port("first", 1), Port("last", 1), Port("activations", 4, 2), Port("weights", 4, 2),
+        Port("scale", 7), Port("activation_scale", 7), Port("accumulator", 60, signed=True, output=True),
+        Port("exact", 1, output=True, initial=1),
+    )  # fmt: skip
+    plain = {port.name: port for port in BlockMacConfig.of(MXFP4, lanes=4).ports}
+    assert plain["activations"] == Port("activations", 8, 4, signed=True)
+    assert plain["base"] == Port("base", 8)
+    assert "activation_scale" not in plain
+
+
+def test_description() -> None:
+    told = BlockMacConfig.of(NVFP4, 4, lanes=2).describe()
+    assert {key: told[key] for key in ("activation_bits", "activation_format", "block", "scale", "span", "element")} == {
+        "activation_bits": 4, "activation_format": "nvfp4", "block": 16, "scale": "e4m3", "span": 28, "element": "fp4_e2m1",
+    }  # fmt: skip
+    assert (told["sum_unit"], told["bits_per_scalar"], told["accumulator_bits"]) == (2.0**-20, 4.5, 60)
+    assert (told["depth"], told["latency_cycles"], len(told["ports"])) == (65536, 2, 11)
+    assert BlockMacConfig.of(MXFP4).describe()["activation_format"] == "int8"
+
+
+def test_limits_that_are_just_kept() -> None:
+    shortest = BlockMacConfig.of(MXFP4, depth=32, span=0, lanes=32)
+    assert (shortest.accumulator_bits, shortest.base_bits, shortest.name) == (17, 8, "mac_mxfp4_x32_s0_d32")
+    assert BlockMacConfig.of(MXFP4, depth=1 << 24).accumulator_bits == 43 + 8
+    assert BlockMacConfig.of(MXFP4, span=36).accumulator_bits == 64
+    for bits in (2, 8):
+        assert BlockSumConfig(FP4_E2M1, bits).accumulator_bits > bits
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"span": 37}, "depth 65536 and span 37 need 65 bits"),
+        ({"depth": (1 << 24) + 32}, "depth is 16777248"),
+        ({"depth": 0}, "depth is 0"),
+        ({"lanes": 64}, "lanes is 64"),
+        ({"span": 2.0}, "span is 2.0: an integer"),
+        ({"weight_format": "fp4"}, "weight_format is 'fp4': a NumberFormat is needed"),
+    ],
+)
+def test_limits_that_are_just_passed(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BlockMacConfig(**{"weight_format": FP4_E2M1, "block_format": MXFP4, **given})
+
+
+@pytest.mark.parametrize("bits", [1, 9])
+def test_activations_of_the_unit_inside(bits: int) -> None:
+    with pytest.raises(InputError, match=f"activation_bits is {bits}: 2 to 8 are supported"):
+        BlockSumConfig(FP4_E2M1, bits)
+
+
+@pytest.mark.parametrize("activation_bits", [8, 4])
+def test_sums_beyond_the_depth_wrap(activation_bits: int) -> None:
+    """As two's complement of the accumulator's bits, whatever was added: both ways, several times over."""
+    config = BlockMacConfig.of(MXFP4, activation_bits, depth=32, span=0, lanes=32)
+    cycles, half = 24, 1 << config.accumulator_bits - 1
+    least = FP4_E2M1.encode_one(-12)
+    weights = np.where(np.arange(cycles) < 12, least, FP4_E2M1.encode_one(12))[:, None].repeat(32, axis=1)
+    activations = np.full_like(weights, least if config.scaled_activations else -128)
+    scales = np.full((cycles, config.scale_factors), 127)
+    always = np.ones(cycles, bool)
+    shown = config.run(weights, activations, scales, np.arange(cycles) == 0, always, always, 127 * scales.shape[1] * always)
+    block = 32 * 12 * (12 if config.scaled_activations else 128)
+    exact = [0, *np.cumsum([block] * 12 + [-block] * 11).tolist()]
+    assert shown.accumulator.tolist() == [(one + half) % (2 * half) - half for one in exact]
+    assert max(exact) > 4 * half
+    assert shown.exact.all()
+
+
+@pytest.mark.parametrize("blocks", [UPWARDS, DOWNWARDS], ids=lambda one: one.name)
+@pytest.mark.parametrize("activation_bits", [8, 2])
+def test_widths_are_those_of_the_longer_side(blocks: BlockFormat, activation_bits: int) -> None:
+    """Operands of magnitude 9 need 5 bits, on whichever side of zero; the widest sum fits, without a bit to spare."""
+    config = BlockMacConfig.of(blocks, activation_bits, depth=8, lanes=4)
+    assert config.operand_bits == (8 if activation_bits == 8 else 5)
+    own = blocks.elements[0]
+    largest = max(range(4), key=lambda code: abs(own.values[code]))
+    operand = largest if config.scaled_activations else -128
+    cycles = 3
+    ends = np.arange(cycles) < 2
+    codes = np.full((cycles, config.scale_factors), E4M3.nan_code - 1)
+    given = np.full((cycles, 4), largest), np.full((cycles, 4), operand)
+    shown = config.run(*given, codes, np.arange(cycles) == 0, ends, ends)
+    product = abs(own.values[largest]) * (9 if config.scaled_activations else 128)
+    sum_of_eight = 8 * product * (14 << 14) ** config.scale_factors
+    assert abs(int(shown.accumulator[-1])) == sum_of_eight < 1 << config.accumulator_bits - 1 < 4 * sum_of_eight
+
+
+def test_controls_need_not_be_booleans() -> None:
+    """Ports of 0 and 1; `valid` 0 keeps a block open over idle cycles, and `last` without `valid` ends none."""
+    config = BlockMacConfig.of(NVFP4)
+    ones = np.full((6, 1), FP4_E2M1.encode_one(2))
+    scales = np.full((6, 1), E4M3.encode_one(1))
+    shown = config.run(ones, np.full((6, 1), 5), scales, [1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0])
+    assert shown.accumulator.tolist() == [0, 0, 0, 0, 2 * 2 * 5 * 8 << 6, 2 * 2 * 5 * 8 << 6]

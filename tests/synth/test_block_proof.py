@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs of units of block formats: they hold for what is generated, and every one fails where its property is broken."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from golden import MXFP4, NVFP4, BlockMacConfig, ToolError
+from hdl.verilog import generate
+from synth.block_proof import scaled_sums, scales
+from synth.proof import Refuted, every_cycle, no_overflow
+
+verilog = cache(generate)
+
+UNITS = [BlockMacConfig.of(one, bits, lanes=2) for one in (MXFP4, NVFP4) for bits in (8, 4)]
+IN_SCALES = UNITS[3]  # NVFP4 x NVFP4
+IN_BASES = UNITS[0]
+
+
+def broken(text: str, pattern: str, by: str) -> str:
+    result, count = re.subn(pattern, by, text, count=1)
+    assert count, pattern
+    return result
+
+
+@pytest.mark.parametrize(
+    "config", [*UNITS, BlockMacConfig.of(NVFP4, 4, lanes=16, architecture="direct-grid-fast")], ids=lambda one: one.name
+)
+def test_every_unit_is_right_in_every_cycle(config: BlockMacConfig) -> None:
+    assert every_cycle(config, verilog(config)) > 500
+
+
+@pytest.mark.parametrize("config", UNITS, ids=lambda one: one.name)
+def test_every_scale_and_every_sum_of_a_block(config: BlockMacConfig) -> None:
+    """All but the 2^25 scales and bases of MXFP4 x MXFP4, which take ten seconds."""
+    bits = config.scale_bits * config.scale_factors + config.base_bits
+    if bits <= 16:
+        assert scales(config, verilog(config)) == 1 << bits
+    significands = {MXFP4: 1, NVFP4: 16**config.scale_factors}[config.blocks]
+    states = significands << config.block_sum.accumulator_bits
+    assert scaled_sums(config, verilog(config)) == states * ((config.span or 0) + 1)
+
+
+CYCLE_FAULTS = {
+    "a block never begins": ("fresh", r"\bfresh <= \w+;", "fresh <= 1'b0;"),
+    "an older sum forgotten": ("opening", r"\bopening <= \w+;", "opening <= first;"),
+    "last without valid": ("done", r"\bdone <= \w+;", "done <= last;"),
+    "what was left out forgotten": ("exact", r"\bexact <= \w+;", "exact <= scale_decoder_reached_1;"),
+    "blocks run into each other": ("block.accumulator", r"\.first\(begins\)", ".first(first)"),
+    "two lanes with one activation": (
+        "block.accumulator",
+        r"\.code\(activations\[7:4\]\)",
+        ".code(activations[3:0])",
+    ),
+    "an element's value": ("block.accumulator", r"5'h14", "5'h15"),
+    "a sum that goes on forever": ("accumulator", r"\{60\{keep\}\}", "{60{1'b1}}"),
+    "a bit not added": ("accumulator", r"\.row_1\(scaler_addend\)", ".row_1({ scaler_addend[59:1], 1'b0 })"),
+    "a shift never taken": ("scale_decoder_shift_1", r"(shift_1 <= )scale_decoder_shift;", r"\1 5'h0;"),
+    "a significand held": ("scale_decoder_significand_1", r"(significand_1 <= )\w+;", r"\1 scale_decoder_significand_1;"),
+}
+
+
+@pytest.mark.parametrize("fault", CYCLE_FAULTS)
+def test_a_broken_unit_is_refuted(fault: str) -> None:
+    register, pattern, by = CYCLE_FAULTS[fault]
+    with pytest.raises(Refuted, match=f"a wrong {register} with"):
+        every_cycle(IN_SCALES, broken(verilog(IN_SCALES), pattern, by))
+
+
+SCALE_FAULTS = {
+    "NaN is a number": (IN_SCALES, "reached", r"assign reached = .*;", "assign reached = 1'b1;"),
+    "subnormals are normal": (IN_SCALES, "shift", r"assign normal_1 = .*;", "assign normal_1 = 1'b1;"),
+    "a significand's first bit": (IN_SCALES, "significand", r"\{ normal_0, scale\[2:0\] \}", "{ 1'b0, scale[2:0] }"),
+    "base ignored": (IN_BASES, "reached", r"\.base\(base\)", ".base(8'h00)"),
+    "one scale for both": (IN_SCALES, "reached", r"\.activation_scale\(activation_scale\)", ".activation_scale(scale)"),
+}
+
+
+@pytest.mark.parametrize("fault", SCALE_FAULTS)
+def test_a_broken_decoder_of_scales_is_refuted(fault: str) -> None:
+    config, what, pattern, by = SCALE_FAULTS[fault]
+    with pytest.raises(Refuted, match=rf"scales \[.*\], base \d+: a {what} that is not"):
+        scales(config, broken(verilog(config), pattern, by))
+
+
+SUM_FAULTS = {
+    "the sign": (r"\$signed\(used\)", "used", "scaled wrongly"),
+    "a shift cut": (r"<< shift\b", "<< shift[3:0]", "shifted by 16, due: scaled wrongly"),
+    "added when none is due": (
+        r"(assign used = block & )\{13\{due\}\};",
+        r"\1{ {12{due}}, 1'b1 };",
+        "shifted by 0, not due: scaled wrongly",
+    ),
+    "a factor": (r"\{ 1'h0, significand \}", "{ significand[7], significand }", "scaled wrongly"),
+    "in reset": (r"(assign due = \w+) & \w+;", r"\1;", "due at another time"),
+    "out of reach": (r"(= done) & scale_decoder_reached_1;", r"\1;", "due at another time"),
+}
+
+
+@pytest.mark.parametrize("fault", SUM_FAULTS)
+def test_a_block_that_is_scaled_wrongly_is_refuted(fault: str) -> None:
+    pattern, by, message = SUM_FAULTS[fault]
+    with pytest.raises(Refuted, match=message):
+        scaled_sums(IN_SCALES, broken(verilog(IN_SCALES), pattern, by))
+
+
+def test_what_depends_on_more_is_no_proof() -> None:
+    """Trying all there is would say nothing if something else had a part in it."""
+    text = verilog(IN_SCALES)
+    with pytest.raises(ToolError, match="scaler_addend depends on more than"):
+        scaled_sums(IN_SCALES, broken(text, r"\.shift\(scale_decoder_shift_1\)", ".shift(scale_decoder_shift_1 ^ {5{last}})"))
+    with pytest.raises(ToolError, match=r"depends on more than scale, activation_scale$"):
+        scales(IN_SCALES, broken(text, r"\.scale\(scale\)", r".scale(scale ^ {7{valid}})"))
+    with pytest.raises(ToolError, match="there is no wire called due"):
+        scaled_sums(IN_SCALES, re.sub(r"\bdue\b", "now", text))
+
+
+@pytest.mark.parametrize("config", [IN_BASES, *UNITS[2:]], ids=lambda one: one.name)
+@pytest.mark.parametrize("depth", [65536, 32])
+def test_no_overflow(config: BlockMacConfig, depth: int) -> None:
+    """Of the sum of a block, and of all blocks; each with a bit more or less is refuted."""
+    config = config.varied(depth=depth)
+    assert no_overflow(config) > 256
+    for more, message in ((-1, "beyond"), (1, "bits are too many")):
+        with pytest.raises(Refuted, match=rf"{config.blocks.block} products reach .*{message}"):
+            no_overflow(config, more)
+
+
+@pytest.mark.parametrize("config", UNITS[2:], ids=lambda one: one.name)
+@pytest.mark.parametrize(("more", "message"), [(-1, "beyond"), (1, "bits are too many")])
+def test_an_accumulator_of_another_width_is_refuted(
+    config: BlockMacConfig, more: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = config.accumulator_bits
+    monkeypatch.setattr(BlockMacConfig, "accumulator_bits", property(lambda _: right + more))
+    with pytest.raises(Refuted, match=rf"65536 scaled products reach .*{message}"):
+        no_overflow(config)
