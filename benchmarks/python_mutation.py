@@ -97,6 +97,16 @@ REASONS = {
         "of two axes, the last is number 1"
     ),
     'return {"corrected": ((totals + half) % (2 * half) - half)[:, None]} -- Add to Sub': "the same modulo 2 x half",
+    "if low > high: -- Gt to GtE": "equal ones have been refused before",
+    "if max(map(abs, codewords), default=0) > LARGEST: -- 0 to 1": "of an empty table, which is refused next",
+    "blocks = (left.shape[1] // size, size) -- left to right": "both have as many columns, or have been refused",
+    "return None -- return None": "the same",
+    "if x >= self.maximum: -- GtE to Gt": "the largest number is its own nearest",
+    "significands, exponents = encoding.parts(np.where(known, codes, 0)) -- 0 to 1": "of NaN, which is out of reach anyway",
+    "total, exact, opening, ended = 0, True, False, None -- False to True": "it is set where the first block begins",
+    "total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended] -- Add to Sub": (
+        "the same modulo 2 x half"
+    ),
     "golden/asymmetric_parts.py: def __post_init__(self) -> None: -- without line 28": _CHECKED_NEXT,
     "golden/pe.py: def __post_init__(self) -> None: -- without line 65": _CHECKED_NEXT,
     "golden/asymmetric.py: def __post_init__(self) -> None: -- without line 69": _CHECKED_NEXT,

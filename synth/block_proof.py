@@ -44,7 +44,7 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
     for codes, base in every_scale(config):
         bases = np.full(len(codes), base)
         significands, shifts, reached = config.scaling(codes, bases)
-        values = {}
+        values: dict[int, int] = {}
         for port, numbers in zip(ports, [*codes.T, bases], strict=config.base_bits > 0):
             values |= {net: column(numbers >> place) for place, net in enumerate(network.inputs[port])}
         nets = network.evaluate(values, len(codes))
