@@ -328,7 +328,7 @@ def _every_product(config: UnitConfig, stimulus: Replay) -> int:
 
 
 def _every_scale(config: UnitConfig, stimulus: Replay) -> int:
-    """The number of different scales, or pairs of them, that `stimulus` has, which must be all there are; of other units 0.
+    """The number of different scales, or pairs of them, that blocks of `stimulus` have: all there are; of other units 0.
 
     Raises
     ------
@@ -339,7 +339,8 @@ def _every_scale(config: UnitConfig, stimulus: Replay) -> int:
         return 0
     names = [name for name in ("scale", "activation_scale") if name in stimulus.inputs]
     codes = np.concatenate([stimulus.inputs[name] for name in names], axis=1)
-    found, owed = len(np.unique(codes, axis=0)), 1 << config.scale_bits * config.scale_factors
+    taken = (stimulus.inputs["valid"] & ~stimulus.inputs["rst"] & stimulus.inputs["last"])[:, 0] == 1
+    found, owed = len(np.unique(codes[taken], axis=0)), 1 << config.scale_bits * config.scale_factors
     if found != owed:
         raise ToolError(f"{config.name}: the stimulus has {found} different scales of {owed}")
     return found
