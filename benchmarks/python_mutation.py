@@ -103,6 +103,9 @@ REASONS = {
     "return None -- return None": "the same",
     "if x >= self.maximum: -- GtE to Gt": "the largest number is its own nearest",
     "significands, exponents = encoding.parts(np.where(known, codes, 0)) -- 0 to 1": "of NaN, which is out of reach anyway",
+    "fresh, begins = True, np.zeros(cycles, dtype=bool)  # whether the next operands begin a block -- True to False": (
+        "after a reset a block's sum is zero, begun or not"
+    ),
     "total, exact, opening, ended = 0, True, False, None -- False to True": "it is set where the first block begins",
     "total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended] -- Add to Sub": (
         "the same modulo 2 x half"
