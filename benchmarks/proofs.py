@@ -23,6 +23,7 @@ from golden import (
     BLOCK_FORMATS,
     DINT4,
     FORMATS,
+    VARIANTS,
     AsymmetricConfig,
     BlockFormat,
     BlockMacConfig,
@@ -95,6 +96,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
     both there is a netlist for each format, with the first kit.
 
+    Formats whose special values are of another size have the second number of lanes, from reset one; and a netlist with the
+    first kit.
+
     Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes, and
     netlists of the first kit where there is no product of significands in them.
 
@@ -138,6 +142,12 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
             if name != number_format.architecture:
                 yield from (_netlist(unit(architecture=name), kit) for kit in kits[:1])
         yield from _other_shapes(number_format, kits[:1], lanes[1])
+    for variant in VARIANTS.values():
+        unit = partial(MacConfig, variant)
+        yield _Task("no overflow", unit())
+        yield from (_Task(shown, unit(lanes=lanes[1])) for shown in ("products", "every cycle"))
+        yield _Task("from reset", unit())
+        yield from (_netlist(unit(), kit) for kit in kits[:1])
     for block_format in BLOCK_FORMATS.values():
         yield from _block_units(block_format, kits[:1], lanes)
 

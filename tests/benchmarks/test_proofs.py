@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import proofs
-from golden import BLOCK_FORMATS, DINT3, DINT4, FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig
+from golden import BLOCK_FORMATS, DINT3, DINT4, FORMATS, NVFP4, VARIANTS, AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig
 from golden.errors import DintError
 from synth.pdk import find
 from synth.proof import Refuted
@@ -40,7 +40,8 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     from hdl.architectures import ARCHITECTURES
 
     everything = list(proofs._tasks([find("osu018")], (1, 4, 16)))
-    tasks = [task for task in everything if isinstance(task.config, MacConfig)]
+    macs = [task for task in everything if isinstance(task.config, MacConfig)]
+    tasks = [task for task in macs if task.config.weight_format.name in FORMATS]
     pairs = {(f, a) for f, number_format in FORMATS.items() for a, one in ARCHITECTURES.items() if one.can_do(number_format)}
     for shown in ("products", "every cycle", "netlist"):
         assert {(task.config.weight_format.name, task.config.architecture) for task in tasks if task.property == shown} == pairs
@@ -64,6 +65,9 @@ def test_what_is_proved_covers_the_catalogue() -> None:
         assert len({one[choice] for one in made}) == 2  # each is there, and its opposite
     assert {one.script for one in recipes} == set(SCRIPTS)
     assert {task.config.weight_format.name for task in tasks if task.property == "no overflow"} == set(FORMATS)
+    assert {(task.config.weight_format.name, task.property) for task in macs if task not in tasks} == {
+        (name, shown) for name in VARIANTS for shown in ("no overflow", "products", "every cycle", "from reset", "netlist")
+    }
     elements, asymmetric = (
         [task for task in everything if isinstance(task.config, kind)] for kind in (PeConfig, AsymmetricConfig)
     )
