@@ -10,6 +10,7 @@ import typer
 
 from commands.completion import flow_names, pdk_names, platform_names
 from commands.options import (
+    Activations,
     Architecture,
     Decoded,
     Depth,
@@ -50,7 +51,7 @@ def generate(
     shape: Shape = "mac",
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
-    activations: Annotated[str, typer.Option(help="int8; or, with --format mxfp4 or nvfp4, the same.")] = "int8",
+    activations: Activations = "int8",
     flow: Annotated[
         list[str] | None,
         typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
@@ -105,6 +106,7 @@ def simulate(
     shape: Shape = "mac",
     zero_points: ZeroPoints = None,
     architecture: Architecture = "",
+    activations: Activations = "int8",
     seed: Seed = 0,
     layer: Annotated[
         int | None, typer.Option(help="Replay every product of this decoder layer of --model, or of --operands.")
@@ -146,6 +148,7 @@ def simulate(
         shape=shape,
         zero_points=zero_points,
         architecture=architecture,
+        activations=activations,
         seed=seed,
         layer=layer,
         model=model,

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from golden import BLOCK_FORMATS, CODEBOOK_FORMATS, UnitConfig, unit_of_options
+from golden import UnitConfig, unit_of_options
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
-from golden.shapes import block_unit_of_options
 
 from . import fusesoc, librelane, orfs
 from .platforms import PLATFORMS, Platform
@@ -91,11 +90,6 @@ def generate(
     flow, pdk, out = names(flow), names(pdk), Path(out)
     if pdk and not flow:
         raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
-    in_blocks = str(format).lower() in BLOCK_FORMATS
-    if flow and in_blocks:
-        raise InputError(f"--flow {flow[0]}: has no files for units of {format}; leave it out")
-    if str(format).lower() in CODEBOOK_FORMATS:
-        raise InputError(f"--format {format}: no unit multiplies by codebooks; use dint quantize, or another format")
     platforms = {name: _platforms(name, pdk) for name in dict.fromkeys(flow)}
     options = _given(
         format=format,
@@ -106,14 +100,9 @@ def generate(
         shape=shape,
         decoded=decoded,
         zero_points=zero_points,
+        activations="" if activations == "int8" else activations,
     )
-    config: UnitConfig
-    if in_blocks:
-        config = block_unit_of_options(**options, activations=activations)
-    else:
-        if activations != "int8":
-            raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
-        config = unit_of_options(**options)
+    config = unit_of_options(**options)
     from hdl.unit_files import write_unit
 
     paths = write_unit(config, out, period_ns, quiet)

@@ -171,12 +171,20 @@ class BlockMacConfig(UnitConfig):
         return "mac"
 
     @property
+    def format_name(self) -> str:
+        """`nvfp4`; with activations in the format, too, `nvfp4_a4`."""
+        return f"{self.blocks.name}_a{self.activation_bits}" if self.scaled_activations else self.blocks.name
+
+    @property
+    def operand_titles(self) -> tuple[str, str]:
+        """The formats of weights and activations, as they are written in prose."""
+        title = self.blocks.title
+        return title, title if self.scaled_activations else f"INT{self.activation_bits}"
+
+    @property
     def name(self) -> str:
         """Name of the top module: `mac_<block format>_x<lanes>`; what differs from the default is a suffix."""
-        parts = ["mac", self.blocks.name]
-        if self.scaled_activations:
-            parts.append(f"a{self.activation_bits}")
-        parts.append(f"x{self.lanes}")
+        parts = ["mac", self.format_name, f"x{self.lanes}"]
         if self.architecture != self.weight_format.architecture:
             parts.append(self.architecture.replace("-", "_"))
         if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:

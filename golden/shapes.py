@@ -7,7 +7,7 @@ from typing import Any
 
 from .asymmetric import AsymmetricConfig
 from .block_mac import BlockMacConfig
-from .catalogue import BLOCK_FORMATS, format_by_name
+from .catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
@@ -16,12 +16,14 @@ from .unit import UnitConfig
 __all__ = ["LANES", "SHAPES", "block_unit_of_options", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
+_INTEGERS = "int8"
 LANES = 16  # of a MAC unit, where a command is given no other number
 
 
 def unit_of_options(
     format: str,
     *,
+    activations: str = _INTEGERS,
     lanes: int | None = None,
     default_lanes: int = LANES,
     depth: int = 65536,
@@ -35,6 +37,8 @@ def unit_of_options(
 
     Parameters
     ----------
+    format, activations
+        The format of the weights; that of the activations, if they are no 8-bit integers: the block format of the weights.
     shape
         "mac": a MAC unit, or with `zero_points` so many MAC units for asymmetric weights; "pe": a processing element.
     lanes, default_lanes, pipeline
@@ -45,6 +49,23 @@ def unit_of_options(
     InputError
         If there is no such format or shape, or the shape lacks an option that was given.
     """
+    name = str(format).lower()
+    if name in BLOCK_FORMATS:
+        return block_unit_of_options(
+            name,
+            activations=activations,
+            lanes=default_lanes if lanes is None else lanes,
+            depth=depth,
+            architecture=architecture,
+            shape=shape,
+            pipeline=pipeline,
+            decoded=decoded or None,
+            zero_points=zero_points,
+        )
+    if name in CODEBOOK_FORMATS:
+        raise InputError(f"--format {format}: no unit multiplies by codebooks; use dint quantize, or another format")
+    if activations != _INTEGERS:
+        raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
     weight_format = format_by_name(format)
     if shape == MAC:
         mac = MacConfig(
@@ -69,7 +90,7 @@ def unit_of_options(
 def block_unit_of_options(
     format: str,
     *,
-    activations: str = "int8",
+    activations: str = _INTEGERS,
     lanes: int = LANES,
     depth: int = 65536,
     architecture: str = "",
@@ -88,7 +109,7 @@ def block_unit_of_options(
         if value is not None:
             given = "" if value is True else f" {value}"
             raise InputError(f"--{name.replace('_', '-')}{given}: units of {blocks.title} have no such choice; leave it out")
-    if activations not in ("int8", blocks.name):
-        raise unknown(f"--activations {activations}", activations, ("int8", blocks.name))
-    bits = 8 if activations == "int8" else blocks.bits
+    if activations not in (_INTEGERS, blocks.name):
+        raise unknown(f"--activations {activations}", activations, (_INTEGERS, blocks.name))
+    bits = 8 if activations == _INTEGERS else blocks.bits
     return BlockMacConfig.of(blocks, bits, lanes=lanes, depth=depth, architecture=architecture)

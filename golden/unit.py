@@ -102,6 +102,16 @@ class UnitConfig(ABC):
         """Name of the top module."""
 
     @property
+    def format_name(self) -> str:
+        """What tells its number formats from those of other units: the weights' name, and more where activations vary."""
+        return self.weight_format.name
+
+    @property
+    def operand_titles(self) -> tuple[str, str]:
+        """The formats of weights and activations, as they are written in prose."""
+        return self.weight_format.title, f"INT{self.activation_bits}"
+
+    @property
     @abstractmethod
     def accumulator_bits(self) -> int:
         """Two's complement bits of a sum."""

@@ -61,13 +61,13 @@ def core(config: UnitConfig) -> str:
     if isinstance(config, MacConfig):
         what = f"multiply-accumulate unit, lanes {config.lanes}"
     elif isinstance(config, BlockMacConfig):
-        what = f"multiply-accumulate unit, {config.blocks.title}, lanes {config.lanes}"
+        what = f"multiply-accumulate unit of a block format, lanes {config.lanes}"
     elif isinstance(config, AsymmetricConfig):
         what = f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
     return f"""\
 CAPI=2:
 name: dint:{config.shape}:{name}:0.1.0
-description: {config.weight_format.title} x INT{config.activation_bits} {what}
+description: {" x ".join(config.operand_titles)} {what}
 
 filesets:
   rtl:

@@ -66,11 +66,8 @@ def _print(config: UnitConfig, paths: dict[str, Path]) -> None:
         shape = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
     if isinstance(config, AsymmetricConfig):
         shape += f", {config.units} {'unit' if config.units == 1 else 'units'} for asymmetric weights"
-    operands = f"{config.weight_format.title} x INT{config.activation_bits}"
-    if isinstance(config, BlockMacConfig):
-        operands = f"{config.blocks.title} x {config.blocks.title if config.scaled_activations else 'INT8'}"
     console.print(
-        f"{config.name}: {operands}, {shape}, {config.architecture},"
+        f"{config.name}: {' x '.join(config.operand_titles)}, {shape}, {config.architecture},"
         f" {config.accumulator_bits}-bit accumulator, latency {config.latency_cycles}"
     )
     for path in paths.values():

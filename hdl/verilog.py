@@ -111,7 +111,7 @@ def _without_unread_wires(text: str) -> str:
 
 def _header(config: UnitConfig) -> str:
     number_format = config.weight_format
-    operands = f"{number_format.title} weights x INT{config.activation_bits} activations"
+    operands = "{} weights x {} activations".format(*config.operand_titles)
     bits, unit, count = config.accumulator_bits, number_format.unit, config.depth
     if isinstance(config, MacConfig):
         what = f"multiply-accumulate unit, {operands}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
@@ -120,8 +120,7 @@ def _header(config: UnitConfig) -> str:
         width = f"accumulator: {bits} bits, in units of {unit} step, for {count} products; visible after {edges}"
     elif isinstance(config, BlockMacConfig):
         blocks = config.blocks
-        scaled = f"{blocks.title} weights x {blocks.title if config.scaled_activations else 'INT8'} activations"
-        what = f"multiply-accumulate unit, {scaled}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
+        what = f"multiply-accumulate unit, {operands}, {config.lanes} {'lane' if config.lanes == 1 else 'lanes'}"
         width = f"accumulator: {bits} bits, for {count} products in blocks of {blocks.block}, shifted by up to {config.span}"
         width += f" bits for their scales in {blocks.scales.title}; visible after {config.latency_cycles} rising edges"
     elif isinstance(config, AsymmetricConfig):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from golden.arguments import AnyPath, Paths, check_seed, path, paths
+from golden.catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS
 from golden.errors import InputError
 from golden.shapes import LANES
 
@@ -26,6 +27,7 @@ def simulate(
     shape: str = "mac",
     zero_points: int | None = None,
     architecture: str = "",
+    activations: str = "int8",
     seed: int = 0,
     layer: int | None = None,
     model: AnyPath | None = None,
@@ -41,7 +43,7 @@ def simulate(
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, shape, zero_points, architecture
+    format, lanes, depth, pipeline, decoded, shape, zero_points, architecture, activations
         The unit, as for `dint generate`; by default a MAC unit with 16 lanes.
     simulator
         "icarus", "verilator", or "auto": Icarus if it is there, else Verilator; the other way round for a layer.
@@ -105,9 +107,19 @@ def simulate(
             raise InputError(f"{given[0]}: belongs to --layer, the number of a decoder layer; give it, too, or leave it out")
         from sim.command import simulate as without_layer
 
-        return without_layer(**shared, lanes=lanes, pipeline=pipeline, shape=shape, zero_points=zero_points, waves=path(waves))
+        return without_layer(
+            **shared,
+            lanes=lanes,
+            pipeline=pipeline,
+            shape=shape,
+            zero_points=zero_points,
+            activations=activations,
+            waves=path(waves),
+        )
     if waves is not None:
         raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
+    if str(format).lower() in BLOCK_FORMATS | CODEBOOK_FORMATS:
+        raise InputError(f"--format {format}: sums of whole layers are not scaled in blocks; leave out --layer")
     if shape != "mac" or zero_points is not None:
         given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
         raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")

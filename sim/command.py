@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden import AsymmetricConfig, InputError, MacConfig, Operands, PeConfig, UnitConfig, unit_of_options
+from golden import AsymmetricConfig, BlockMacConfig, InputError, MacConfig, Operands, PeConfig, UnitConfig, unit_of_options
 from golden.arguments import check_time_limit
 from golden.artifacts import canonical_json, output_directory, write_file
 
-from . import asymmetric_stimulus, column
+from . import asymmetric_stimulus, block_stimulus, column
 from .replay import Replay
 from .runner import WAVE_SUFFIXES, build
 from .simulators import Simulator, find_simulator
@@ -45,6 +45,7 @@ def simulate(
     depth: int = 65536,
     shape: str = "mac",
     zero_points: int | None = None,
+    activations: str = "int8",
     out: Path | None = None,
     time_limit: float = 1800.0,
     quiet: bool = False,
@@ -53,7 +54,7 @@ def simulate(
 
     Parameters
     ----------
-    format, lanes, pipeline, architecture, decoded, depth, shape, zero_points
+    format, lanes, pipeline, architecture, decoded, depth, shape, zero_points, activations
         The unit, as for `dint generate`; by default a MAC unit with 16 lanes.
     simulator
         "icarus", "verilator", or "auto": Icarus if it is there, else Verilator.
@@ -91,6 +92,7 @@ def simulate(
         decoded=decoded,
         shape=shape,
         zero_points=zero_points,
+        activations=activations,
     )
     stimuli = stimuli_for(config, operands, cycles, seed)
     check_time_limit(time_limit)
@@ -126,6 +128,8 @@ def stimuli_for(
     if isinstance(config, PeConfig):
         stimuli = [column.uniform(config, cycles, seed), column.corners(config)]
         return stimuli if file is None else [column.from_operands(file, config, cycles, seed), *stimuli]
+    if isinstance(config, BlockMacConfig):
+        return [block_stimulus.uniform(config, cycles, seed), block_stimulus.corners(config, longest_sum)]
     assert isinstance(config, AsymmetricConfig)
     stimuli = [asymmetric_stimulus.uniform(config, cycles, seed), asymmetric_stimulus.corners(config, longest_sum)]
     return stimuli if file is None else [asymmetric_stimulus.from_operands(file, config, whole, seed), *stimuli]
@@ -161,7 +165,7 @@ def simulate_verilog(
                 results.append(
                     {
                         "design": config.name,
-                        "format": config.weight_format.name,
+                        "format": config.format_name,
                         "architecture": config.architecture,
                         "lanes": config.lanes,
                         "simulator": simulator.name,

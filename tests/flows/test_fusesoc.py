@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from flows.command import generate
 from flows.fusesoc import main
-from golden import ToolError
+from golden import ToolError, unit_of_options
 from sim.simulators import find_simulator
 from tests.conftest import ROOT
 
@@ -53,6 +54,14 @@ def cores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cores")
     generate(flow="fusesoc", out=out, format="int3", lanes=1, depth=64, quiet=True)
     return out
+
+
+def test_files_of_a_block_format(tmp_path: Path) -> None:
+    generate(flow=("fusesoc", "orfs"), out=tmp_path, format="nvfp4", activations="nvfp4", lanes=16, depth=16, quiet=True)
+    name = "mac_nvfp4_a4_x16_d16"
+    assert "description: NVFP4 x NVFP4 multiply-accumulate unit" in (tmp_path / f"{name}.core").read_text()
+    assert (tmp_path / "orfs" / "sky130hd" / name / "config.mk").is_file()
+    assert unit_of_options(**json.loads((tmp_path / f"{name}_options.json").read_text())).name == name  # what its bench makes
 
 
 def fusesoc(folder: Path, target: str, core: str) -> subprocess.CompletedProcess[str]:

@@ -110,7 +110,6 @@ def test_files(tmp_path: Path):
         ({"format": "mxfp4", "shape": "pe"}, "--shape pe: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "zero_points": 2}, "--zero-points 2: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "lanes": 3}, "lanes is 3: give a divisor of MXFP4's block, 32"),
-        ({"format": "mxfp4", "flow": "orfs"}, "--flow orfs: has no files for units of mxfp4; leave it out"),
     ],
 )
 def test_choices_that_there_are_not(tmp_path: Path, options, message):

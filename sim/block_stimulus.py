@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What units of block formats are given: operands, and the scales of blocks where these end.
+
+Stimuli are made for the ports that a unit has. Of a port that is not known here every value is tried where operands are tried
+one by one, and taken at random elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden import BlockMacConfig, Port
+
+from .replay import PortStimulus
+from .stimulus import LONGEST_SUM, check_cycles, de_bruijn, extreme_activations
+
+__all__ = ["corners", "scale_ports", "uniform"]
+
+_SUM_PRODUCTS = 256  # length of the sums of random operands, as of other units
+_CONTROLS = ("first", "last", "valid", "rst")
+_SCALES = ("scale", "activation_scale")
+_KNOWN = {*_CONTROLS, *_SCALES, "activations", "weights", "base"}
+_MISSED = 0.1  # of the scales among control sequences: any code, so that most are out of reach
+
+_Columns = dict[str, NDArray[np.int64]]
+
+
+def uniform(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
+    """Every code and every activation equally likely, valid in each cycle, in whole blocks and sums of 256 products.
+
+    Scales are in reach: every shift and, of the scales that make it, every code is equally likely. Where there is a `base`,
+    each sum has its own.
+    """
+    check_cycles(cycles)
+    random = np.random.default_rng([seed, 10])
+    return PortStimulus(random_operands(config, cycles, random) | _random_scales(config, cycles, random), "uniform")
+
+
+def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> _Columns:
+    """All input ports but those of scales: operands at random, whole blocks, one after the other."""
+    step, block = np.arange(cycles), config.blocks.block // config.lanes
+    first, last = step % (_blocks_of_sum(config) * block) == 0, step % block == block - 1
+    drawn = {port.name: _random(port, cycles, random) for port in config.inputs if port.name not in (*_CONTROLS, *_SCALES)}
+    return _columns(config, {**drawn, "first": first, "last": last})
+
+
+def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:
+    """The cases that random operands rarely meet; the same for every call.
+
+    1. Every code of a weight with every code or extreme value of an activation in every lane (with every codebook, where
+       there are some), each cycle a block and a sum of its own.
+    2. Every code of a scale, NaN among them, with the greatest and the least block; where there are two scales, with the
+       extremes of the other; where there is a `base`, at its extremes and in its middle, so that scales are in reach, beyond
+       it, and next to either end.
+    3. Sums of the greatest and of the least blocks at the largest scales, to the depth or `longest_sum` cycles; walks across
+       zero, where the carry runs through the whole accumulator.
+    4. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
+       sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
+    """
+    operands = _joined(_every_operand(config))
+    every = _columns(config, {**operands, **_one(config), "first": 1, "last": 1})
+    # What a row is worth is seen an edge later.
+    late = {name: np.pad(column, ((0, 1), (0, 0))) for name, column in every.items()}
+    shown = config.respond(late)["accumulator"][1:, 0]
+    rows = {
+        "greatest": shown.argmax(),
+        "least": shown.argmin(),
+        "up": np.where(shown > 0, shown, shown.max()).argmin(),
+        "down": np.where(shown < 0, shown, shown.min()).argmax(),
+    }
+    chosen = {name: {port: column[[row]] for port, column in operands.items()} for name, row in rows.items()}
+    pieces = [
+        every,
+        _every_scale(config, chosen["greatest"], chosen["least"]),
+        *_extreme_sums(config, chosen, longest_sum),
+        _columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
+        _every_order(config),
+    ]
+    return PortStimulus({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}, "corners")
+
+
+def scale_ports(codes: NDArray[np.int64]) -> _Columns:
+    """The scale ports, (cycles,) each, that show `codes` (cycles, 1 or 2): the weights' scale, then the activations'."""
+    return dict(zip(_SCALES, codes.T, strict=False))
+
+
+def _columns(config: BlockMacConfig, given: Mapping[str, ArrayLike], cycles: int | None = None) -> _Columns:
+    """Every input port, (cycles, fields), as given, (cycles,), (cycles, fields) or a number for all; else valid zeros."""
+    arrays = {name: np.asarray(column, dtype=np.int64) for name, column in {"valid": 1, **given}.items()}
+    count = max(len(one) for one in arrays.values() if one.ndim) if cycles is None else cycles
+    ports = {}
+    for port in config.inputs:
+        column = arrays.get(port.name, np.zeros((), np.int64))
+        ports[port.name] = np.broadcast_to(column[:, None] if column.ndim == 1 else column, (count, port.fields))
+    return ports
+
+
+def _values(port: Port) -> NDArray[np.int64]:
+    """Every code; of plain activations the extreme values."""
+    return np.array(extreme_activations()) if port.signed else np.arange(1 << port.bits)
+
+
+def _random(port: Port, cycles: int, random: np.random.Generator) -> NDArray[np.int64]:
+    low = -(1 << port.bits - 1) if port.signed else 0
+    return random.integers(low, low + (1 << port.bits), (cycles, port.fields))
+
+
+def _every_operand(config: BlockMacConfig) -> Iterator[_Columns]:
+    """Every pair of operands, first the same in all lanes, then different ones; for every value of further ports."""
+    ports = {port.name: port for port in config.inputs}
+    pairs = np.array(list(product(_values(ports["weights"]), _values(ports["activations"]))))
+    lanes = np.arange(config.lanes)
+    others = [port for port in config.inputs if port.name not in _KNOWN]
+    for values in product(*(_values(port) for port in others)):
+        same = {port.name: np.full((len(pairs), port.fields), value) for port, value in zip(others, values, strict=True)}
+        for ahead in dict.fromkeys((0, 7 if config.lanes > 1 else 0)):
+            rows = (np.arange(len(pairs))[:, None] + ahead * lanes) % len(pairs)
+            yield {"weights": pairs[rows, 0], "activations": pairs[rows, 1], **same}
+
+
+def _joined(pieces: Iterator[_Columns] | list[_Columns]) -> _Columns:
+    listed = list(pieces)
+    return {name: np.concatenate([piece[name] for piece in listed]) for name in listed[0]}
+
+
+def _offsets(config: BlockMacConfig) -> NDArray[np.int64]:
+    """By code of a scale that is a number: its exponent, from the least on; ascending."""
+    encoding = config.blocks.scales
+    return encoding.parts(np.arange(encoding.nan_code))[1] - encoding.least_exponent
+
+
+def _one(config: BlockMacConfig, code: int | None = None, shift: int = 0) -> dict[str, int]:
+    """Ports of scales of 1, or of `code`, and the base from where blocks are shifted by `shift`, if there is a base."""
+    code = config.blocks.scales.encode_one(1) if code is None else code
+    ports = {"base": int(_offsets(config)[code]) * config.scale_factors - shift} if config.base_bits else {}
+    return ports | dict.fromkeys(_SCALES[: config.scale_factors], code)
+
+
+def _every_scale(config: BlockMacConfig, *blocks: _Columns) -> _Columns:
+    """Every scale with one of `blocks`, each cycle a block and a sum of its own."""
+    encoding = config.blocks.scales
+    codes = np.arange(encoding.nan_code + 1)
+    pairs = codes[:, None]
+    if config.scaled_activations:
+        others = np.array([0, encoding.encode_one(1), encoding.nan_code - 1, encoding.nan_code])
+        crossed = np.array(list(product(codes, others)))
+        pairs = np.concatenate([crossed, crossed[:, ::-1]])
+    bases = np.array([0, config.exponents // 2, (1 << config.base_bits) - 1] if config.base_bits else [0])
+    count = len(pairs) * len(bases)
+    chosen = np.random.default_rng(11).integers(0, len(blocks), count)
+    given: dict[str, ArrayLike] = {name: column[chosen] for name, column in _joined(list(blocks)).items()}
+    given |= scale_ports(np.tile(pairs, (len(bases), 1)))
+    return _columns(config, {**given, "base": np.repeat(bases, len(pairs)), "first": 1, "last": 1})
+
+
+def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_sum: int) -> Iterator[_Columns]:
+    assert config.span is not None
+    block, largest = config.blocks.block // config.lanes, config.blocks.scales.nan_code - 1
+    rows = min(config.depth // config.lanes, longest_sum // block * block)
+    step = np.arange(rows)
+    for name in ("greatest", "least"):
+        same = {port: column.repeat(rows, axis=0) for port, column in chosen[name].items()}
+        ends = {"first": step == 0, "last": step % block == block - 1}
+        yield _columns(config, {**same, **ends, **_one(config, largest, config.span)})
+    least = 1 if config.blocks.scales.mantissa_bits else 0  # the least that is not zero
+    for names, scales in (
+        (("down", "up", "up", "down"), _one(config, least)),
+        (("least", "greatest"), _one(config, largest, config.span)),
+    ):
+        count = min(config.depth // config.blocks.block, 16)
+        order = np.resize(np.arange(len(names)), count)
+        joined = _joined([chosen[name] for name in names])
+        walk = {port: column[order] for port, column in joined.items()}
+        yield _columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
+
+
+def _every_order(config: BlockMacConfig) -> _Columns:
+    order = np.array(de_bruijn(symbols=1 << len(_CONTROLS), length=3))
+    controls = {name: order >> place & 1 for place, name in enumerate(_CONTROLS)}
+    first, last, valid, reset = controls.values()
+    in_block, in_sum, block = 0, 0, config.blocks.block // config.lanes
+    for cycle in range(len(order)):  # no block too long, and no sum: another one begins instead
+        if reset[cycle]:
+            in_block = in_sum = 0
+        elif valid[cycle]:
+            first[cycle] |= in_sum == config.depth // config.lanes
+            in_sum = 1 if first[cycle] else in_sum + 1
+            in_block = 1 if first[cycle] else in_block + 1
+            last[cycle] |= in_block == block
+            in_block = 0 if last[cycle] else in_block
+    random = np.random.default_rng(12)
+    drawn = {port.name: _random(port, len(order), random) for port in config.inputs if port.name not in controls}
+    assert config.span is not None
+    bases = np.full(len(order), (config.exponents - config.span) // 2)
+    reached = scale_ports(_codes_in_reach(config, bases, random))
+    missed = random.random(len(order)) < _MISSED
+    scales = {name: np.where(missed, drawn[name][:, 0], codes) for name, codes in reached.items()}
+    return _columns(config, {**drawn, **controls, **scales, "base": bases})
+
+
+def _random_scales(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> _Columns:
+    """The ports of scales, in reach: of each block, and the base of each sum."""
+    assert config.span is not None
+    block = config.blocks.block // config.lanes
+    blocks = np.arange(cycles) // block
+    sums = blocks // _blocks_of_sum(config)
+    of_sum = random.integers(0, config.exponents - config.span + 1, int(sums[-1]) + 1)
+    of_block = of_sum[np.arange(int(blocks[-1]) + 1) // _blocks_of_sum(config)]
+    codes = _codes_in_reach(config, of_block, random)
+    ports = scale_ports(codes[blocks]) | ({"base": of_sum[sums]} if config.base_bits else {})
+    return {name: column[:, None] for name, column in ports.items()}
+
+
+def _codes_in_reach(config: BlockMacConfig, bases: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Codes of scales, (blocks, 1 or 2), that are in reach of `bases` (blocks,)."""
+    assert config.span is not None
+    offsets, most = _offsets(config), config.exponents // config.scale_factors
+    left = bases + random.integers(0, config.span + 1, len(bases))
+    found = []
+    for others in reversed(range(config.scale_factors)):
+        exponents = random.integers(np.maximum(0, left - others * most), np.minimum(most, left) + 1)
+        ends = (np.searchsorted(offsets, exponents, side) for side in ("left", "right"))
+        found.append(random.integers(*ends))
+        left = left - exponents
+    return np.stack(found, axis=1)
+
+
+def _blocks_of_sum(config: BlockMacConfig) -> int:
+    return max(1, min(_SUM_PRODUCTS, config.depth) // config.blocks.block)
