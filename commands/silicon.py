@@ -10,6 +10,7 @@ import typer
 
 from commands.completion import format_names
 from commands.options import (
+    Activations,
     Architecture,
     Decoded,
     Depth,
@@ -50,6 +51,7 @@ def synthesize(
     decoded: Decoded = False,
     shape: Shape = "mac",
     architecture: Architecture = "",
+    activations: Activations = "int8",
     liberty: Liberty = None,
     platforms: Platforms = None,
     cycles: Annotated[int, typer.Option(help="Clock cycles of the energy measurement.")] = 512,
@@ -81,6 +83,7 @@ def synthesize(
         decoded=decoded,
         shape=shape,
         architecture=architecture,
+        activations=activations,
         liberty=tuple(liberty or ()),
         platforms=platforms,
         cycles=cycles,

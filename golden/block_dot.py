@@ -21,7 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from .block_format import BlockCodes, BlockFormat, CodedBlock
 from .errors import InputError
 
-__all__ = ["DotProducts", "block_sums", "dot", "dot_one"]
+__all__ = ["DotProducts", "block_sums", "dot", "dot_one", "row_sums"]
+
+_INT64_BITS = 63  # beside the sign
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,34 @@ def dot(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> DotProducts
         factors = factors * shifted[axes]
         unit *= Fraction(2) ** scales.least_exponent
     return DotProducts((sums.astype(object) * factors).sum(axis=2), unit)
+
+
+def row_sums(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sums over whole rows, exact: integers and exponents (tokens, outputs) each; a sum is integer x 2^exponent units of `dot`.
+
+    The exponent is the least of the row's blocks, so that the integers are those of a unit whose `base` it is.
+
+    Raises
+    ------
+    InputError
+        If scales of a row are so far apart that its integer needs more than 64 bits; and as `block_sums`.
+    """
+    sums = block_sums(weights, activations)
+    exponents = np.zeros_like(sums)
+    operands: list[tuple[BlockCodes, Any]] = [(weights, (None, slice(None)))]
+    if isinstance(activations, BlockCodes):
+        operands.append((activations, (slice(None), None)))
+    for codes, axes in operands:
+        scales = codes.format.scales
+        significands, own = scales.parts(codes.scales)
+        sums = sums * significands[axes]
+        exponents = exponents + (own - scales.least_exponent)[axes]
+    least = exponents.min(axis=2)
+    shifts = exponents - least[:, :, None]
+    bits = int(np.abs(sums).max()).bit_length() + int(shifts.max()) + sums.shape[2].bit_length()
+    if bits > _INT64_BITS:
+        raise InputError(f"scales of a row are 2^{shifts.max()} apart: its sum needs {bits} bits, {_INT64_BITS} are supported")
+    return (sums << shifts).sum(axis=2), least
 
 
 def dot_one(

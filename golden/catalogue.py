@@ -24,6 +24,7 @@ __all__ = [
     "NVFP4",
     "VARIANTS",
     "any_format",
+    "block_format_by_name",
     "format_by_name",
 ]
 
@@ -114,6 +115,14 @@ def format_by_name(name: str) -> NumberFormat:
     known, given = FORMATS | VARIANTS, str(name).lower()
     if given not in known:
         raise unknown(f"unknown format {name!r}", given[:100], known)
+    return known[given]
+
+
+def block_format_by_name(name: str) -> BlockFormat:
+    """The block format called `name` (upper or lower case), else refused as `format_by_name` does."""
+    known, given = BLOCK_FORMATS | CODEBOOK_FORMATS, str(name).lower()
+    if given not in known:
+        raise unknown(f"unknown block format {name!r}", given[:100], known)
     return known[given]
 
 

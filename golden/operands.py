@@ -2,8 +2,9 @@
 """Operand files: what a quantized model really multiplies, written by `quant` and replayed by `sim`.
 
 One `.npz` holds the layers of one model: weight codes, activations, the accumulators that must come out, and the scales that
-turn those into the layer's output. A manifest names the format with its table of values, the origin of everything, and a
-SHA-256 over all arrays: a file with a changed bit is refused when it is read, or holds the same all the same.
+turn those into the layer's output; in a block format the scales of blocks as well. A manifest names the format with its table
+of values, the origin of everything, and a SHA-256 over all arrays: a file with a changed bit is refused when it is read, or
+holds the same all the same. Files of plain formats have version 1, those of block formats version 2.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .artifacts import most_unpacked, replacing
-from .catalogue import format_by_name
+from .block_dot import row_sums
+from .block_format import BlockCodes, BlockFormat
+from .catalogue import any_format, block_format_by_name
 from .errors import InputError
 from .mac import MacConfig
 from .number_format import NumberFormat
 
 __all__ = ["LayerOperands", "OperandError", "Operands"]
 
-VERSION = 1
+VERSION, BLOCK_VERSION = 1, 2
 
 
 class OperandError(InputError):
@@ -43,6 +46,11 @@ _ARRAYS = {
     "weight_scales": ("float32", 1),
     "activation_scales": ("float32", 1),
     "zero_points": ("int64", 1),
+    "block_scales": ("uint8", 2),
+    "selectors": ("uint8", 2),
+    "activation_block_scales": ("uint8", 2),
+    "activation_selectors": ("uint8", 2),
+    "exponents": ("int64", 2),
 }
 
 
@@ -51,6 +59,9 @@ class LayerOperands:
     """Operands of one linear layer for some tokens.
 
     output[t, o] = accumulators[t, o] x unit x weight_scales[o] x activation_scales[t] (+ bias, which stays in floating point)
+
+    In a block format, accumulators are in units of `golden.dot` times 2^exponents[t, o] (`golden.row_sums`), the scales of rows
+    are those of the tensors, and activations in blocks are codes.
     """
 
     name: str
@@ -60,6 +71,12 @@ class LayerOperands:
     weight_scales: NDArray[np.float32]  # (out,), size of a step; negative where the channel is stored mirrored
     activation_scales: NDArray[np.float32]  # (tokens,)
     zero_points: NDArray[np.int64] | None = None  # (out,), only where the weights are asymmetric
+    # Of block formats only:
+    block_scales: NDArray[np.uint8] | None = None  # (out, blocks), codes of the scale encoding
+    selectors: NDArray[np.uint8] | None = None  # (out, sub-blocks), of formats with codebooks
+    activation_block_scales: NDArray[np.uint8] | None = None  # (tokens, blocks), of activations in blocks
+    activation_selectors: NDArray[np.uint8] | None = None  # (tokens, sub-blocks)
+    exponents: NDArray[np.int64] | None = None  # (tokens, out)
 
     def expected(self, number_format: NumberFormat) -> NDArray[np.int64]:
         """The accumulators (tokens, out) that the golden model computes from weights and activations."""
@@ -83,18 +100,46 @@ class Operands:
     number_format: NumberFormat
     layers: tuple[LayerOperands, ...]
     provenance: dict[str, Any] = field(default_factory=dict)  # hashes of model and text, recipe, tokens
+    block_format: BlockFormat | None = None  # of the weights
+    activation_format: BlockFormat | None = None  # of activations that are no integers
+
+    @property
+    def format_name(self) -> str:
+        """`format_name` of the units that can take them."""
+        if self.block_format is None:
+            return self.number_format.name
+        if self.activation_format is None:
+            return self.block_format.name
+        return f"{self.block_format.name}_a{self.activation_format.bits}"
+
+    def coded(self, layer: LayerOperands) -> tuple[BlockCodes, BlockCodes | NDArray[np.int8]]:
+        """Weights and activations of a layer in a block format, checked, the tensors' scales left out."""
+        assert self.block_format is not None
+        assert layer.block_scales is not None
+        weights = _blocks(self.block_format, layer.weights, layer.block_scales, layer.selectors)
+        if self.activation_format is None:
+            return weights, layer.activations
+        codes, scales = layer.activations.view(np.uint8), layer.activation_block_scales
+        assert scales is not None
+        return weights, _blocks(self.activation_format, codes, scales, layer.activation_selectors)
+
+    def expected(self, layer: LayerOperands) -> NDArray[np.int64]:
+        """The accumulators (tokens, out) of a layer that the golden model computes from its weights and activations."""
+        return layer.expected(self.number_format) if self.block_format is None else row_sums(*self.coded(layer))[0]
 
     def save(self, path: Path) -> None:
         """Write the file, under a temporary name first. Equal operands give equal bytes."""
         arrays = {f"{i}.{name}": array for i, layer in enumerate(self.layers) for name, array in layer._arrays().items()}
         manifest = {
-            "version": VERSION,
-            "format": self.number_format.name,
-            "values": list(self.number_format.values),
+            "version": VERSION if self.block_format is None else BLOCK_VERSION,
+            "format": (self.block_format or self.number_format).name,
+            "values": _tables(self.block_format or self.number_format),
             "layers": [layer.name for layer in self.layers],
             "provenance": self.provenance,
             "sha256": _digest(arrays),
         }
+        if self.block_format is not None:
+            manifest["activations"] = "int8" if self.activation_format is None else self.activation_format.name
         encoded = np.frombuffer(json.dumps(manifest, sort_keys=True).encode(), dtype=np.uint8)
         with replacing(path) as temporary, temporary.open("wb") as file:  # given a name, numpy would add a suffix to it
             np.savez_compressed(file, allow_pickle=False, manifest=encoded, **arrays)
@@ -117,9 +162,11 @@ class Operands:
             raise
         except Exception as error:  # zipfile, the codecs and numpy's reader of headers raise a dozen kinds for damaged files
             raise OperandError(f"{path}: not an operand file, or damaged ({error})") from None
-        if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
-            told = manifest.get("version") if isinstance(manifest, dict) else None
-            raise OperandError(f"{path}: version {told} of the file format; this reads version {VERSION}")
+        version = manifest.get("version") if isinstance(manifest, dict) else None
+        if version not in (VERSION, BLOCK_VERSION):
+            raise OperandError(
+                f"{path}: version {version} of the file format; this reads versions {VERSION} and {BLOCK_VERSION}"
+            )
         for name, kind in _MANIFEST.items():
             if not isinstance(manifest.get(name), kind):
                 raise OperandError(f"{path}: {name} is missing in its manifest, or of a wrong kind; export it again")
@@ -130,9 +177,11 @@ class Operands:
             *map(str, range(len(manifest["layers"])))
         }:
             raise OperandError(f"{path}: its layers are not those that its manifest names; export it again")
-        number_format = format_by_name(manifest["format"])
-        if list(number_format.values) != manifest["values"]:
-            raise OperandError(f"{path}: its code table for {number_format.name} is not the catalogue's; export it again")
+        found, activations = any_format(manifest["format"]), manifest.get("activations", "int8")
+        if isinstance(found, BlockFormat) != (version == BLOCK_VERSION) or not isinstance(activations, str):
+            raise OperandError(f"{path}: version {version} of the file format has none of {found.title}; export it again")
+        if _tables(found) != manifest["values"]:
+            raise OperandError(f"{path}: its code table for {found.name} is not the catalogue's; export it again")
         layers = []
         for index, name in enumerate(manifest["layers"]):
             prefix = f"{index}."
@@ -142,7 +191,13 @@ class Operands:
                 raise OperandError(f"{path}: the arrays of {name} are not those of a layer; export the file again") from None
             _check_shapes(path, layer)
             layers.append(layer)
-        return cls(number_format, tuple(layers), manifest["provenance"])
+        if not isinstance(found, BlockFormat):
+            return cls(found, tuple(layers), manifest["provenance"])
+        scaled = None if activations == "int8" else block_format_by_name(activations)
+        operands = cls(found.elements[0], tuple(layers), manifest["provenance"], found, scaled)
+        for layer in layers:
+            _check_blocks(path, operands, layer)
+        return operands
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -180,6 +235,38 @@ def _check_shapes(path: Path, layer: LayerOperands) -> None:
     for name in ("weight_scales", "activation_scales"):
         if not np.isfinite(getattr(layer, name)).all():
             raise OperandError(f"{path}: {layer.name}.{name} is not finite everywhere; export the file again")
+
+
+def _blocks(
+    block_format: BlockFormat, codes: NDArray[np.uint8], scales: NDArray[np.uint8], selectors: NDArray[np.uint8] | None
+) -> BlockCodes:
+    """Codes whose tensors' scales are 1."""
+    tensor_scales = np.ones((), np.float32) if block_format.tensor_scale else None
+    coded = BlockCodes(block_format, codes, scales, selectors, tensor_scales)
+    block_format.check(coded)
+    return coded
+
+
+def _check_blocks(path: Path, operands: Operands, layer: LayerOperands) -> None:
+    """Refuse a layer of a block format whose arrays are not those of its formats."""
+    scaled = operands.activation_format is not None
+    for name, wanted in (("block_scales", True), ("exponents", True), ("activation_block_scales", scaled)):
+        if (getattr(layer, name) is not None) != wanted:
+            raise OperandError(f"{path}: {layer.name} has {'no ' if wanted else ''}{name}; export the file again")
+    if layer.zero_points is not None or (layer.activation_selectors is not None and not scaled):
+        raise OperandError(f"{path}: {layer.name} has arrays that are none of a block format; export the file again")
+    assert layer.exponents is not None
+    if layer.exponents.shape != layer.accumulators.shape:
+        raise OperandError(f"{path}: {layer.name}.exponents has shape {layer.exponents.shape}, not {layer.accumulators.shape}")
+    try:
+        operands.coded(layer)
+    except InputError as error:
+        raise OperandError(f"{path}: {layer.name}: {error}") from None
+
+
+def _tables(one: NumberFormat | BlockFormat) -> list[int]:
+    """The values of every code, of one table after the other."""
+    return [value for table in (one.elements if isinstance(one, BlockFormat) else (one,)) for value in table.values]
 
 
 def _digest(arrays: dict[str, NDArray[Any]]) -> str:

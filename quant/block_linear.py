@@ -112,16 +112,19 @@ class BlockLinear(QuantLinear):
                 _numbers(values, factors_of(tokens.scales, None, blocks), blocks), self._scaled_weight()
             )
             outer = tokens.tensor_scales
+            if self.observer is not None:
+                own = torch.ones(len(rows)) if outer is None else outer.flatten()
+                self.observer(tokens.codes, own, sums, tokens.scales, tokens.selectors)
         else:
             activations, scales = quantize_activations(rows)
             outer = scales[:, None]
-            if self.observer is not None:
-                self.observer(activations, scales, self.accumulate(activations))
             if self.execution == "integer":
                 steps = factors_of(self.block_scales, None, self.format) * float(self.format.unit)
                 sums = (self.accumulate(activations) * steps.T[:, None]).sum(dim=0)
             else:
                 sums = nn.functional.linear(activations.double(), self._scaled_weight())
+            if self.observer is not None:
+                self.observer(activations, scales, sums, None, None)
         for tensor_scale in (outer, self.tensor_scale):
             if tensor_scale is not None:
                 sums = sums * tensor_scale.double()

@@ -173,7 +173,7 @@ def quantize(
         from .calibration import calibration_windows
         from .comparison import accuracy, compared_recipes
         from .evaluation import documentation_protocol, text_protocol
-        from .export import write_operands
+        from .export import has_operands, write_operands
         from .huggingface import save_quantized
         from .models import load_model
         from .outliers import with_outliers
@@ -211,7 +211,7 @@ def quantize(
         described = calibration.describe()
         save_quantized(quantized, loaded.tokenizer, scratch, source, described if chosen.calibrates else None)
         exported = None
-        if any(layer.scheme.integer_sums for layer in quantized.layers().values()):
+        if any(has_operands(layer) for layer in quantized.layers().values()):
             exported = write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
         metrics = accuracy(loaded, chosen, described if calibrated else None, protocols if table else [], rows, layers)
         if quantized.groupings:

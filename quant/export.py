@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import LayerOperands, Operands
+from golden import BlockCodes, LayerOperands, Operands
+from golden.block_dot import row_sums
 from golden.errors import InputError, unknown
 
+from .block_linear import BlockLinear
 from .evaluation import Protocol
 from .layers import QuantLinear
 from .models import weights_sha256
@@ -25,8 +28,9 @@ __all__ = ["DEFAULT_TOKENS", "default_layers", "evenly_spaced", "export_operands
 #: Tokens exported unless asked otherwise.
 DEFAULT_TOKENS = 32
 
-#: By layer: activations (tokens, in), activation scales (tokens,), accumulators (tokens, out) or (groups, tokens, out).
-Products = tuple[Tensor, Tensor, Tensor]
+#: By layer: activations (tokens, in), activation scales (tokens,), accumulators (tokens, out) or (groups, tokens, out); of
+#: block formats also the activations' block scales and selectors, each (tokens, number of them) or None.
+Products = tuple[Tensor | None, ...]
 
 
 def export_operands(
@@ -36,8 +40,9 @@ def export_operands(
 
     The model runs on as many of `windows` (n, length) as the tokens need, whole, so that every token has its context; the
     tokens are evenly spaced over these windows. Nothing is computed anew: activations and accumulators are recorded from
-    the forward pass. A layer with groups gives an entry for each, because the hardware's sum ends where the scale changes;
-    its name has the group's input channels, as in "fc1[0:128]".
+    the forward pass; those of block formats are integers with exponents, and held against it. A layer with groups gives an
+    entry for each, because the hardware's sum ends where the scale changes; its name has the group's input channels, as in
+    "fc1[0:128]".
 
     Parameters
     ----------
@@ -58,13 +63,17 @@ def export_operands(
     for name in names:
         if name not in quantized:
             raise unknown(f"--layer {name}: no quantized layer of this name", name, quantized)
-        if (blocks := quantized[name].scheme.activation_blocks) is not None:
+        scheme = quantized[name].scheme
+        own, tokens_in = scheme.blocks, scheme.activation_blocks
+        if tokens_in is not None and (own is None or own.block != tokens_in.block):
+            weights = f"blocks of {own.block}" if own is not None else "no blocks"
             raise InputError(
-                f"{name}: activations in {blocks.title} have scales within a sum, which no integer accumulator holds"
+                f"{name}: activations in {tokens_in.title} have blocks of {tokens_in.block}, its weights {weights}; no MAC "
+                "unit has operands like that"
             )
-        if quantized[name].scheme.activations != "int8":
+        if scheme.activations == "fp32":
             raise InputError(f"{name}: only its weights are quantized, so that the hardware has no operands of it")
-        if not quantized[name].scheme.integer_sums:
+        if scheme.blocks is None and not scheme.integer_sums:
             raise InputError(
                 f"{name}: its groups are per-ic, scaled within a sum, so that no integer accumulators are to be met"
             )
@@ -75,12 +84,18 @@ def export_operands(
     kept = evenly_spaced(tokens, used.numel())
     with recorded({name: quantized[name] for name in names}, kept) as products, torch.no_grad():
         model.base_model(input_ids=used.to(model.device), use_cache=False)
-    for name, (_, scales, _) in products.items():
+    for name, (_, scales, *_) in products.items():
+        assert scales is not None
         if not bool(torch.isfinite(scales).all()):
             raise InputError(f"operands: the input of {name} is not finite; use a sound checkpoint")
-    number_format = quantized[names[0]].number_format
+    scheme, made = quantized[names[0]].scheme, {**provenance, "tokens": tokens, "layers": names}
+    if scheme.blocks is not None:
+        layers_of_blocks = (present_module(model, name) for name in names)
+        listed = zip(names, layers_of_blocks, strict=True)
+        in_blocks = tuple(_block_operands(name, layer, products[name]) for name, layer in listed)
+        return Operands(scheme.number_format, in_blocks, made, scheme.blocks, scheme.activation_blocks)
     exported = tuple(one for name in names for one in _layer_operands(name, present_module(model, name), products[name]))
-    return Operands(number_format, exported, {**provenance, "tokens": tokens, "layers": names})
+    return Operands(scheme.number_format, exported, made)
 
 
 def write_operands(
@@ -109,9 +124,15 @@ def write_operands(
     return exported
 
 
+def has_operands(layer: QuantLinear) -> bool:
+    """Whether a MAC unit could compute its sums: of integers, or of blocks of one length."""
+    own, other = layer.scheme.blocks, layer.scheme.activation_blocks
+    return layer.scheme.integer_sums if other is None else own is not None and own.block == other.block
+
+
 def with_operands(layers: dict[str, QuantLinear]) -> list[str]:
-    """Names of those of `layers` whose sums are integers; if there is none, all."""
-    return [name for name, layer in layers.items() if layer.scheme.integer_sums] or list(layers)
+    """Names of those of `layers` whose sums a unit could compute; if there is none, all."""
+    return [name for name, layer in layers.items() if has_operands(layer)] or list(layers)
 
 
 def default_layers(names: list[str]) -> list[str]:
@@ -156,15 +177,17 @@ def recorded(layers: dict[str, QuantLinear], tokens: Sequence[int] | None = None
 
 
 def _copied(products: Products, tokens: Sequence[int] | None) -> Products:
-    activations, scales, accumulators = products
     chosen = slice(None) if tokens is None else list(tokens)
-    kept = activations[chosen], scales[chosen], accumulators[..., chosen, :]
-    return tuple(part.to("cpu", copy=True) for part in kept)  # type: ignore[return-value]
+    parts = (None if part is None else part[..., chosen, :] if part.dim() > 1 else part[chosen] for part in products)
+    return tuple(None if part is None else part.to("cpu", copy=True) for part in parts)
 
 
 def _layer_operands(name: str, layer: QuantLinear, products: Products) -> Iterator[LayerOperands]:
     """One for every sum that leaves the hardware: of the whole layer, or of each group of input channels."""
     activations, activation_scales, accumulators = products
+    assert activations is not None
+    assert activation_scales is not None
+    assert accumulators is not None
     size = layer.scheme.group_size or layer.in_features
     codes, scales = layer.unpacked_codes().cpu(), layer.scales.view(layer.out_features, -1).cpu()
     zero_points = None if layer.zero_points is None else layer.zero_points.view(scales.shape).to("cpu", torch.int64)
@@ -180,3 +203,47 @@ def _layer_operands(name: str, layer: QuantLinear, products: Products) -> Iterat
             activation_scales=activation_scales.numpy().astype(np.float32),
             zero_points=None if zero_points is None else zero_points[:, group].contiguous().numpy(),
         )
+
+
+def _block_operands(name: str, layer: BlockLinear, products: Products) -> LayerOperands:
+    """Those of a layer in a block format. What the model added up in float64 is held against the exact sums."""
+    activations, activation_scales, sums, scales, selectors = products
+    assert activations is not None
+    assert activation_scales is not None
+    assert sums is not None
+    weights = BlockCodes(
+        layer.format,
+        layer.unpacked_codes().cpu().numpy(),
+        layer.block_scales.cpu().numpy(),
+        None if layer.selectors is None else layer.selectors.cpu().numpy(),
+        np.ones((), np.float32) if layer.format.tensor_scale else None,
+    )
+    own = layer.scheme.activation_blocks
+    tokens: Any = activations.to(torch.int8).contiguous().numpy()
+    given = tokens
+    if own is not None:
+        assert scales is not None
+        chosen = None if selectors is None else selectors.numpy()
+        given = BlockCodes(own, tokens.view(np.uint8), scales.numpy(), chosen, activation_scales[:, None].numpy())
+        if not own.tensor_scale:
+            given = replace(given, tensor_scales=None)
+    accumulators, exponents = row_sums(weights, given)
+    unit = float(layer.format.unit * (1 if own is None else own.unit))
+    least = layer.format.scales.least_exponent + (0 if own is None else own.scales.least_exponent)
+    exact = np.ldexp(accumulators * unit, exponents + least)
+    if not np.allclose(exact, sums.numpy(), rtol=1e-12, atol=0):
+        raise InputError(f"{name}: its exact sums are not those of the model; quantize the model again")
+    tensor_scale = np.float32(1 if layer.tensor_scale is None else float(layer.tensor_scale))
+    return LayerOperands(
+        name=name,
+        weights=weights.codes,
+        activations=tokens,
+        accumulators=accumulators,
+        weight_scales=np.full(layer.out_features, tensor_scale),
+        activation_scales=activation_scales.numpy().astype(np.float32),
+        block_scales=weights.scales,
+        selectors=weights.selectors,
+        activation_block_scales=None if own is None else given.scales,
+        activation_selectors=None if own is None else given.selectors,
+        exponents=exponents,
+    )

@@ -19,8 +19,9 @@ from .weights import QuantizedWeights, decode, decode_packed, quantize_weights
 
 __all__ = ["QuantLinear", "check_execution", "replace_module", "torch_pack", "torch_unpack", "use_execution"]
 
-#: Called with activations (tokens, in), activation scales (tokens,) and accumulators (tokens, out) of every forward pass.
-Observer = Callable[[Tensor, Tensor, Tensor], None]
+#: Called with activations (tokens, in), activation scales (tokens,) and accumulators (tokens, out) of every forward pass; by
+#: layers of block formats, whose activations may be codes, with those codes' block scales and selectors, or None, too.
+Observer = Callable[..., None]
 
 
 class QuantLinear(nn.Module):

@@ -7,18 +7,18 @@ one by one, and taken at random elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import BlockMacConfig, Port
+from golden import BlockMacConfig, LayerOperands, Operands, Port
 
 from .replay import PortStimulus
-from .stimulus import LONGEST_SUM, check_cycles, de_bruijn, extreme_activations
+from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, extreme_activations, within_depth
 
-__all__ = ["corners", "scale_ports", "uniform"]
+__all__ = ["corners", "from_operands", "gaussian", "runs", "uniform"]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands, as of other units
 _CONTROLS = ("first", "last", "valid", "rst")
@@ -46,6 +46,110 @@ def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Gener
     first, last = step % (_blocks_of_sum(config) * block) == 0, step % block == block - 1
     drawn = {port.name: _random(port, cycles, random) for port in config.inputs if port.name not in (*_CONTROLS, *_SCALES)}
     return _columns(config, {**drawn, "first": first, "last": last})
+
+
+def gaussian(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
+    """As `uniform`, but with the scales that the quantizer gives to normally distributed numbers, as weights are.
+
+    Each sum's numbers are a tensor of their own.
+    """
+    check_cycles(cycles)
+    random = np.random.default_rng([seed, 13])
+    operands = random_operands(config, cycles, random)
+    block, count = config.blocks.block // config.lanes, _blocks_of_sum(config)
+    blocks = np.arange(cycles) // block
+    sums = int(blocks[-1]) // count + 1
+    drawn = random.normal(size=(config.scale_factors, sums, count * config.blocks.block))
+    codes = np.stack([config.blocks.quantize(numbers, by_row=True).scales for numbers in drawn], axis=-1).astype(np.int64)
+    bases = bases_of(config, codes).repeat(count)
+    scales = scale_ports(codes.reshape(-1, config.scale_factors)[blocks]) | (
+        {"base": bases[blocks]} if config.base_bits else {}
+    )
+    return PortStimulus(operands | {name: column[:, None] for name, column in scales.items()}, "uniform")
+
+
+def from_operands(operands: Operands, config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
+    """Real sums of a quantized model, `cycles` long (the last sum may be cut short).
+
+    Every (layer, token, output) triple of the file is equally likely. The sum must be what the file states where all of its
+    scales are in reach of one `base`; else those of the largest blocks are, and nothing is stated.
+
+    Raises
+    ------
+    InputError
+        If the file has other formats than `config`, codes that are none, or sums longer than the depth.
+    """
+    check_cycles(cycles)
+    sums = checked_sums(operands, config)
+    random = np.random.default_rng([seed, 14])
+    pieces: list[_Columns] = []
+    while sum(len(piece["first"]) for piece in pieces) < cycles:
+        layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
+        token, output = (int(random.integers(size)) for size in layer.accumulators.shape)
+        pieces.append(_sum(config, layer, token, output))
+    whole = {name: column[:cycles] for name, column in _joined(pieces).items()}
+    completed, stated = (whole.pop(name)[:, 0] for name in ("completed", "stated"))
+    return PortStimulus(whole, "opt", completed.astype(bool), stated)
+
+
+def runs(
+    config: BlockMacConfig, places: Sequence[tuple[LayerOperands, int, int, float]], length: int, source: str, cycles: int
+) -> PortStimulus:
+    """Runs of at least `length` cycles, whole blocks, from `places` of a model: layer, token, output, and where in the sum.
+
+    A run that begins amid a sum goes on from the sum that is there, unless that has another `base`. After the end of a sum
+    comes that of the next output.
+    """
+    block = config.blocks.block // config.lanes
+    pieces = []
+    for layer, token, output, place in places:
+        blocks = layer.weights.shape[1] // config.blocks.block
+        start, outputs = int(place * blocks), layer.accumulators.shape[1]
+        ends = -(-length // block) + start
+        following = [_sum(config, layer, token, (output + number) % outputs) for number in range(-(-ends // blocks))]
+        pieces.append({name: column[start * block : ends * block] for name, column in _joined(following).items()})
+    whole = {name: column[:cycles] for name, column in _joined(pieces).items() if name not in ("completed", "stated")}
+    first = whole["first"][:, 0].astype(bool)
+    if config.base_bits:
+        first |= np.diff(whole["base"][:, 0], prepend=-1) != 0
+    within_depth(first, config.depth // config.lanes)
+    whole["first"] = first[:, None].astype(np.int64)
+    return PortStimulus(whole, source)
+
+
+def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) -> _Columns:
+    """One whole sum, and `completed` and `stated` beside the ports."""
+    lanes, block = config.lanes, config.blocks.block // config.lanes
+    assert layer.block_scales is not None
+    assert layer.exponents is not None
+    factors = [layer.block_scales[output]]
+    if layer.activation_block_scales is not None:
+        factors.append(layer.activation_block_scales[token])
+    codes = np.stack(factors, axis=-1).astype(np.int64)
+    base = int(bases_of(config, codes[None])[0])
+    above = int(layer.exponents[token, output]) - base
+    rows = len(codes) * block
+    step = np.arange(rows)
+    given: dict[str, ArrayLike] = {
+        "weights": layer.weights[output].reshape(rows, lanes),
+        "activations": layer.activations[token].reshape(rows, lanes),
+        "first": step == 0,
+        "last": step % block == block - 1,
+        "base": base,
+        **scale_ports(codes.repeat(block, axis=0)),
+    }
+    completed = (step == rows - 1) & (above >= 0)
+    stated = int(layer.accumulators[token, output]) << above if above >= 0 else 0
+    return _columns(config, given) | {"completed": completed[:, None], "stated": np.where(completed, stated, 0)[:, None]}
+
+
+def bases_of(config: BlockMacConfig, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The least base of each sum, (sums,), that keeps its largest scale in reach: `codes` are (sums, blocks, 1 or 2)."""
+    assert config.span is not None
+    if not config.base_bits:
+        return np.zeros(len(codes), np.int64)
+    exponents = _offsets(config)[codes].sum(axis=2)
+    return np.maximum(exponents.min(axis=1), exponents.max(axis=1) - config.span)
 
 
 def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:

@@ -129,7 +129,8 @@ def stimuli_for(
         stimuli = [column.uniform(config, cycles, seed), column.corners(config)]
         return stimuli if file is None else [column.from_operands(file, config, cycles, seed), *stimuli]
     if isinstance(config, BlockMacConfig):
-        return [block_stimulus.uniform(config, cycles, seed), block_stimulus.corners(config, longest_sum)]
+        stimuli = [block_stimulus.uniform(config, cycles, seed), block_stimulus.corners(config, longest_sum)]
+        return stimuli if file is None else [block_stimulus.from_operands(file, config, whole, seed), *stimuli]
     assert isinstance(config, AsymmetricConfig)
     stimuli = [asymmetric_stimulus.uniform(config, cycles, seed), asymmetric_stimulus.corners(config, longest_sum)]
     return stimuli if file is None else [asymmetric_stimulus.from_operands(file, config, whole, seed), *stimuli]

@@ -14,7 +14,16 @@ from golden import AsymmetricConfig, InputError, LayerOperands, MacConfig, Numbe
 
 from .replay import Replay, checked_column
 
-__all__ = ["LONGEST_SUM", "Stimulus", "check_cycles", "checked_sums", "de_bruijn", "extreme_activations", "extreme_codes"]
+__all__ = [
+    "LONGEST_SUM",
+    "Stimulus",
+    "check_cycles",
+    "checked_sums",
+    "de_bruijn",
+    "extreme_activations",
+    "extreme_codes",
+    "within_depth",
+]
 
 _SUM_PRODUCTS = 256  # length of the sums of random operands: the width of a small model's layers
 LONGEST_SUM = 65536  # cycles of one sum of extreme products; reaches the accumulator's extremes if depth <= this x lanes
@@ -335,11 +344,11 @@ def checked_sums(operands: Operands, config: UnitConfig) -> NDArray[np.int64]:
 
 
 def _check_layer(layer: LayerOperands, operands: Operands, config: UnitConfig) -> None:
-    if operands.number_format != config.weight_format:
-        raise InputError(
-            f"the operands are {operands.number_format.name}, the unit takes {config.weight_format.name}: "
-            f"use --format {operands.number_format.name}, or export operands of {config.weight_format.name}"
-        )
+    given, wanted = operands.format_name, config.format_name
+    if given != wanted or operands.number_format != config.weight_format:
+        options = f"--format {(operands.block_format or operands.number_format).name}"
+        options += f" --activations {operands.activation_format.name}" if operands.activation_format is not None else ""
+        raise InputError(f"the operands are {given}, the unit takes {wanted}: use {options}, or export operands of {wanted}")
     if layer.zero_points is not None and not isinstance(config, AsymmetricConfig):
         raise InputError(
             f"{layer.name} has zero-points (asymmetric weights): {config.name} takes none; quantize in the symmetric form"
@@ -349,8 +358,19 @@ def _check_layer(layer: LayerOperands, operands: Operands, config: UnitConfig) -
             f"{layer.name} has sums of {layer.weights.shape[1]} products, {config.name} holds {config.depth}: "
             f"use a depth of {layer.weights.shape[1]} or more"
         )
+    if operands.block_format is not None:
+        operands.coded(layer)  # refuses codes that are none
+        return
     config.weight_format.checked_codes(layer.weights)
     config.checked_activations(layer.activations)
+
+
+def within_depth(first: NDArray[np.bool_], longest: int) -> None:
+    """Begin a sum in the first cycle, and wherever one would become longer than `longest` cycles."""
+    began = -longest
+    for cycle in range(len(first)):
+        first[cycle] |= cycle - began >= longest
+        began = cycle if first[cycle] else began
 
 
 def check_cycles(cycles: int) -> None:

@@ -20,6 +20,9 @@ Dataflows:
 A processing element is always `weights-held`: its own weight stays for `HELD_CYCLES` cycles, those of the next tile are shifted
 in meanwhile, and partial sums of the model stream in from the elements above (`sim.column`).
 
+A unit of a block format always streams, whole blocks: runs are as long as those of other units, or a block. From a model come
+its codes, scales and selectors; uniform operands have the scales of normally distributed numbers.
+
 Parts of units for asymmetric weights (`golden.asymmetric_parts`) are given what a MAC unit is, and every sum has a zero-point,
 each equally likely; a correction is given the sums of one unit, in every cycle.
 
@@ -35,12 +38,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import CorrectionConfig, InputError, LayerOperands, MacConfig, OffsetConfig, Operands, PeConfig, UnitConfig
+from golden import (
+    BlockMacConfig,
+    CorrectionConfig,
+    InputError,
+    LayerOperands,
+    MacConfig,
+    OffsetConfig,
+    Operands,
+    PeConfig,
+    UnitConfig,
+)
 from golden.errors import unknown
 
-from . import asymmetric_stimulus, column
+from . import asymmetric_stimulus, block_stimulus, column
 from .replay import Replay
-from .stimulus import Stimulus, checked_sums
+from .stimulus import Stimulus, checked_sums, within_depth
 
 __all__ = [
     "DATAFLOWS",
@@ -110,6 +123,8 @@ def workload(config: UnitConfig, source: str, dataflow: str, operands: Operands 
 
 def dataflows(config: UnitConfig) -> tuple[str, ...]:
     """The dataflows of a unit, the one that is meant if none is named first."""
+    if isinstance(config, BlockMacConfig):
+        return (STREAMING,)
     return (WEIGHTS_HELD,) if isinstance(config, PeConfig) else DATAFLOWS
 
 
@@ -118,6 +133,8 @@ def _uniform(config: UnitConfig, dataflow: str, cycles: int, seed: int) -> Repla
         random = np.random.default_rng([seed, 2])
         tiles = [column.uniform_tile(config, HELD_CYCLES, random) for _ in range(-(-cycles // HELD_CYCLES) + 1)]
         return column.column(config, tiles, UNIFORM, cycles)
+    if isinstance(config, BlockMacConfig):
+        return block_stimulus.gaussian(config, cycles, seed)
     assert isinstance(config, MacConfig)
     streaming = Stimulus.uniform(config, cycles, seed)
     if dataflow == STREAMING:
@@ -146,10 +163,12 @@ def _from_model(config: UnitConfig, source: str, dataflow: str, operands: Operan
         tiles = [column.tile_of_layer(config, *where[:3], k, row, HELD_CYCLES) for where, k, row in ways]
         # The weights of what would come next, the first again, are shifted in during the last.
         return column.column(config, [*tiles, tiles[0]], source, cycles)
+    if isinstance(config, BlockMacConfig):
+        return block_stimulus.runs(config, places, length, source, cycles)
     assert isinstance(config, MacConfig)
     pieces = [_run(config, layer, dataflow, length, token, output, place) for layer, token, output, place in places]
     weights, activations, first = (np.concatenate(arrays)[:cycles] for arrays in zip(*pieces, strict=True))
-    _within_depth(first, _longest_sum(config))
+    within_depth(first, _longest_sum(config))
     return Stimulus(weights, activations, first, np.ones(cycles, bool), source)
 
 
@@ -174,14 +193,6 @@ def _by_cycle(array: NDArray[Any], lanes: int, fill: int) -> NDArray[Any]:
     """(rows, K) as (rows, cycles, lanes), the last cycle filled up."""
     missing = -array.shape[1] % lanes
     return np.pad(array, ((0, 0), (0, missing)), constant_values=fill).reshape(len(array), -1, lanes)
-
-
-def _within_depth(first: NDArray[np.bool_], longest: int) -> None:
-    """Begin a sum in the first cycle, and wherever one would become longer than `longest` cycles."""
-    began = -longest
-    for cycle in range(len(first)):
-        first[cycle] |= cycle - began >= longest
-        began = cycle if first[cycle] else began
 
 
 def _longest_sum(config: MacConfig) -> int:

@@ -56,7 +56,7 @@ class Best:
         """Plain data."""
         config = self.mapped.config
         return {
-            "format": config.weight_format.name,
+            "format": config.format_name,
             "shape": config.shape,
             "architecture": config.architecture,
             "decoded": config.decoded,

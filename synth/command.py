@@ -138,7 +138,7 @@ def area_and_timing(mapped: Mapped, period_ns: float) -> dict[str, Any]:
         "timing__setup__ws": round(period_ns - mapped.delay_ns, 6),
         "clock__period": period_ns,
         "timing__critical_path__delay": mapped.delay_ns,
-        "format": config.weight_format.name,
+        "format": config.format_name,
         "architecture": config.architecture,
         "shape": config.shape,
         "lanes": config.lanes,

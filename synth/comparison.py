@@ -113,7 +113,7 @@ def _report(case: Case, results: dict[str, Any], effort: Effort) -> None:
         entry["syntheses"] += case.workshop.count(name, case.lanes)
         tried = case.workshop.architectures(name)
         entry["architectures"] = list(dict.fromkeys([*entry["architectures"], *tried]))
-        entry["energies"] += sum(measurement.task.mapped.config.weight_format.name == name for measurement in case.measurements)
+        entry["energies"] += sum(measurement.task.mapped.config.format_name == name for measurement in case.measurements)
         entry["kept_below"] = effort.keep
     results["clocks"] += _clocks(case, effort)
     results["not_measured"] += _not_compared(case, effort)

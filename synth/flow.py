@@ -208,12 +208,12 @@ class Workshop:
 
     def architectures(self, format_name: str) -> list[str]:
         """Architectures of a format that were mapped."""
-        configs = (task.config for task in self._done if task.config.weight_format.name == format_name)
+        configs = (task.config for task in self._done if task.config.format_name == format_name)
         return list(dict.fromkeys(f"{one.architecture}{' decoded' * one.decoded}" for one in configs))
 
     def count(self, format_name: str, lanes: int) -> int:
         """Number of syntheses for a format and lane count."""
-        return sum(task.config.weight_format.name == format_name and task.config.lanes == lanes for task in self._done)
+        return sum(task.config.format_name == format_name and task.config.lanes == lanes for task in self._done)
 
 
 def smallest(results: Iterable[Mapped], period_ns: float | None = None) -> Mapped | None:

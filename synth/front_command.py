@@ -62,7 +62,7 @@ def front(
             measured = request.measure(tasks, cache, jobs, advance)
             points = [_point(mapped, one) for mapped, one in zip(netlists, measured, strict=True)]
         result = {
-            "format": config.weight_format.name,
+            "format": config.format_name,
             "shape": config.shape,
             "lanes": config.lanes,
             "pdk": kit.describe(),

@@ -217,7 +217,7 @@ def _stimuli(task: Task, operands: Mapping[str, Operands], cycles: int, seed: in
     """One for each sample; vectorless activity has a single sample without."""
     if task.activity == VECTORLESS:
         return [None]
-    given = None if task.source == UNIFORM else operands.get(task.mapped.config.weight_format.name)
+    given = None if task.source == UNIFORM else operands.get(task.mapped.config.format_name)
     seeds = range(1000 * seed, 1000 * seed + task.samples)
     return [workload(task.mapped.config, task.source or "", task.dataflow or "", given, cycles, one) for one in seeds]
 

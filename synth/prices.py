@@ -91,11 +91,11 @@ def prices(
         }
         for mapped in case.found.fastest.values()
     ]
-    measured = {name: [m for m in case.measurements if m.task.mapped.config.weight_format.name == name] for name in formats}
+    measured = {name: [m for m in case.measurements if m.task.mapped.config.format_name == name] for name in formats}
     tried = {
         name: {
             "syntheses": shop.count(name, lanes),
-            "failed_syntheses": sum(task.config.weight_format.name == name for task in shop.failed),
+            "failed_syntheses": sum(task.config.format_name == name for task in shop.failed),
             "architectures": shop.architectures(name),
             "kept_below": effort.keep,
             "energies": len(measured[name]),

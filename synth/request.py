@@ -33,7 +33,7 @@ class Request:
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, architecture, shape
+    format, lanes, depth, pipeline, decoded, architecture, shape, activations
         The unit, as for `dint generate`; by default a MAC unit with one lane.
     pdk, liberty, platforms
         The kit: its name, or its Liberty files; and where it is, if not in one of the usual places.
@@ -60,6 +60,7 @@ class Request:
     decoded: bool = False
     architecture: str = ""
     shape: str = "mac"
+    activations: str = "int8"
     pdk: str = DEFAULT_PDK
     liberty: tuple[Path, ...] = ()
     platforms: Path | None = None
@@ -83,6 +84,7 @@ class Request:
             architecture=self.architecture,
             decoded=self.decoded,
             shape=self.shape,
+            activations=self.activations,
         )
 
     @cached_property
@@ -96,10 +98,10 @@ class Request:
         if self.operands is None:
             return None
         operands = Operands.load(self.operands)
-        if operands.number_format != self.unit.weight_format:
+        if operands.format_name != self.unit.format_name:
             raise InputError(
-                f"--operands {self.operands}: holds {operands.number_format.name}, the unit takes "
-                f"{self.unit.weight_format.name}; name the operands of that format"
+                f"--operands {self.operands}: holds {operands.format_name}, the unit takes "
+                f"{self.unit.format_name}; name the operands of that format"
             )
         return operands
 
@@ -160,7 +162,7 @@ class Request:
 
     @property
     def _available(self) -> dict[str, Operands]:
-        return {self.unit.weight_format.name: self.given_operands} if self.given_operands else {}
+        return {self.unit.format_name: self.given_operands} if self.given_operands else {}
 
     def plain(self) -> dict[str, Any]:
         """Plain data, for another process: `Request.of` makes the same request of it."""

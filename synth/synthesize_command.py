@@ -27,6 +27,7 @@ def synthesize(
     decoded: bool = False,
     shape: str = "mac",
     architecture: str = "",
+    activations: str = "int8",
     liberty: Paths = (),
     platforms: AnyPath | None = None,
     cycles: int = 512,
@@ -44,7 +45,7 @@ def synthesize(
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, shape, architecture
+    format, lanes, depth, pipeline, decoded, shape, architecture, activations
         The unit, as for `dint generate`; by default a MAC unit with one lane.
     pdk, liberty, platforms
         Name of the PDK, or its Liberty files instead; folder in the layout of OpenROAD-flow-scripts' `flow/platforms`, where
@@ -92,6 +93,7 @@ def synthesize(
         decoded=decoded,
         architecture=architecture,
         shape=shape,
+        activations=activations,
         pdk=pdk,
         liberty=paths(liberty),
         platforms=path(platforms),

@@ -135,7 +135,7 @@ def _set(name, index, value):
         (_set("1.activations", (0, 0), 1), "differ from their checksum"),
         (_set("0.accumulators", (0, 0), 10**6), "differ from their checksum"),
         (_set("0.weight_scales", 0, 0.5), "differ from their checksum"),
-        (lambda m, _: m.update(version=2), "version 2 of the file format; this reads version 1"),
+        (lambda m, _: m.update(version=2), "version 2 of the file format has none of dINT4"),
         (lambda m, _: m.update(values=list(INT8.values)), "code table for dint4 is not the catalogue's"),
         (lambda m, _: m["values"].reverse(), "code table for dint4 is not the catalogue's"),
         (lambda _, arrays: arrays.pop("1.weights"), "differ from their checksum"),

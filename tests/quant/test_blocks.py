@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from golden import BLOCK_FORMATS, MXFP4, NVFP4, BlockCodes, BlockFormat, InputError, dot
+from golden import BLOCK_FORMATS, MXFP4, NVFP4, BlockCodes, BlockFormat, InputError, Operands, dot, unit_of_options
 from quant.activations import quantize_activations
 from quant.block_linear import BlockLinear, empty_layer, quantized_layer
 from quant.blocks import BlockTensors, factors_of, quantize_blocks, values_of
@@ -23,6 +23,7 @@ from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors
 from quant.recipe import Recipe, check_groups, quantize_model
 from quant.scheme import Scheme
+from sim.block_stimulus import from_operands
 from tests.golden.test_block_format import CLUSTERED, samples
 
 from .conftest import save, tiny_model
@@ -228,7 +229,7 @@ def test_a_damaged_directory(tiny: LoadedModel, windows: torch.Tensor, tmp_path:
 
 
 def test_command(tiny_directory: Path, tmp_path: Path) -> None:
-    """W4A8 gives operands, a sum for every block; W4A4 none; both say what they are."""
+    """W4A8 and W4A4 give operands with the scales of their blocks; both say what they are."""
     for activations in ("int8", "nvfp4"):
         out = tmp_path / activations
         metrics = quantize(
@@ -236,13 +237,16 @@ def test_command(tiny_directory: Path, tmp_path: Path) -> None:
             table=False, quiet=True,
         )  # fmt: skip
         assert metrics["recipe"]["weights"] == "nvfp4"
-        assert (out / "operands.npz").exists() == (activations == "int8")
         model, config = load_quantized(out)
         assert (config.weights, config.number_format.name, config.version) == ("nvfp4", "fp4_e2m1", 3)
         windows = torch.arange(128).view(2, 64)
-        if activations == "int8":
-            exported = export_operands(model, windows, {}, tokens=4)
-            assert exported.layers[0].name.endswith("[0:16]")
-        else:
-            with pytest.raises(InputError, match="activations in NVFP4 have scales within a sum"):
-                export_operands(model, windows, {}, tokens=4)
+        exported = export_operands(model, windows, {}, tokens=4)
+        exported.save(tmp_path / "again.npz")
+        for found in (Operands.load(tmp_path / "again.npz"), Operands.load(out / "operands.npz")):
+            assert found.format_name == ("nvfp4" if activations == "int8" else "nvfp4_a4")
+            assert all(np.array_equal(found.expected(layer), layer.accumulators) for layer in found.layers)
+        config_of_unit = unit_of_options("nvfp4", activations=activations, lanes=8)
+        stimulus = from_operands(found, config_of_unit, 600, 0)
+        shown = stimulus.rows(config_of_unit).outputs["accumulator"][1:, 0]
+        assert stimulus.completed.sum() > 20
+        assert shown[stimulus.completed].tolist() == stimulus.stated[stimulus.completed].tolist()
