@@ -36,7 +36,7 @@ from synth.flow import FAST_SCRIPTS, FIRST_ADDER, JOBS, MORE_ADDERS, Workshop, a
 from synth.mapping import DEFAULT_CACHE
 from synth.pdk import Pdk, discover, find
 from synth.recipe import Recipe
-from synth.search import BASELINE, FORMATS, Effort, small_architectures
+from synth.search import FORMATS, Effort, small_architectures
 from synth.zero_points import zero_points
 
 ADDERS = (FIRST_ADDER, *MORE_ADDERS)
@@ -130,7 +130,7 @@ def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
         areas, delays = (sorted(measured) for measured in zip(*mapped, strict=True))
         entries.append(_entry(kit, name, areas[0], delays[0]))
     shop = Workshop(kit)
-    for name in small_architectures(BASELINE, 1):
+    for name in small_architectures(CONFIG.weight_format, 1):
         config = replace(CONFIG, architecture=name)
         quick = replace(CONFIG, architecture=ARCHITECTURES[name].fast or name)
         smallest = min(mapped.area_um2 for mapped in shop.run_recipes([(config, area_recipes(config, kit))]))

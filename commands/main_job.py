@@ -62,7 +62,7 @@ def pareto(
         list[str] | None,
         typer.Option(
             "--format",
-            help="Number format; repeat for several; default int8, int4, dint4, fp4_e2m1, int3, dint3.",
+            help="Format, or nvfp4_a4 for W4A4; repeat for several; default: the plain formats.",
             autocompletion=format_names,
         ),
     ] = None,

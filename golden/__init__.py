@@ -3,7 +3,7 @@
 
 from .asymmetric import AsymmetricConfig
 from .asymmetric_parts import CorrectionConfig, OffsetConfig
-from .block_dot import DotProducts, block_sums, dot
+from .block_dot import DotProducts, block_sums, dot, row_sums
 from .block_format import BlockCodes, BlockFormat, CodedBlock
 from .block_mac import BlockMacConfig
 from .catalogue import (
@@ -30,7 +30,7 @@ from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
 from .scale_encoding import E4M3, E8M0, ScaleEncoding
-from .shapes import SHAPES, unit_of_options
+from .shapes import SHAPES, formats_of, unit_of_options
 from .unit import Port, UnitConfig
 
 __all__ = [
@@ -74,7 +74,9 @@ __all__ = [
     "block_sums",
     "dot",
     "format_by_name",
+    "formats_of",
     "pack",
+    "row_sums",
     "unit_of_options",
     "unpack",
 ]

@@ -13,7 +13,7 @@ from .mac import MacConfig
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["LANES", "SHAPES", "block_unit_of_options", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "block_unit_of_options", "formats_of", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
 _INTEGERS = "int8"
@@ -85,6 +85,16 @@ def unit_of_options(
     if zero_points is not None:
         raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+
+
+def formats_of(name: str) -> tuple[str, str]:
+    """The formats of weights and activations, as options name them, of units whose `format_name` is `name`.
+
+    `nvfp4_a4` has activations in NVFP4, too; those of all others are 8-bit integers.
+    """
+    base, _, bits = name.lower().rpartition("_a")
+    known = (BLOCK_FORMATS | CODEBOOK_FORMATS).get(base)
+    return (base, base) if known is not None and bits == str(known.bits) else (name.lower(), _INTEGERS)
 
 
 def block_unit_of_options(

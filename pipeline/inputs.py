@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from golden import InputError, MacConfig, format_by_name
+from golden import InputError, formats_of, unit_of_options
 from golden.artifacts import sha256_file
 
 from .stages import HARDWARE_PACKAGES, ROOT, file_hashes, package_versions, source_hash
@@ -43,7 +43,8 @@ def check_inputs(
 
     for count in lanes:
         for name in formats:
-            MacConfig(format_by_name(name), lanes=count)
+            weights, activations = formats_of(name)
+            unit_of_options(weights, activations=activations, lanes=count)
     if text is not None:
         read_text(text, "--text")
     _check_model(model)

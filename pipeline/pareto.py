@@ -85,7 +85,7 @@ def pareto(
     model
         Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
     formats
-        Names of number formats of the catalogue, two or more.
+        Number formats of the catalogue, block formats too, two or more; `nvfp4_a4` has activations in NVFP4 as well.
     recipe
         Name or file of the recipe of `quant.recipes` by which all formats are quantized; its own format does not count.
     draws
@@ -273,6 +273,7 @@ def _accuracy(name: str, stage: Stage, measured: Mapping[str, Any]) -> dict[str,
     return {
         "format": name,
         "recipe": measured["recipe"],
+        "weight_bits": measured["weight_bits"],
         "texts": texts,
         "operands_sha256": sha256_file(stage.path("operands.npz")),
         "weights_sha256": weights,
@@ -304,13 +305,13 @@ def _fronts(units: Sequence[Mapping[str, Any]], measured: Mapping[str, Any], tex
 
 
 def _table(found: Mapping[str, Any]) -> Table:
-    table = Table("format", "KL x 1000", "of each draw", "perplexity", box=None, pad_edge=False)
+    table = Table("format", "bits", "KL x 1000", "of each draw", "perplexity", box=None, pad_edge=False)
     for one in found["accuracy"]:
         for values in one["texts"].values():
             draws = ", ".join(f"{1e3 * kl:.2f}" for kl in values["kl_by_draw"])
             kl = f"{1e3 * values['kl']:.2f} ± {1e3 * values['kl_standard_error']:.2f}"
             perplexity = f"{values['perplexity']:.2f} ± {values['perplexity_standard_error']:.2f}"
-            table.add_row(one["format"], kl, draws, perplexity)
+            table.add_row(one["format"], f"{one['weight_bits']:.3g}", kl, draws, perplexity)
     return table
 
 
@@ -322,6 +323,7 @@ def _clock(unit: Mapping[str, Any]) -> float | None:
 def _csv(found: Mapping[str, Any]) -> str:
     """A line for each unit, with the accuracy of its format on every text."""
     accuracy = {one["format"]: one["texts"] for one in found["accuracy"]}
+    bits = {one["format"]: one["weight_bits"] for one in found["accuracy"]}
     figures = ("kl", "kl_standard_error", "perplexity", "perplexity_standard_error")
     on_front = {
         (one["pdk"], one["lanes"], one["kind"], one["period_ns"], one["metric"], one["text"], point["format"]): point[
@@ -332,10 +334,10 @@ def _csv(found: Mapping[str, Any]) -> str:
     }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "text", *figures, "on_front", "netlist_sha256"])
+    writer.writerow([*_COLUMNS, "weight_bits", "text", *figures, "on_front", "netlist_sha256"])
     for unit in found["units"]:
         for name, values in accuracy[unit["format"]].items():
             key = (unit["pdk"], unit["lanes"], unit["kind"], _clock(unit), unit["objective"], name, unit["format"])
-            row = [unit[column] for column in _COLUMNS]
+            row = [*(unit[column] for column in _COLUMNS), bits[unit["format"]]]
             writer.writerow([*row, name, *(values[one] for one in figures), on_front[key], unit["netlist_sha256"]])
     return text.getvalue()

@@ -77,6 +77,11 @@ class BlockLinear(QuantLinear):
         """Size of a step (out, blocks), float32."""
         return self._factors().to(torch.float32)
 
+    @property
+    def storage_bits(self) -> int:
+        """Bits that the weight takes, all scales and selectors included."""
+        return self.format.storage_bits(self.in_features * self.out_features)
+
     def integer_weight(self) -> Tensor:
         """Weight values (out, in) int8, in units of the elements."""
         return values_of(self.unpacked_codes(), self.selectors, self.format)

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from golden import BlockFormat, any_format, formats_of
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
 from .console import quiet_libraries, written, yield_when_idle
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 __all__ = ["check_recipe", "quantize_by_draws"]
 
@@ -17,18 +21,30 @@ __all__ = ["check_recipe", "quantize_by_draws"]
 def check_recipe(recipe: str, format: str) -> dict[str, Any]:
     """The recipe in a number format, as plain data with its `title`.
 
+    `format` is the `format_name` of a MAC unit, which says what activations are, too. Block formats prescribe their scales, and
+    are not clipped; codebooks are selected to nearest.
+
     Raises
     ------
     InputError
         If there is no such recipe, the format cannot take its form, or a MAC unit multiplies no operands of it.
     """
+    chosen, length = _read(recipe, format)
+    return {**chosen.describe(), "calibration_length": length, "title": chosen.name}
+
+
+def _read(recipe: str, format: str) -> tuple[Recipe, int | None]:
     from .recipes import read_recipe
 
-    chosen, length = read_recipe(recipe, {"format": format})
-    if chosen.form != "symmetric" or chosen.activations != "int8":
+    weights, activations = formats_of(format)
+    options = {"format": weights, "activations": None if activations == "int8" else activations}
+    if isinstance(blocks := any_format(weights), BlockFormat):
+        options |= {"clipping": "none", "rounding": None if blocks.selector_block is None else "rtn"}
+    chosen, length = read_recipe(recipe, options)
+    if chosen.form != "symmetric" or chosen.activations != activations:
         wrong = f"{chosen.form} weights" if chosen.form != "symmetric" else f"activations in {chosen.activations}"
         raise InputError(f"--recipe {recipe}: {wrong}; the MAC units take INT8 activations and symmetric weights")
-    return {**chosen.describe(), "calibration_length": length, "title": chosen.name}
+    return chosen, length
 
 
 def quantize_by_draws(
@@ -43,7 +59,7 @@ def quantize_by_draws(
     model
         Directory or hub name of an OPT or LLaMA model; default the shipped checkpoint.
     recipe, format
-        Name or file of the recipe (`quant.recipes`), and the format of the weights in its place.
+        Name or file of the recipe (`quant.recipes`), and the format in its place, as `check_recipe` takes it.
     draws, seed
         Number of draws; their seeds are `seed` and those that follow.
     text
@@ -54,7 +70,8 @@ def quantize_by_draws(
     Returns
     -------
     dict
-        The contents of `accuracy.json`: `model`, `recipe`, `calibration` of each draw, `protocols`, and by text `unquantized`
+        The contents of `accuracy.json`: `model`, `recipe`, `weight_bits` (of storage for each weight, its part of
+        all scales and selectors included), `calibration` of each draw, `protocols`, and by text `unquantized`
         (perplexity and its standard error) and `losses` and `divergences` (draws, windows) in nats per token.
 
     Raises
@@ -63,10 +80,8 @@ def quantize_by_draws(
         If an option, the model or the text cannot be used, or `out` cannot be written.
     """
     yield_when_idle()
-    from .recipes import read_recipe
-
     described = check_recipe(recipe, format)
-    chosen, length = read_recipe(recipe, {"format": format})
+    chosen, length = _read(recipe, format)
     with quiet_libraries(), written(out) as scratch:
         from .calibration import calibration_windows
         from .evaluation import Evaluator, documentation_protocol, text_protocol
@@ -101,12 +116,15 @@ def quantize_by_draws(
                 found[name]["losses"].append(losses.tolist())
                 found[name]["divergences"].append(divergences.tolist())
             if draw == 0:
+                stored = [(one.storage_bits, one.in_features * one.out_features) for one in quantized.layers().values()]
+                weight_bits = sum(bits for bits, _ in stored) / sum(weights for _, weights in stored)
                 save_quantized(quantized, loaded.tokenizer, scratch, source, calibrations[0])
                 write_operands(scratch, quantized.model, protocols[0], source, chosen.describe(), scratch)
         plain = {name: evaluator.score(None) for name, evaluator in evaluators.items()}
         accuracy = {
             "model": {**source, "parameters": loaded.parameters},
             "recipe": described,
+            "weight_bits": weight_bits,
             "calibration": calibrations,
             "protocols": {protocol.name: protocol.describe() for protocol in protocols},
             "unquantized": {name: [one.perplexity, one.perplexity_standard_error] for name, one in plain.items()},

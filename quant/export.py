@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import BlockCodes, LayerOperands, Operands
-from golden.block_dot import row_sums
+from golden import BlockCodes, LayerOperands, Operands, row_sums
 from golden.errors import InputError, unknown
 
 from .block_linear import BlockLinear

@@ -138,6 +138,13 @@ class QuantLinear(nn.Module):
         by_group = (-1, self.scales.shape[1], self.scheme.group_size)
         return activations.view(by_group).transpose(0, 1) @ matrix.view(by_group).permute(1, 2, 0)
 
+    @property
+    def storage_bits(self) -> int:
+        """Bits that the weight takes: codes, scales and zero-points; without codebooks, which all layers share."""
+        codes = self.in_features * self.out_features * self.number_format.bits
+        zero_points = 0 if self.zero_points is None else self.zero_points.numel() * self.number_format.bits
+        return codes + 32 * self.scales.numel() + zero_points
+
     def unpacked_codes(self) -> Tensor:
         """Weight codes (out, in), uint8."""
         return torch_unpack(self.codes, self.number_format, self.in_features)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,7 +84,8 @@ def period(nanoseconds: float | None) -> str:
 
 
 def format_name(name: str) -> str:
-    """Catalogue name as it is written in prose: 'dint4' -> 'dINT4', 'fp4_e2m1' -> 'FP4 E2M1'."""
+    """Name as it is written in prose: 'dint4' -> 'dINT4', 'fp4_e2m1' -> 'FP4 E2M1', 'nvfp4_a4' -> 'NVFP4 W4A4'."""
+    name = re.sub(r"_a(\d+)$", r" W\1A\1", name)
     upper = name.upper().replace("_", " ")
     return f"d{upper[1:]}" if name.lower().startswith("dint") else upper
 

@@ -110,6 +110,7 @@ PARETO: dict[str, Any] = {
     "accuracy": [
         {
             "format": TEXT,
+            "weight_bits": IfThere(NUMBER),
             "texts": Each(
                 {
                     "perplexity": NUMBER,

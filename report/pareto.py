@@ -24,6 +24,7 @@ _AXES = {"area": "area per MAC", "energy": "energy per MAC", "delay": "shortest 
 # Choices of a recipe that are as usual.
 _USUAL = {"activations": "int8", "attention": "fp32", "form": "symmetric"}
 _ORDER = list(KINDS)
+_BITS = "bits a weight"
 RULE = (
     "A format is on the front (filled; the lower left staircase) if no other costs as little or less at a KL divergence as low "
     f"or lower. Noise is a difference of KL up to {CLEAR:g} standard errors, window by window and draw by draw, and of energy "
@@ -82,14 +83,17 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         "gate delays, every sum compared with the golden model.",
         RULE,
     ]
+    if others := _exceptions(found):
+        facts.insert(1, others)
     texts = list(found["protocols"])
+    bits = {one["format"]: one["weight_bits"] for one in found["accuracy"] if "weight_bits" in one}
     charts = []
     for text in texts:
         groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
         for front in found["fronts"]:
             if front["text"] == text:
                 groups.setdefault((front["pdk"], front["lanes"]), []).append(front)
-        charts += [_chart(where, fronts, text if len(texts) > 1 else "", number) for where, fronts in groups.items()]
+        charts += [_chart(where, fronts, text if len(texts) > 1 else "", number, bits) for where, fronts in groups.items()]
     return Section(
         title=f"{model['name']}: KL divergence against area, energy and delay of the MAC",
         facts=facts,
@@ -111,8 +115,22 @@ def _followed(found: Mapping[str, Any]) -> str:
     return f"Architectures {larger} the smallest of their format are dropped before energy is measured."
 
 
-def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: str, number: int) -> Chart:
-    """The panels of a kit and lane count, and a table of a line a format."""
+def _exceptions(found: Mapping[str, Any]) -> str:
+    """What the recipe is in formats that do not take it as it is, in a sentence."""
+    said = []
+    for one in found["accuracy"]:
+        own, usual = one.get("recipe", {}), found["recipe"]
+        differs = [name for name in usual if name in own and own[name] != usual[name]]
+        if differs:
+            choices = ", ".join(f"{name} {own[name]}" for name in differs)
+            said.append(f"{display.format_name(one['format'])}: {choices}")
+    return f"Block formats prescribe their scales, and take the recipe with {'; '.join(said)}." if said else ""
+
+
+def _chart(
+    where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: str, number: int, bits: Mapping[str, float]
+) -> Chart:
+    """The panels of a kit and lane count, and a table of a line a format; `bits` are those a weight takes, by format."""
     place = f"{where[0]}, {display.lanes(where[1])}"
     panels = []
     rows: dict[str, dict[str, str]] = {}
@@ -122,16 +140,19 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
         drawn, said = [], []
         for point in front["points"]:
             label = display.format_name(point["format"])
+            stored = bits.get(point["format"])
             error = None if point["cost_standard_error"] is None else point["cost_standard_error"] * scale
             cost = display.significant(point["cost"] * scale, 3)
             cost += f" {unit}" if error is None else f" ± {display.significant(error, 2)} {unit}"
             kl = _thousandths(point["kl"], point["kl_standard_error"])
             colour = "c2" if point["format"].startswith("dint") else "c1"
             errors = (error or 0.0, 1e3 * point["kl_standard_error"])
-            drawn.append(Point(label, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
+            shown = label if stored is None else f"{label} ({stored:.3g})"
+            drawn.append(Point(shown, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
             mark = ", on the front" if point["on_front"] else ""
             said.append(f"{label} {cost}, KL × 1000 {kl}{mark}")
-            rows.setdefault(label, {"KL × 1000": kl})[_heading(front)] = cost + (" (front)" if point["on_front"] else "")
+            known = {"KL × 1000": kl} | ({} if stored is None else {_BITS: f"{stored:.3g}"})
+            rows.setdefault(label, known)[_heading(front)] = cost + (" (front)" if point["on_front"] else "")
         name = slug("pareto", str(number), *map(str, where), text, front["kind"], str(front["period_ns"]), front["metric"])
         title = f"{place}: KL divergence against {_what(front)}"
         axis = f"{_AXES[front['metric']]}, {unit}"
@@ -144,10 +165,11 @@ def _chart(where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: st
         Key("⌐", "c3", "front"),
         Key("├", "ink", "standard error"),
     ]
-    columns = ("format", "KL × 1000", *map(_heading, ordered))
+    columns = ("format", *([_BITS] if bits else []), "KL × 1000", *map(_heading, ordered))
     table = [(label, *(found.get(column, display.NOT_MEASURED) for column in columns[1:])) for label, found in rows.items()]
     title = f"{place}{f', {text}' if text else ''}"
     note = "Lower left is better. Wires are not included."
+    note += " In brackets: bits of storage for each weight, all scales included." if bits else ""
     return Chart(slug("pareto", str(number), *map(str, where), text), title, note, panels, legend, columns, table, open=True)
 
 
@@ -232,15 +254,16 @@ def _accuracy(found: Mapping[str, Any]) -> Table:
     rows = []
     for text, plain in found["unquantized"].items():
         of = f", {text}" if several else ""
-        rows.append([f"unquantized{of}", "", "", _with_error(plain["perplexity"], plain["perplexity_standard_error"])])
+        rows.append([f"unquantized{of}", "", "", "", _with_error(plain["perplexity"], plain["perplexity_standard_error"])])
         for one in found["accuracy"]:
             values = one["texts"].get(text)
             if values is not None:
                 draws = ", ".join(display.significant(1e3 * kl, 4) for kl in values["kl_by_draw"])
                 shown = _with_error(values["perplexity"], values["perplexity_standard_error"])
                 kl = _thousandths(values["kl"], values["kl_standard_error"])
-                rows.append([f"{display.format_name(one['format'])}{of}", kl, draws, shown])
-    return Table("Accuracy of each format", ["weights", "KL × 1000", "of each draw", "perplexity"], rows)
+                bits = f"{one['weight_bits']:.4g}" if "weight_bits" in one else ""
+                rows.append([f"{display.format_name(one['format'])}{of}", bits, kl, draws, shown])
+    return Table("Accuracy of each format", ["weights", _BITS, "KL × 1000", "of each draw", "perplexity"], rows)
 
 
 def _effort(found: Mapping[str, Any]) -> Table:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from golden import UnitConfig
+from golden import BlockMacConfig, UnitConfig
 from golden.artifacts import disk_failures, read_record, record_text, sha256_file, sha256_of, write_file
 from golden.errors import InputError
 
@@ -35,8 +35,12 @@ PARTS = {
     "compressor": "compressor",
     "accumulation": "compressor",
     "final_adder": "final adder",
+    "activation_decoder": "partial products",
+    "scale_decoder": "scales",
+    "scaler": "scales",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
+_INNER = "block_"  # modules of the unit inside a unit of a block format
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ def delays(mapped: Mapped, pdk: Pdk) -> Path:
 def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple[dict[str, float], float]:
     """Areas in um2 of partial products, compressor, final adder and accumulator (registers, hold and restart) or registers.
 
+    Units of block formats have scales, too: their decoder, multiplier and shifter; their registers count as the accumulator's.
+
     Mapping a flat design loses the parts, so the shares come from a second run of the same recipe that keeps the modules.
 
     Returns
@@ -182,7 +188,10 @@ def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple
 def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     verilog, top = verilog_of(mapped.config), mapped.design
     plain = _plain_liberty(pdk, cache)
-    names = (*dict.fromkeys(PARTS.values()), REGISTERS[mapped.config.shape])
+    found = dict.fromkeys(PARTS.values())
+    if not isinstance(mapped.config, BlockMacConfig):
+        del found["scales"]
+    names = (*found, REGISTERS[mapped.config.shape])
     key = _key(pdk, mapped.recipe, verilog, top)
     path = cache / "netlists" / key[:2] / key / "parts.json"
     if (kept := read_record(path)) is not None:
@@ -196,7 +205,7 @@ def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
             if kind not in modules:
                 parts[part] = parts.get(part, 0.0) + _area({kind: count}, pdk)
                 continue
-            suffix = kind.removeprefix(f"{top}_")
+            suffix = kind.removeprefix(f"{top}_").removeprefix(_INNER)
             for _ in range(count):
                 add(kind, PARTS.get(suffix, part))
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from golden import UnitConfig, unit_of_options
+from golden import NumberFormat, UnitConfig, formats_of, unit_of_options
 from golden.errors import ToolError
 from golden.shapes import MAC
 from sim.workload import OPT, STREAMING, UNIFORM
@@ -131,9 +131,12 @@ def units(
 ) -> dict[str, UnitConfig]:
     """What is compared: the unit of each format, all alike. A processing element has one lane."""
     given = lanes if shape == MAC else None
+    named = {name: formats_of(name) for name in formats}
     return {
-        name: unit_of_options(name, shape=shape, lanes=given, default_lanes=1, depth=depth, pipeline=pipeline)
-        for name in formats
+        name: unit_of_options(
+            own, activations=activations, shape=shape, lanes=given, default_lanes=1, depth=depth, pipeline=pipeline
+        )
+        for name, (own, activations) in named.items()
     }
 
 
@@ -157,7 +160,9 @@ def search(
     found = Found()
     lanes = next(iter(plain.values())).lanes
     small = {
-        name: [way for one in small_architectures(name, lanes) for way in _ways(config.varied(architecture=one))]
+        name: [
+            way for one in small_architectures(config.weight_format, lanes) for way in _ways(config.varied(architecture=one))
+        ]
         for name, config in plain.items()
     }
     first, *others = SMALL_ADDERS
@@ -186,7 +191,7 @@ def search(
     return found
 
 
-def small_architectures(number_format: str, lanes: int) -> list[str]:
+def small_architectures(number_format: NumberFormat, lanes: int) -> list[str]:
     """Names of the architectures that can do a format and are not built for speed.
 
     What is left to the synthesis tool (`multiply`) is tried with one lane only: with more, each product has an adder of its
@@ -194,7 +199,7 @@ def small_architectures(number_format: str, lanes: int) -> list[str]:
     """
     from hdl.architectures import ARCHITECTURES
 
-    known = {name: one for name, one in ARCHITECTURES.items() if number_format in one.formats and not one.for_speed}
+    known = {name: one for name, one in ARCHITECTURES.items() if one.can_do(number_format) and not one.for_speed}
     return [name for name in known if lanes == 1 or name != "multiply"]
 
 
