@@ -263,7 +263,10 @@ def _accuracy(found: Mapping[str, Any]) -> Table:
                 kl = _thousandths(values["kl"], values["kl_standard_error"])
                 bits = f"{one['weight_bits']:.4g}" if "weight_bits" in one else ""
                 rows.append([f"{display.format_name(one['format'])}{of}", bits, kl, draws, shown])
-    return Table("Accuracy of each format", ["weights", _BITS, "KL × 1000", "of each draw", "perplexity"], rows)
+    headings = ["weights", _BITS, "KL × 1000", "of each draw", "perplexity"]
+    if not any(row[1] for row in rows):  # a run of before they were counted
+        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
+    return Table("Accuracy of each format", headings, rows)
 
 
 def _effort(found: Mapping[str, Any]) -> Table:

@@ -138,6 +138,12 @@ def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) 
         "base": base,
         **scale_ports(codes.repeat(block, axis=0)),
     }
+    selected = {"selectors": (layer.selectors, output), "activation_selectors": (layer.activation_selectors, token)}
+    for port in config.inputs:
+        table, row_number = selected.get(port.name, (None, 0))
+        if table is not None:
+            row = table[row_number]
+            given[port.name] = row.repeat(rows * lanes // len(row)).reshape(rows, lanes)[:, :: lanes // port.fields]
     completed = (step == rows - 1) & (above >= 0)
     stated = int(layer.accumulators[token, output]) << above if above >= 0 else 0
     return _columns(config, given) | {"completed": completed[:, None], "stated": np.where(completed, stated, 0)[:, None]}
@@ -219,8 +225,8 @@ def _every_operand(config: BlockMacConfig) -> Iterator[_Columns]:
     pairs = np.array(list(product(_values(ports["weights"]), _values(ports["activations"]))))
     lanes = np.arange(config.lanes)
     others = [port for port in config.inputs if port.name not in _KNOWN]
-    for values in product(*(_values(port) for port in others)):
-        same = {port.name: np.full((len(pairs), port.fields), value) for port, value in zip(others, values, strict=True)}
+    for value in range(max((1 << port.bits for port in others), default=1)):
+        same = {port.name: np.full((len(pairs), port.fields), value % (1 << port.bits)) for port in others}
         for ahead in dict.fromkeys((0, 7 if config.lanes > 1 else 0)):
             rows = (np.arange(len(pairs))[:, None] + ahead * lanes) % len(pairs)
             yield {"weights": pairs[rows, 0], "activations": pairs[rows, 1], **same}

@@ -345,7 +345,7 @@ def checked_sums(operands: Operands, config: UnitConfig) -> NDArray[np.int64]:
 
 def _check_layer(layer: LayerOperands, operands: Operands, config: UnitConfig) -> None:
     given, wanted = operands.format_name, config.format_name
-    if given != wanted or operands.number_format != config.weight_format:
+    if given != wanted or (operands.block_format is None and operands.number_format != config.weight_format):
         options = f"--format {(operands.block_format or operands.number_format).name}"
         options += f" --activations {operands.activation_format.name}" if operands.activation_format is not None else ""
         raise InputError(f"the operands are {given}, the unit takes {wanted}: use {options}, or export operands of {wanted}")

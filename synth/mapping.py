@@ -37,7 +37,10 @@ PARTS = {
     "final_adder": "final adder",
     "activation_decoder": "partial products",
     "scale_decoder": "scales",
-    "scaler": "scales",
+    "significand_rows": "scales",
+    "significand_compressor": "scales",
+    "significand_adder": "scales",
+    "shifter": "scales",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
 _INNER = "block_"  # modules of the unit inside a unit of a block format

@@ -51,6 +51,7 @@ class Machine:
         accuracy = {
             "model": {"name": "a model", "parameters": 12, "sha256": "0" * 64},
             "recipe": check_recipe(asked["recipe"], name),
+            "weight_bits": 4.125,
             "calibration": [{"text": "t", "length_tokens": 8, "windows": 2, "seed": 0}] * asked["draws"],
             "protocols": {
                 "text": {

@@ -58,6 +58,19 @@ def test_recipes_without_operands_for_the_units_are_refused(recipe: str, message
         check_recipe(recipe, "int4")
 
 
+def test_block_formats_take_what_they_can_of_a_recipe() -> None:
+    asked = {name: check_recipe("every-method", name) for name in ("int4", "mxfp4", "nvfp4_a4", "lobcq_c8_g64")}
+    found = {name: tuple(one[key] for key in ("weights", "activations", "clipping", "rounding")) for name, one in asked.items()}
+    assert found == {
+        "int4": ("int4", "int8", "awq", "optq"),
+        "mxfp4": ("mxfp4", "int8", "none", "optq"),
+        "nvfp4_a4": ("nvfp4", "nvfp4", "none", "optq"),
+        "lobcq_c8_g64": ("lobcq_c8_g64", "int8", "none", "rtn"),
+    }
+    with pytest.raises(InputError, match="activations in fp32; the MAC units"):
+        check_recipe("w4a16-fp4-rtn", "nvfp4")
+
+
 def test_what_cannot_be_measured_is_refused(tiny_directory: Path, tmp_path: Path) -> None:
     for changed, message in (({"windows": 1}, "one window has no standard error"), ({"text": tmp_path / "no"}, "--text")):
         with pytest.raises(InputError, match=message):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from golden import InputError
-from report import given, page, pareto
+from report import display, given, page, pareto
 from report.points import Point, scatter
 
 from .conftest import no_charts, sha
@@ -116,3 +116,23 @@ def test_points_that_are_all_alike_can_be_drawn(count: int) -> None:
     svg = scatter([Point("same", 5.0, 19.0, 0, 0, "c2", True)] * count, "x", "y", "name", "Title", "Words")
     assert svg.count("same") >= count
     assert "nan" not in svg
+
+
+def test_bits_of_storage_are_a_third_reading(results: dict[str, Any]) -> None:
+    found = synthetic_pareto()
+    for one, bits in zip(found["accuracy"], (8.125, 4.125, 4.125, 3.125), strict=True):
+        one["weight_bits"] = bits
+    found["recipe"]["clipping"] = "awq"
+    for one in found["accuracy"]:
+        one["recipe"] = found["recipe"] | ({"clipping": "none"} if one["format"] == "int3" else {})
+    read = Page(page.render(results | {"paretos": [found]}))
+    rows = [tuple(cell.strip() for cell in row) for row in read.rows]
+    assert ("INT4", "4.12", "18.70 ± 0.37", "500 µm² (front)", "5,000 ± 100 fJ (front)", "5.00 ns (front)") in rows
+    assert ("dINT4", "4.125", "18.80 ± 0.40", "18.61, 18.99", "29.1 ± 1.4") in rows
+    text = page.render(results | {"paretos": [found]})
+    assert "dINT4 (4.12)" in text
+    assert "Block formats prescribe their scales, and take the recipe with INT3: clipping none." in text
+
+
+def test_names_of_units_in_prose() -> None:
+    assert [display.format_name(one) for one in ("nvfp4", "nvfp4_a4", "dint4")] == ["NVFP4", "NVFP4 W4A4", "dINT4"]
