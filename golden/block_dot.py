@@ -88,7 +88,8 @@ def dot(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> DotProducts
 def row_sums(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sums over whole rows, exact: integers and exponents (tokens, outputs) each; a sum is integer x 2^exponent units of `dot`.
 
-    The exponent is the least of the row's blocks, so that the integers are those of a unit whose `base` it is.
+    The exponent is the least of the blocks whose sum is not zero (blocks of zeros may have any scale; 0 where all are), so that
+    the integers are those of a unit whose `base` it is.
 
     Raises
     ------
@@ -105,8 +106,9 @@ def row_sums(weights: BlockCodes, activations: BlockCodes | ArrayLike) -> tuple[
         significands, own = scales.parts(codes.scales)
         sums = sums * significands[axes]
         exponents = exponents + (own - scales.least_exponent)[axes]
-    least = exponents.min(axis=2)
-    shifts = exponents - least[:, :, None]
+    counts = sums != 0
+    least = np.where(counts.any(axis=2), np.where(counts, exponents, exponents.max()).min(axis=2), 0)
+    shifts = np.where(counts, exponents - least[:, :, None], 0)
     bits = int(np.abs(sums).max()).bit_length() + int(shifts.max()) + sums.shape[2].bit_length()
     if bits > _INT64_BITS:
         raise InputError(f"scales of a row are 2^{shifts.max()} apart: its sum needs {bits} bits, {_INT64_BITS} are supported")

@@ -126,7 +126,11 @@ def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) 
     if layer.activation_block_scales is not None:
         factors.append(layer.activation_block_scales[token])
     codes = np.stack(factors, axis=-1).astype(np.int64)
-    base = int(bases_of(config, codes[None])[0])
+    base = 0
+    if config.base_bits:
+        operands = (layer.weights[output] != config.weight_format.zero_code) & (layer.activations[token] != 0)
+        counts = operands.reshape(len(codes), -1).any(axis=1)  # blocks of zeros may be out of reach
+        base = int(bases_of(config, codes[None, counts])[0]) if counts.any() else 0
     above = int(layer.exponents[token, output]) - base
     rows = len(codes) * block
     step = np.arange(rows)

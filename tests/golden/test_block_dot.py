@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden import MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot
+from golden import MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot, row_sums
 from golden.block_dot import dot_one
 
 from .test_block_format import CLUSTERED, one_block
@@ -78,3 +78,27 @@ def test_what_does_not_fit_is_refused() -> None:
         dot(broken, mx)
     with pytest.raises(InputError, match="a scale of the dot product is NaN"):
         dot_one(MXFP4, [one_block(broken, 0, 0)], [[0] * 32])
+
+
+@EVERY
+@pytest.mark.parametrize("integers", [False, True])
+def test_sums_of_rows_are_those_of_dot(block_format: BlockFormat, integers: bool) -> None:
+    rng = np.random.default_rng(4)
+    drawn = (rng.normal(size=(5, 5 * block_format.block)) * 2.0 ** rng.integers(-6, 6, (5, 1))).astype(np.float32)
+    drawn[:, : block_format.block] = 0  # a block of zeros has the least scale there is
+    drawn[4] = 0
+    weights, activations = block_format.quantize(drawn[:3]), block_format.quantize(drawn[3:], by_row=True)
+    given = rng.integers(-128, 128, drawn[3:].shape) if integers else activations
+    sums, exponents = row_sums(weights, given)
+    exact = dot(weights, given).integers
+    assert [[int(one) << int(shift) for one, shift in zip(*row, strict=True)] for row in zip(sums, exponents, strict=True)] == (
+        exact.tolist()
+    )
+    assert (sums[0] != 0).all()
+    assert integers or exponents[1].tolist() == [0, 0, 0]
+
+
+def test_scales_too_far_apart_for_an_integer() -> None:
+    weights, activations = (MXFP4.quantize(one) for one in operands(MXFP4))
+    with pytest.raises(InputError, match=r"scales of a row are 2\^\d+ apart: its sum needs \d+ bits, 63 are supported"):
+        row_sums(weights, activations)
