@@ -102,6 +102,11 @@ class UnitConfig(ABC):
         """Name of the top module."""
 
     @property
+    def multiplied(self) -> NumberFormat:
+        """What multipliers take for a weight."""
+        return self.weight_format
+
+    @property
     def format_name(self) -> str:
         """What tells its number formats from those of other units: the weights' name, and more where activations vary."""
         return self.weight_format.name

@@ -105,7 +105,7 @@ def architecture_of(config: UnitConfig) -> Architecture:
     InputError
         If there is none of that name, it cannot do the format, or it has nothing to decode.
     """
-    name, number_format = config.architecture, config.weight_format
+    name, number_format = config.architecture, config.multiplied
     able = [architecture.name for architecture in ARCHITECTURES.values() if architecture.can_do(number_format)]
     if name not in ARCHITECTURES:
         hint = nearest(name, ARCHITECTURES)

@@ -113,7 +113,7 @@ def describe(point: Request) -> dict[str, Any]:
     """What a point is, as plain data with the keys of a sweep file; energy's only where it is measured."""
     unit = point.unit
     found: dict[str, Any] = {
-        "format": unit.weight_format.name,
+        "format": unit.format_name,
         "architecture": unit.architecture,
         "shape": unit.shape,
         "lanes": unit.lanes,
@@ -209,11 +209,11 @@ def _operands(lists: Mapping[str, list[Any]], files: Sequence[Path]) -> dict[str
     """By format, its operand file."""
     found: dict[str, Path] = {}
     for file in files:
-        name = Operands.load(file).number_format.name
+        name = Operands.load(file).format_name
         if name in found:
             raise InputError(f"--operands {file}: holds {name}, as {found[name]} does; name one file for each format")
         found[name] = file
-    wanted = [Request(format=name).unit.weight_format.name for name in lists.get("format", [Request.format])]
+    wanted = [Request(format=name).unit.format_name for name in lists.get("format", [Request.format])]
     if found and (lacking := [name for name in wanted if name not in found]):
         raise InputError(f"--operands: there are none of {lacking[0]}; name a file for each format, or none for uniform ones")
     return found
@@ -248,7 +248,7 @@ def _ways(
         fields = {_KEYS[key][1]: value for key, value in values.items() if key != "period"}
         fields["period_ns"] = None if period == MINIMUM_AREA else period
         if fields.get("activity", VECTORLESS) != VECTORLESS:
-            fields["operands"] = operands.get(unit.unit.weight_format.name)
+            fields["operands"] = operands.get(unit.unit.format_name)
         point = replace(unit, **fields)
         try:
             point.check()
