@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWS", "FORMATS", "RECIPE", "pareto"]
 
-FORMATS = ("int8", "int4", "dint4", "fp4_e2m1", "int3", "dint3")
+FORMATS = ("int8", "int4", "dint4", "fp4_e2m1", "int3", "dint3", "mxfp4", "nvfp4", "mxfp4_a4", "nvfp4_a4")
 RECIPE = "every-method"
 #: Draws of the calibration windows: 4-bit formats differ by no more than one draw from another.
 DRAWS = 3

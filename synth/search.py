@@ -160,9 +160,7 @@ def search(
     found = Found()
     lanes = next(iter(plain.values())).lanes
     small = {
-        name: [
-            way for one in small_architectures(config.weight_format, lanes) for way in _ways(config.varied(architecture=one))
-        ]
+        name: [way for one in small_architectures(config.multiplied, lanes) for way in _ways(config.varied(architecture=one))]
         for name, config in plain.items()
     }
     first, *others = SMALL_ADDERS
