@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from golden import Operands
+from golden import BlockFormat, Operands, any_format, formats_of
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from golden.errors import DintError, InputError, one_line
 
@@ -274,6 +274,7 @@ def _accuracy(name: str, stage: Stage, measured: Mapping[str, Any]) -> dict[str,
         "format": name,
         "recipe": measured["recipe"],
         "weight_bits": measured["weight_bits"],
+        "block": own.block if isinstance(own := any_format(formats_of(name)[0]), BlockFormat) else None,
         "texts": texts,
         "operands_sha256": sha256_file(stage.path("operands.npz")),
         "weights_sha256": weights,

@@ -111,6 +111,7 @@ PARETO: dict[str, Any] = {
         {
             "format": TEXT,
             "weight_bits": IfThere(NUMBER),
+            "block": IfThere(Scalar("an integer", (int,), null=True)),
             "texts": Each(
                 {
                     "perplexity": NUMBER,

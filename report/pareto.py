@@ -83,8 +83,7 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         "gate delays, every sum compared with the golden model.",
         RULE,
     ]
-    if others := _exceptions(found):
-        facts.insert(1, others)
+    facts += _of_blocks(found)
     texts = list(found["protocols"])
     bits = {one["format"]: one["weight_bits"] for one in found["accuracy"] if "weight_bits" in one}
     charts = []
@@ -115,8 +114,17 @@ def _followed(found: Mapping[str, Any]) -> str:
     return f"Architectures {larger} the smallest of their format are dropped before energy is measured."
 
 
-def _exceptions(found: Mapping[str, Any]) -> str:
-    """What the recipe is in formats that do not take it as it is, in a sentence."""
+def _of_blocks(found: Mapping[str, Any]) -> list[str]:
+    """What differs in block formats, in sentences: what their units include, and their recipes."""
+    blocks = {one["format"]: one["block"] for one in found["accuracy"] if one.get("block")}
+    facts = []
+    if blocks:
+        lengths = ", ".join(f"{display.format_name(name)} {length}" for name, length in blocks.items())
+        facts.append(
+            "Figures of block formats include all of their scales: decoder, registers, multiplier by the significand, shifter, "
+            "and the accumulator that is wide enough for every shift. They are divided by the products of a cycle, as others "
+            f"are: what is done once in a block is shared by its products ({lengths})."
+        )
     said = []
     for one in found["accuracy"]:
         own, usual = one.get("recipe", {}), found["recipe"]
@@ -124,7 +132,7 @@ def _exceptions(found: Mapping[str, Any]) -> str:
         if differs:
             choices = ", ".join(f"{name} {own[name]}" for name in differs)
             said.append(f"{display.format_name(one['format'])}: {choices}")
-    return f"Block formats prescribe their scales, and take the recipe with {'; '.join(said)}." if said else ""
+    return [*facts, f"Block formats prescribe their scales, and take the recipe with {'; '.join(said)}."] if said else facts
 
 
 def _chart(

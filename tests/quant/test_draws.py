@@ -58,6 +58,16 @@ def test_recipes_without_operands_for_the_units_are_refused(recipe: str, message
         check_recipe(recipe, "int4")
 
 
+def test_activations_in_blocks(tiny_directory: Path, tmp_path: Path) -> None:
+    """The name says what activations are; operands and storage are of the format."""
+    found = by_draws(tiny_directory, tmp_path / "draws", format="nvfp4_a4", draws=1)
+    assert (found["recipe"]["weights"], found["recipe"]["activations"]) == ("nvfp4", "nvfp4")
+    assert Operands.load(tmp_path / "draws" / "operands.npz").format_name == "nvfp4_a4"
+    assert 4.5 < found["weight_bits"] < 4.52  # and a float32 for each tensor
+    plain = by_draws(tiny_directory, tmp_path / "plain", format="int4", draws=1)
+    assert plain["weight_bits"] > 4.1  # a float32 for each of few inputs
+
+
 def test_block_formats_take_what_they_can_of_a_recipe() -> None:
     asked = {name: check_recipe("every-method", name) for name in ("int4", "mxfp4", "nvfp4_a4", "lobcq_c8_g64")}
     found = {name: tuple(one[key] for key in ("weights", "activations", "clipping", "rounding")) for name, one in asked.items()}

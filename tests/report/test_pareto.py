@@ -121,7 +121,7 @@ def test_points_that_are_all_alike_can_be_drawn(count: int) -> None:
 def test_bits_of_storage_are_a_third_reading(results: dict[str, Any]) -> None:
     found = synthetic_pareto()
     for one, bits in zip(found["accuracy"], (8.125, 4.125, 4.125, 3.125), strict=True):
-        one["weight_bits"] = bits
+        one["weight_bits"], one["block"] = bits, 16 if one["format"] == "int3" else None
     found["recipe"]["clipping"] = "awq"
     for one in found["accuracy"]:
         one["recipe"] = found["recipe"] | ({"clipping": "none"} if one["format"] == "int3" else {})
@@ -131,6 +131,7 @@ def test_bits_of_storage_are_a_third_reading(results: dict[str, Any]) -> None:
     assert ("dINT4", "4.125", "18.80 ± 0.40", "18.61, 18.99", "29.1 ± 1.4") in rows
     text = page.render(results | {"paretos": [found]})
     assert "dINT4 (4.12)" in text
+    assert "what is done once in a block is shared by its products (INT3 16)." in text
     assert "Block formats prescribe their scales, and take the recipe with INT3: clipping none." in text
 
 
