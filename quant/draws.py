@@ -109,7 +109,8 @@ def quantize_by_draws(
             calibration = calibration_windows(loaded.tokenizer, loaded.positions, length, seed=seed + draw)
             calibrations.append(calibration.describe())
             quantized = quantize_model(loaded, chosen, calibration.windows)
-            use_execution(quantized.model, fastest_execution(loaded.model.device.type))
+            if chosen.scheme.integer_sums:
+                use_execution(quantized.model, fastest_execution(loaded.model.device.type))
             for name, evaluator in evaluators.items():
                 losses, divergences = evaluator.by_window(quantized.model)
                 assert divergences is not None
