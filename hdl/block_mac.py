@@ -101,11 +101,8 @@ class BlockMac(Assembly):
             keep.eq(~(self.rst | (done & opening))),
             kept.eq(self.accumulator & keep.replicate(len(kept))),
         ]
-        # What is not due is made zero where that takes the fewest gates.
-        scaled = self._product(m, block, significand[0] & due.replicate(len(significand[0]))) if significand else block
-        quiet = Signal.like(scaled, name="quiet")
-        m.d.comb += quiet.eq(scaled if significand else scaled & due.replicate(len(scaled)))
-        (addend,) = self.place(m, "shifter", "shifter", lambda: Shifter(config, len(quiet)), {"number": quiet, "shift": shift})
+        operands = {"block": block, "due": due, "shift": shift, **({"significand": significand[0]} if significand else {})}
+        (addend,) = self.place(m, "scaler", "scaler", lambda: Scaler(config, self.name_of("scaler")), operands)
         rows = {"row_0": kept, "row_1": addend}
         (total,) = self.place(m, "final_adder", "final_adder", lambda: FinalAdder(len(kept)), rows)
         m.d.scaled += [
@@ -113,24 +110,6 @@ class BlockMac(Assembly):
             self.exact.eq(self.rst | Mux(done, (self.exact | opening) & reached, self.exact)),
         ]
         return m
-
-    def _product(self, m: Module, block: Value, significand: Value) -> Signal:
-        """A block's sum times its significand, by full adders as the products of the block: one addition propagates carries."""
-        inputs = {"block": block, "significand": significand}
-        (bits,) = self.place(
-            m, "significand_rows", "significand_rows", lambda: SignificandRows(len(block), len(significand)), inputs
-        )
-        rows = self.parts["significand_rows"]
-        assert isinstance(rows, SignificandRows)
-        width, cells = len(block) + len(significand), self.for_verilog
-
-        def compressor() -> Compressor:
-            return Compressor(width, rows.columns, rows.arrivals, rows.constant, cells=cells)
-
-        row_0, row_1 = self.place(m, "significand_compressor", "significand_compressor", compressor, {"bits": bits})
-        inputs = {"row_0": row_0, "row_1": row_1}
-        (product,) = self.place(m, "significand_adder", "significand_adder", lambda: FinalAdder(width), inputs)
-        return product
 
     def _integers(self, m: Module) -> Value:
         """The activations as two's complement integers."""
@@ -200,44 +179,49 @@ class ScaleDecoder(wiring.Component):
         return m
 
 
-class SignificandRows(wiring.Component):
-    """The and gates of a block's sum times its significand (Baugh and Wooley, of which one operand has no sign).
+class Scaler(Assembly):
+    """A block's sum times its significand, shifted; zero where it is not `due`.
 
-    Ports: `block` (in), two's complement; `significand` (in), without a sign; `bits` (out). Attributes as of `PartialProducts`.
+    The product is an array of and gates and full adders, as those of the elements; one addition propagates carries.
+
+    Ports: `block` (in), two's complement; `due`, `shift`, `significand` (in), the last where scales have a mantissa; `addend`
+    (out), as wide as the accumulator.
     """
 
-    def __init__(self, block_bits: int, significand_bits: int) -> None:
-        heap = self._heap(Signal(block_bits), Signal(significand_bits))
-        self.columns = tuple(bit.column for bit in heap.bits)
-        self.arrivals = tuple(bit.arrival for bit in heap.bits)
-        self.constant = heap.constant
-        super().__init__({"block": In(block_bits), "significand": In(significand_bits), "bits": Out(len(heap.bits))})
-
-    @staticmethod
-    def _heap(block: Value, significand: Value) -> BitHeap:
-        heap = BitHeap()
-        for i in range(len(significand)):
-            for j in range(len(block)):
-                put = heap.subtract if j == len(block) - 1 else heap.add
-                put(i + j, block[j] & significand[i], 1)
-        return heap
-
-    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        m = Module()
-        m.d.comb += self.bits.eq(Cat(bit.value for bit in self._heap(self.block, self.significand).bits))
-        return m
-
-
-class Shifter(wiring.Component):
-    """`addend` (out), as wide as the accumulator: `number` (in, two's complement) x 2^`shift` (in)."""
-
-    def __init__(self, config: BlockMacConfig, number_bits: int) -> None:
+    def __init__(self, config: BlockMacConfig, parts: str | None) -> None:
         assert config.span is not None
-        shift_bits = max(1, config.span.bit_length())
-        super().__init__({"number": In(number_bits), "shift": In(shift_bits), "addend": Out(config.accumulator_bits)})
+        ports = {"block": In(config.block_sum.accumulator_bits), "due": In(1), "shift": In(max(1, config.span.bit_length()))}
+        self._mantissa = config.blocks.scales.mantissa_bits
+        if self._mantissa:
+            ports["significand"] = In((self._mantissa + 1) * config.scale_factors)
+        super().__init__({**ports, "addend": Out(config.accumulator_bits)}, parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
+        # What is not due is made zero where that takes the fewest gates.
+        gated = self.significand if self._mantissa else self.block
+        used = Signal(len(gated), name="used")
+        m.d.comb += used.eq(gated & self.due.replicate(len(gated)))
         wide = Signal(signed(len(self.addend)), name="wide")
-        m.d.comb += [wide.eq(self.number.as_signed()), self.addend.eq(wide << self.shift)]
+        number = self._product(m, used) if self._mantissa else used
+        m.d.comb += [wide.eq(number.as_signed()), self.addend.eq(wide << self.shift)]
         return m
+
+    def _product(self, m: Module, significand: Value) -> Signal:
+        """`block` times a number without a sign (Baugh and Wooley, of which one operand has none)."""
+        heap, sign = BitHeap(), len(self.block) - 1
+        for i in range(len(significand)):
+            row = Signal(len(self.block), name=f"row_{i}")
+            m.d.comb += row.eq(self.block & significand[i].replicate(len(self.block)))
+            for j in range(len(self.block)):
+                (heap.subtract if j == sign else heap.add)(i + j, row[j], 1)
+        columns, arrivals = ([getattr(bit, name) for bit in heap.bits] for name in ("column", "arrival"))
+        width, cells = len(self.block) + len(significand), self.for_verilog
+
+        def compressor() -> Compressor:
+            return Compressor(width, columns, arrivals, heap.constant, cells=cells)
+
+        row_0, row_1 = self.place(m, "compressor", "compressor", compressor, {"bits": Cat(bit.value for bit in heap.bits)})
+        rows = {"row_0": row_0, "row_1": row_1}
+        (product,) = self.place(m, "final_adder", "final_adder", lambda: FinalAdder(width), rows)
+        return product

@@ -37,10 +37,7 @@ PARTS = {
     "final_adder": "final adder",
     "activation_decoder": "partial products",
     "scale_decoder": "scales",
-    "significand_rows": "scales",
-    "significand_compressor": "scales",
-    "significand_adder": "scales",
-    "shifter": "scales",
+    "scaler": "scales",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
 _INNER = "block_"  # modules of the unit inside a unit of a block format
