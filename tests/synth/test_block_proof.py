@@ -87,14 +87,14 @@ def test_a_broken_decoder_of_scales_is_refuted(fault: str) -> None:
 
 
 SUM_FAULTS = {
-    "the sign": (r"\$signed\(used\)", "used", "scaled wrongly"),
+    "the sign": (r"\$signed\(final_adder_total\)", "final_adder_total", "scaled wrongly"),
     "a shift cut": (r"<< shift\b", "<< shift[3:0]", "shifted by 16, due: scaled wrongly"),
     "added when none is due": (
-        r"(assign used = block & )\{13\{due\}\};",
-        r"\1{ {12{due}}, 1'b1 };",
+        r"(assign used = significand & )\{8\{due\}\};",
+        r"\1{ {7{due}}, 1'b1 };",
         "shifted by 0, not due: scaled wrongly",
     ),
-    "a factor": (r"\{ 1'h0, significand \}", "{ significand[7], significand }", "scaled wrongly"),
+    "a factor": (r"\{13\{used\[7\]\}\}", "{13{used[6]}}", "scaled wrongly"),
     "in reset": (r"(assign due = \w+) & \w+;", r"\1;", "due at another time"),
     "out of reach": (r"(= done) & scale_decoder_reached_1;", r"\1;", "due at another time"),
 }
