@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from golden import BLOCK_FORMATS, CODEBOOK_FORMATS, UnitConfig, unit_of_options
+from golden import SCALED_FORMATS, UnitConfig, unit_of_options
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
@@ -91,11 +91,9 @@ def generate(
     flow, pdk, out = names(flow), names(pdk), Path(out)
     if pdk and not flow:
         raise InputError(f"--pdk {pdk[0]}: is for the design folders of --flow; give it, too, or leave it out")
-    in_blocks = str(format).lower() in BLOCK_FORMATS
+    in_blocks = str(format).lower() in SCALED_FORMATS
     if flow and in_blocks:
         raise InputError(f"--flow {flow[0]}: has no files for units of {format}; leave it out")
-    if str(format).lower() in CODEBOOK_FORMATS:
-        raise InputError(f"--format {format}: no unit multiplies by codebooks; use dint quantize, or another format")
     platforms = {name: _platforms(name, pdk) for name in dict.fromkeys(flow)}
     options = _given(
         format=format,

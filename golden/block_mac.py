@@ -4,12 +4,14 @@
 Two accumulators: a small one sums the integer products of one block, as a `MacConfig` does; where a block ends, its sum is
 multiplied by the significands of its scales, shifted by their exponents, and added to the large one, which is wide enough for
 every shift there is: nothing is ever rounded. What does not fit is left out as a whole, and said so (`exact`).
+
+Where there are codebooks, codes and selectors are decoded first, and integers multiplied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -34,7 +36,17 @@ _WIDEST = 64
 
 @dataclass(frozen=True)
 class BlockSumConfig(MacConfig):
-    """The MAC unit inside: it sums the products of a block. Activations may be narrower than 8 bits."""
+    """The MAC unit inside: it sums the products of a block. Activations may be narrower than 8 bits.
+
+    `largest` is the largest magnitude of a product that it is given, which may be less than operands of these widths have.
+    """
+
+    largest: int = 0
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Two's complement bits of any sum of `depth` products."""
+        return signed_bits(self.largest * self.depth)
 
     def _check_activation_bits(self) -> None:
         if not 2 <= self.activation_bits <= 8:
@@ -55,20 +67,20 @@ class BlockMacConfig(UnitConfig):
     Parameters
     ----------
     weight_format
-        Format of the weights' elements; that of `block_format`.
+        Format of the weights' elements; that of `block_format`, its first codebook where it has several.
     activation_bits
         8: plain two's complement integers; or the bits of the block format: activations are in it, too.
     block_format
-        Format of the weights, without codebooks.
+        Format of the weights.
     lanes
-        Products per cycle, a divisor of the block.
+        Products per cycle, a divisor of the block; and a divisor or a multiple of what selects a codebook together.
     depth
         Number of products that the accumulator holds without overflow, whole blocks, 1 to 2^24.
     span
         The unit shifts a block by 0 to so many bits: exponents of scales (sums of two where activations have scales) from
         `base` to `base + span` are in reach. By default all there are, but 15 at most where they are powers of two alone.
     architecture
-        Name of the multiplier architecture; empty for the element format's default.
+        Name of the multiplier architecture; empty for the default of what is multiplied: elements, or integers of codebooks.
 
     Raises
     ------
@@ -87,15 +99,17 @@ class BlockMacConfig(UnitConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         blocks = self.block_format
-        if not isinstance(blocks, BlockFormat) or blocks.elements != (self.weight_format,):
+        if not isinstance(blocks, BlockFormat) or blocks.elements[0] != self.weight_format:
             given = getattr(blocks, "name", blocks)
-            raise InputError(f"block_format is {given!r}: a format with one table of elements, the weights', is needed")
+            raise InputError(f"block_format is {given!r}: a format whose elements are {self.weight_format.name} is needed")
         if self.activation_bits not in (8, blocks.bits):
             raise InputError(
                 f"activation_bits is {self.activation_bits}: 8 (integers) or {blocks.bits} (in {blocks.title}, too)"
             )
         if self.lanes < 1 or blocks.block % self.lanes:
             raise InputError(f"lanes is {self.lanes}: give a divisor of {blocks.title}'s block, {blocks.block}")
+        if (shared := blocks.selector_block) is not None and max(self.lanes, shared) % min(self.lanes, shared):
+            raise InputError(f"lanes is {self.lanes}: {shared} of {blocks.title} have one selector; give a divisor or a multiple")
         if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
             raise InputError(f"depth is {self.depth}: it counts products, whole blocks of {blocks.block}, up to {1 << 24}")
         span = self.exponents if self.span is None else integer("span", self.span)
@@ -127,16 +141,45 @@ class BlockMacConfig(UnitConfig):
         return self.activation_bits != 8
 
     @property
+    def selectors(self) -> int:
+        """Selectors of an operand in each cycle: one for all lanes that share it, none without codebooks."""
+        shared = self.blocks.selector_block
+        return 0 if shared is None else -(-self.lanes // shared)
+
+    @property
+    def extremes(self) -> tuple[int, int]:
+        """The least and the greatest value of an element, in units."""
+        elements = self.blocks.elements
+        return min(one.minimum for one in elements), max(one.maximum for one in elements)
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of an element as a two's complement integer."""
+        return max(map(signed_bits, self.extremes))
+
+    @property
+    def multiplied(self) -> NumberFormat:
+        """What the multipliers are made for: the elements, or the integers that hold what codebooks decode to."""
+        if self.selectors == 0:
+            return self.weight_format
+        return replace(NumberFormat.integers(self.value_bits), unit=self.blocks.unit)
+
+    @property
     def operand_bits(self) -> int:
         """Bits of an activation as a two's complement integer."""
-        own = self.weight_format
-        return max(signed_bits(own.minimum), signed_bits(own.maximum)) if self.scaled_activations else self.activation_bits
+        return self.value_bits if self.scaled_activations else self.activation_bits
+
+    @property
+    def largest_product(self) -> int:
+        """Largest magnitude of a product of elements, in units."""
+        reach = max(map(abs, self.extremes))
+        return reach * (reach if self.scaled_activations else 1 << self.activation_bits - 1)
 
     @property
     def block_sum(self) -> BlockSumConfig:
         """The MAC unit that sums a block's products."""
-        block, architecture = self.blocks.block, self.architecture
-        return BlockSumConfig(self.weight_format, self.operand_bits, self.lanes, block, architecture=architecture)
+        names = {"architecture": self.architecture, "largest": self.largest_product}
+        return BlockSumConfig(self.multiplied, self.operand_bits, self.lanes, self.blocks.block, **names)
 
     @property
     def scale_factors(self) -> int:
@@ -177,7 +220,7 @@ class BlockMacConfig(UnitConfig):
         if self.scaled_activations:
             parts.append(f"a{self.activation_bits}")
         parts.append(f"x{self.lanes}")
-        if self.architecture != self.weight_format.architecture:
+        if self.architecture != self.multiplied.architecture:
             parts.append(self.architecture.replace("-", "_"))
         if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:
             parts.append(f"s{self.span}")
@@ -196,10 +239,9 @@ class BlockMacConfig(UnitConfig):
             Port("last"),
             Port("activations", self.activation_bits, self.lanes, signed=plain),
             Port("weights", self.weight_format.bits, self.lanes),
-            Port("scale", self.scale_bits),
         ]
-        if self.scaled_activations:
-            ports.append(Port("activation_scale", self.scale_bits))
+        ports += [Port(name, self.blocks.selector_bits, self.selectors) for name in self.selector_ports]
+        ports += [Port(name, self.scale_bits) for name in self.scale_ports]
         if self.base_bits:
             ports.append(Port("base", self.base_bits))
         return (
@@ -207,6 +249,16 @@ class BlockMacConfig(UnitConfig):
             Port("accumulator", self.accumulator_bits, signed=True, output=True),
             Port("exact", output=True, initial=1),
         )
+
+    @property
+    def scale_ports(self) -> tuple[str, ...]:
+        """Names of the ports of scales: the weights', and perhaps the activations'."""
+        return ("scale", "activation_scale")[: self.scale_factors]
+
+    @property
+    def selector_ports(self) -> tuple[str, ...]:
+        """Names of the ports of selectors: the weights', and perhaps the activations'; none without codebooks."""
+        return ("selectors", "activation_selectors")[: self.scale_factors] if self.selectors else ()
 
     @property
     def sum_port(self) -> Port:
@@ -222,11 +274,8 @@ class BlockMacConfig(UnitConfig):
     def accumulator_bits(self) -> int:
         """Two's complement bits of any sum of `depth` products whose scales are in reach."""
         assert self.span is not None
-        own = self.weight_format
-        reach = max(-own.minimum, own.maximum)
-        product = reach * (reach if self.scaled_activations else 1 << self.activation_bits - 1)
         significand = ((2 << self.blocks.scales.mantissa_bits) - 1) ** self.scale_factors
-        return signed_bits((product * self.depth * significand) << self.span)
+        return signed_bits((self.largest_product * self.depth * significand) << self.span)
 
     @property
     def latency_cycles(self) -> int:
@@ -253,6 +302,16 @@ class BlockMacConfig(UnitConfig):
         shifts = (exponents - encoding.least_exponent).sum(axis=1) - np.asarray(base, dtype=np.int64)
         return significands.prod(axis=1), shifts, known.all(axis=1) & (shifts >= 0) & (shifts <= self.span)
 
+    def values(self, codes: ArrayLike, selectors: ArrayLike | None = None) -> NDArray[np.int64]:
+        """The elements' values, in units, of `codes` (cycles, lanes), given `selectors` (cycles, `self.selectors`)."""
+        blocks = self.blocks
+        checked = self.weight_format.checked_codes(codes)
+        if not self.selectors:
+            return self.weight_format.decode(checked)
+        assert selectors is not None
+        tables = np.array([one.values for one in blocks.elements], dtype=np.int64)
+        return tables[blocks.checked_selectors(selectors).repeat(self.lanes // self.selectors, axis=1), checked]
+
     def run(
         self,
         weights: ArrayLike,
@@ -263,6 +322,7 @@ class BlockMacConfig(UnitConfig):
         valid: ArrayLike,
         base: ArrayLike | None = None,
         reset: ArrayLike | None = None,
+        selectors: Sequence[ArrayLike] = (),
     ) -> BlockMacOutputs:
         """The outputs after each rising edge, cycle by cycle: what the circuit must show.
 
@@ -276,9 +336,15 @@ class BlockMacConfig(UnitConfig):
             (cycles,), as the ports.
         base
             (cycles,); only where there is such a port.
+        selectors
+            With codebooks: the weights', (cycles, selectors), and where activations are in the block format theirs.
         """
+        if len(selectors) != len(self.selector_ports):
+            raise InputError(f"{len(selectors)} operands have selectors: {self.name} needs {len(self.selector_ports)}")
         cycles = len(np.asarray(weights))
-        operands = self.weight_format.decode(activations) if self.scaled_activations else activations
+        chosen = [*selectors, None, None]
+        factors = self.multiplied.encode(self.values(weights, chosen[0]))
+        operands = self.values(activations, chosen[1]) if self.scaled_activations else activations
         starts, ends, taken = (np.asarray(one, dtype=bool) for one in (first, last, valid))
         cleared = np.zeros(cycles, dtype=bool) if reset is None else np.asarray(reset, dtype=bool)
         lowest = np.zeros(cycles, dtype=np.int64) if base is None else base
@@ -288,7 +354,7 @@ class BlockMacConfig(UnitConfig):
         for cycle in range(cycles):
             begins[cycle] = fresh or starts[cycle]
             fresh = bool(cleared[cycle] or (ends[cycle] if taken[cycle] else fresh))
-        sums = self.block_sum.run(weights, operands, begins, taken, cleared).tolist()
+        sums = self.block_sum.run(factors, operands, begins, taken, cleared).tolist()
 
         half = 1 << self.accumulator_bits - 1
         total, exact, opening, ended = 0, True, False, None
@@ -310,17 +376,20 @@ class BlockMacConfig(UnitConfig):
     def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
         """The output ports after each edge: `run` on the input ports of each cycle."""
         controls = {name: inputs[name][:, 0] for name in ("first", "last", "valid")}
-        names = ("scale", "activation_scale")[: self.scale_factors]
-        base = inputs["base"][:, 0] if self.base_bits else None
-        scales = np.concatenate([inputs[name] for name in names], axis=1)
-        outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, base=base, reset=inputs["rst"][:, 0])
+        controls["reset"] = inputs["rst"][:, 0]
+        if self.base_bits:
+            controls["base"] = inputs["base"][:, 0]
+        scales = np.concatenate([inputs[name] for name in self.scale_ports], axis=1)
+        selectors = [inputs[name] for name in self.selector_ports]
+        outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, selectors=selectors)
         return {name: np.asarray(column, dtype=np.int64)[:, None] for name, column in outputs._asdict().items()}
 
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
-        return self.block_sum.describe() | {
+        facts = self.block_sum.describe() | {
             "format": self.blocks.name,
-            "element": self.weight_format.name,
+            "element": self.multiplied.name,
+            "weight_bits": self.weight_format.bits,
             "activation_bits": self.activation_bits,
             "activation_format": self.blocks.name if self.scaled_activations else "int8",
             "block": self.blocks.block,
@@ -333,3 +402,8 @@ class BlockMacConfig(UnitConfig):
             "latency_cycles": self.latency_cycles,
             "ports": self.describe_ports(),
         }
+        if self.selectors:
+            del facts["values"]
+            facts["codebooks"] = [list(one.values) for one in self.blocks.elements]
+            facts["selector_block"] = self.blocks.selector_block
+        return facts

@@ -7,7 +7,7 @@ from typing import Any
 
 from .asymmetric import AsymmetricConfig
 from .block_mac import BlockMacConfig
-from .catalogue import BLOCK_FORMATS, format_by_name
+from .catalogue import SCALED_FORMATS, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
@@ -83,7 +83,7 @@ def block_unit_of_options(
     InputError
         If it has no such choice.
     """
-    blocks = BLOCK_FORMATS[format.lower()]
+    blocks = SCALED_FORMATS[format.lower()]
     for name, value in {"shape": None if shape == MAC else shape, **others}.items():
         if value is not None:
             given = "" if value is True else f" {value}"

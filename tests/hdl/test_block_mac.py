@@ -11,13 +11,19 @@ import pytest
 
 import dint
 from golden import FP4_E2M1, MXFP4, NVFP4, BlockMacConfig, InputError
-from tests.golden.test_block_mac import random_inputs
+from tests.golden.test_block_format import CLUSTERED
+from tests.golden.test_block_mac import LOBCQ, THREE, random_inputs
 
 from .conftest import expected, in_amaranth
 
 EVERY = pytest.mark.parametrize(
     "config",
     [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    ids=lambda config: config.name,
+)
+CODEBOOKS = pytest.mark.parametrize(
+    "config",
+    [BlockMacConfig.of(one, bits) for one in (LOBCQ, THREE, CLUSTERED) for bits in (8, one.bits)],
     ids=lambda config: config.name,
 )
 
@@ -32,9 +38,15 @@ def one_a_cycle(config, **columns):
 
 
 def every_product(config):
-    activations = np.arange(16) if config.scaled_activations else np.arange(-128, 128)
-    weights, activations = (axis.ravel() for axis in np.meshgrid(np.arange(16), activations, indexing="ij"))
-    return one_a_cycle(config, weights=weights, activations=activations)
+    """Every code, with codebooks of every codebook, of either operand."""
+    blocks = config.blocks
+    codes = np.arange(len(blocks.elements) << blocks.bits)
+    activations = codes if config.scaled_activations else np.arange(-128, 128)
+    weights, activations = (axis.ravel() for axis in np.meshgrid(codes, activations, indexing="ij"))
+    columns = {"weights": weights % (1 << blocks.bits), "activations": activations}
+    if config.scaled_activations:
+        columns |= {"activations": activations % (1 << blocks.bits), "activation_selectors": activations >> blocks.bits}
+    return one_a_cycle(config, **columns, selectors=weights >> blocks.bits)
 
 
 @EVERY
@@ -54,6 +66,36 @@ def test_every_product_of_elements(in_icarus, config):
     assert set(seen["exact"]) == {1}
     if config.scaled_activations and config.blocks is NVFP4:  # the block's sum is the same in either format
         assert in_amaranth(config, inputs) == seen
+
+
+@CODEBOOKS
+def test_every_product_of_codewords(in_icarus, config):
+    """Every codeword of every codebook times every activation, or every codeword of every codebook."""
+    inputs = every_product(config)
+    seen = in_icarus(config, inputs)
+    values = [value for one in config.blocks.elements for value in one.values]
+    others = values if config.scaled_activations else range(-128, 128)
+    shift = 9 * config.scale_factors  # the scale of 1, counted from the least exponent
+    products = [value * other << shift for value in values for other in others]
+    assert len(products) == len(values) * len(others)
+    assert (config.blocks is not LOBCQ) or len(products) == 1 << (14 if config.scaled_activations else 15)
+    assert seen["accumulator"][1:] == products[:-1]
+    assert set(seen["exact"]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("block_format", "activation_bits", "lanes"),
+    [(LOBCQ, 8, 16), (LOBCQ, 4, 4), (THREE, 4, 8), (CLUSTERED, 8, 8), (CLUSTERED, 2, 2)],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_random_sequences_of_codewords(in_icarus, block_format, activation_bits, lanes):
+    """As many lanes as share a selector, fewer, and more."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes)
+    inputs = random_inputs(config, 300, lanes)
+    assert in_icarus(config, inputs) == expected(config, inputs)
+    if lanes == 2:
+        inputs = random_inputs(config, 60, 1)
+        assert in_amaranth(config, inputs) == expected(config, inputs)
 
 
 @EVERY
