@@ -50,7 +50,10 @@ def generate(
     shape: Shape = "mac",
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
-    activations: Annotated[str, typer.Option(help="int8; or, with --format mxfp4 or nvfp4, the same.")] = "int8",
+    activations: Annotated[str, typer.Option(help="int8; or, with a block format such as nvfp4, the same.")] = "int8",
+    writable_codebooks: Annotated[
+        bool, typer.Option("--writable-codebooks", help="Codebooks in registers with a write port, not part of the circuit.")
+    ] = False,
     flow: Annotated[
         list[str] | None,
         typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
@@ -81,6 +84,7 @@ def generate(
         decoded=decoded,
         zero_points=zero_points,
         activations=activations,
+        writable_codebooks=writable_codebooks,
         flow=tuple(flow or ()),
         pdk=tuple(pdk or ()),
         quiet=quiet,

@@ -36,6 +36,7 @@ def generate(
     decoded: bool = False,
     zero_points: int | None = None,
     activations: str = "int8",
+    writable_codebooks: bool = False,
     flow: Names = (),
     pdk: Names = (),
     quiet: bool = False,
@@ -70,6 +71,8 @@ def generate(
         one unit for symmetric weights.
     activations
         "int8", or the block format of the weights.
+    writable_codebooks
+        Of formats with codebooks: they are in registers with a port to write them, not part of the circuit.
     flow
         Names of `FLOWS`.
     pdk
@@ -107,8 +110,10 @@ def generate(
     )
     config: UnitConfig
     if in_blocks:
-        config = block_unit_of_options(**options, activations=activations)
+        config = block_unit_of_options(**options, activations=activations, writable_codebooks=writable_codebooks)
     else:
+        if writable_codebooks:
+            raise InputError(f"--writable-codebooks: {format} has no codebooks; leave it out")
         if activations != "int8":
             raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
         config = unit_of_options(**options)

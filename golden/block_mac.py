@@ -5,7 +5,8 @@ Two accumulators: a small one sums the integer products of one block, as a `MacC
 multiplied by the significands of its scales, shifted by their exponents, and added to the large one, which is wide enough for
 every shift there is: nothing is ever rounded. What does not fit is left out as a whole, and said so (`exact`).
 
-Where there are codebooks, codes and selectors are decoded first, and integers multiplied.
+Where there are codebooks, codes and selectors are decoded first, and integers multiplied. The codebooks are part of the
+circuit, or in registers that all lanes share and that are written word by word.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block_format import BlockFormat
+from .block_sum import BlockSumConfig
+from .codebook_memory import codebooks_in_time, element_values
 from .errors import InputError
-from .mac import MacConfig
 from .number_format import NumberFormat, signed_bits
 from .parameters import integer
 from .unit import Port, UnitConfig
@@ -32,25 +34,8 @@ __all__ = ["BlockMacConfig", "BlockMacOutputs", "BlockSumConfig"]
 _SPAN = 15
 #: The widest accumulator that arrays of 64-bit integers can show.
 _WIDEST = 64
-
-
-@dataclass(frozen=True)
-class BlockSumConfig(MacConfig):
-    """The MAC unit inside: it sums the products of a block. Activations may be narrower than 8 bits.
-
-    `largest` is the largest magnitude of a product that it is given, which may be less than operands of these widths have.
-    """
-
-    largest: int = 0
-
-    @property
-    def accumulator_bits(self) -> int:
-        """Two's complement bits of any sum of `depth` products."""
-        return signed_bits(self.largest * self.depth)
-
-    def _check_activation_bits(self) -> None:
-        if not 2 <= self.activation_bits <= 8:
-            raise InputError(f"activation_bits is {self.activation_bits}: 2 to 8 are supported")
+#: Ports that write a codeword.
+_WRITES = ("codebook_write", "codebook_address", "codebook_word")
 
 
 class BlockMacOutputs(NamedTuple):
@@ -81,6 +66,8 @@ class BlockMacConfig(UnitConfig):
         `base` to `base + span` are in reach. By default all there are, but 15 at most where they are powers of two alone.
     architecture
         Name of the multiplier architecture; empty for the default of what is multiplied: elements, or integers of codebooks.
+    writable_codebooks
+        Codebooks are in registers, and there are ports to write them; reset puts the format's there.
 
     Raises
     ------
@@ -95,6 +82,7 @@ class BlockMacConfig(UnitConfig):
     depth: int = 65536
     span: int | None = None
     architecture: str = ""
+    writable_codebooks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,7 +97,11 @@ class BlockMacConfig(UnitConfig):
         if self.lanes < 1 or blocks.block % self.lanes:
             raise InputError(f"lanes is {self.lanes}: give a divisor of {blocks.title}'s block, {blocks.block}")
         if (shared := blocks.selector_block) is not None and max(self.lanes, shared) % min(self.lanes, shared):
-            raise InputError(f"lanes is {self.lanes}: {shared} of {blocks.title} have one selector; give a divisor or a multiple")
+            raise InputError(
+                f"lanes is {self.lanes}: {shared} of {blocks.title} have one selector; give a divisor or a multiple"
+            )
+        if self.writable_codebooks and shared is None:
+            raise InputError(f"writable_codebooks: {blocks.title} has no codebooks; leave it out")
         if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
             raise InputError(f"depth is {self.depth}: it counts products, whole blocks of {blocks.block}, up to {1 << 24}")
         span = self.exponents if self.span is None else integer("span", self.span)
@@ -147,15 +139,16 @@ class BlockMacConfig(UnitConfig):
         return 0 if shared is None else -(-self.lanes // shared)
 
     @property
-    def extremes(self) -> tuple[int, int]:
-        """The least and the greatest value of an element, in units."""
-        elements = self.blocks.elements
-        return min(one.minimum for one in elements), max(one.maximum for one in elements)
-
-    @property
     def value_bits(self) -> int:
         """Bits of an element as a two's complement integer."""
-        return max(map(signed_bits, self.extremes))
+        return max(signed_bits(extreme) for one in self.blocks.elements for extreme in (one.minimum, one.maximum))
+
+    @property
+    def largest_value(self) -> int:
+        """Largest magnitude of an element, in units; of codewords that can be written, what their bits hold of either sign."""
+        if self.writable_codebooks:
+            return (1 << self.value_bits - 1) - 1
+        return max(max(-one.minimum, one.maximum) for one in self.blocks.elements)
 
     @property
     def multiplied(self) -> NumberFormat:
@@ -172,14 +165,19 @@ class BlockMacConfig(UnitConfig):
     @property
     def largest_product(self) -> int:
         """Largest magnitude of a product of elements, in units."""
-        reach = max(map(abs, self.extremes))
-        return reach * (reach if self.scaled_activations else 1 << self.activation_bits - 1)
+        return self.largest_value * (self.largest_value if self.scaled_activations else 1 << self.activation_bits - 1)
 
     @property
     def block_sum(self) -> BlockSumConfig:
         """The MAC unit that sums a block's products."""
-        names = {"architecture": self.architecture, "largest": self.largest_product}
-        return BlockSumConfig(self.multiplied, self.operand_bits, self.lanes, self.blocks.block, **names)
+        return BlockSumConfig(
+            self.multiplied,
+            self.operand_bits,
+            self.lanes,
+            self.blocks.block,
+            architecture=self.architecture,
+            largest=self.largest_product,
+        )
 
     @property
     def scale_factors(self) -> int:
@@ -222,6 +220,8 @@ class BlockMacConfig(UnitConfig):
         parts.append(f"x{self.lanes}")
         if self.architecture != self.multiplied.architecture:
             parts.append(self.architecture.replace("-", "_"))
+        if self.writable_codebooks:
+            parts.append("writable")
         if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:
             parts.append(f"s{self.span}")
         if self.depth != 65536:
@@ -244,6 +244,9 @@ class BlockMacConfig(UnitConfig):
         ports += [Port(name, self.scale_bits) for name in self.scale_ports]
         if self.base_bits:
             ports.append(Port("base", self.base_bits))
+        if self.writable_codebooks:
+            widths = 1, self.blocks.selector_bits + self.blocks.bits, self.value_bits
+            ports += [Port(name, bits, signed=name == _WRITES[2]) for name, bits in zip(_WRITES, widths, strict=True)]
         return (
             *ports,
             Port("accumulator", self.accumulator_bits, signed=True, output=True),
@@ -302,16 +305,6 @@ class BlockMacConfig(UnitConfig):
         shifts = (exponents - encoding.least_exponent).sum(axis=1) - np.asarray(base, dtype=np.int64)
         return significands.prod(axis=1), shifts, known.all(axis=1) & (shifts >= 0) & (shifts <= self.span)
 
-    def values(self, codes: ArrayLike, selectors: ArrayLike | None = None) -> NDArray[np.int64]:
-        """The elements' values, in units, of `codes` (cycles, lanes), given `selectors` (cycles, `self.selectors`)."""
-        blocks = self.blocks
-        checked = self.weight_format.checked_codes(codes)
-        if not self.selectors:
-            return self.weight_format.decode(checked)
-        assert selectors is not None
-        tables = np.array([one.values for one in blocks.elements], dtype=np.int64)
-        return tables[blocks.checked_selectors(selectors).repeat(self.lanes // self.selectors, axis=1), checked]
-
     def run(
         self,
         weights: ArrayLike,
@@ -323,6 +316,7 @@ class BlockMacConfig(UnitConfig):
         base: ArrayLike | None = None,
         reset: ArrayLike | None = None,
         selectors: Sequence[ArrayLike] = (),
+        writes: ArrayLike | None = None,
     ) -> BlockMacOutputs:
         """The outputs after each rising edge, cycle by cycle: what the circuit must show.
 
@@ -338,15 +332,22 @@ class BlockMacConfig(UnitConfig):
             (cycles,); only where there is such a port.
         selectors
             With codebooks: the weights', (cycles, selectors), and where activations are in the block format theirs.
+        writes
+            (cycles, 3), of codebooks that are writable: write, address and word (`golden.codebook_memory`).
         """
         if len(selectors) != len(self.selector_ports):
             raise InputError(f"{len(selectors)} operands have selectors: {self.name} needs {len(self.selector_ports)}")
+        if writes is not None and not self.writable_codebooks:
+            raise InputError(f"writes are given: {self.name} has no codebooks that are writable; leave them out")
         cycles = len(np.asarray(weights))
-        chosen = [*selectors, None, None]
-        factors = self.multiplied.encode(self.values(weights, chosen[0]))
-        operands = self.values(activations, chosen[1]) if self.scaled_activations else activations
         starts, ends, taken = (np.asarray(one, dtype=bool) for one in (first, last, valid))
         cleared = np.zeros(cycles, dtype=bool) if reset is None else np.asarray(reset, dtype=bool)
+        codebooks = None
+        if writes is not None:
+            codebooks = codebooks_in_time(self.blocks, self.largest_value, writes, cleared)
+        chosen = [*selectors, None, None]
+        factors = self.multiplied.encode(element_values(self.blocks, weights, chosen[0], codebooks))
+        operands = element_values(self.blocks, activations, chosen[1], codebooks) if self.scaled_activations else activations
         lowest = np.zeros(cycles, dtype=np.int64) if base is None else base
         significands, shifts, reached = (one.tolist() for one in self.scaling(scales, lowest))
 
@@ -379,6 +380,8 @@ class BlockMacConfig(UnitConfig):
         controls["reset"] = inputs["rst"][:, 0]
         if self.base_bits:
             controls["base"] = inputs["base"][:, 0]
+        if self.writable_codebooks:
+            controls["writes"] = np.concatenate([inputs[name] for name in _WRITES], axis=1)
         scales = np.concatenate([inputs[name] for name in self.scale_ports], axis=1)
         selectors = [inputs[name] for name in self.selector_ports]
         outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, selectors=selectors)
@@ -405,5 +408,5 @@ class BlockMacConfig(UnitConfig):
         if self.selectors:
             del facts["values"]
             facts["codebooks"] = [list(one.values) for one in self.blocks.elements]
-            facts["selector_block"] = self.blocks.selector_block
+            facts |= {"selector_block": self.blocks.selector_block, "writable_codebooks": self.writable_codebooks}
         return facts

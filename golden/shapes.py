@@ -73,6 +73,7 @@ def block_unit_of_options(
     lanes: int = LANES,
     depth: int = 65536,
     architecture: str = "",
+    writable_codebooks: bool = False,
     shape: str = MAC,
     **others: Any,
 ) -> BlockMacConfig:
@@ -91,4 +92,7 @@ def block_unit_of_options(
     if activations not in ("int8", blocks.name):
         raise unknown(f"--activations {activations}", activations, ("int8", blocks.name))
     bits = 8 if activations == "int8" else blocks.bits
-    return BlockMacConfig.of(blocks, bits, lanes=lanes, depth=depth, architecture=architecture)
+    if writable_codebooks and blocks.selector_block is None:
+        raise InputError(f"--writable-codebooks: {blocks.title} has no codebooks; leave it out")
+    choices = {"lanes": lanes, "depth": depth, "architecture": architecture, "writable_codebooks": writable_codebooks}
+    return BlockMacConfig.of(blocks, bits, **choices)

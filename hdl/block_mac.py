@@ -13,6 +13,8 @@ scaled, and added to the accumulator. In all others the multiplier and the shift
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -21,7 +23,7 @@ from golden import BlockMacConfig
 
 from .architectures import architecture_of
 from .assembly import Assembly, ports_of
-from .codebook import Codebook, Codeword
+from .codebook import Codebook, CodebookRegisters, Codeword
 from .final_adder import FinalAdder
 from .mac import Mac
 from .truth_table import lookup
@@ -45,10 +47,13 @@ class BlockMac(Assembly):
     weights : in, b x lanes
         Codes of the elements.
     selectors, activation_selectors : in, selector bits x `config.selectors`
-        Numbers of codebooks, one for as many lanes as share it; where there are fewer lanes, one for all of them, which is given
-        with each cycle's operands. Only where there are codebooks.
+        Numbers of codebooks, one for as many lanes as share it; where there are fewer lanes, one for all of them, which is
+        given with each cycle's operands. Only where there are codebooks.
     scale, activation_scale : in
         With `last`: codes of the block's scales, without a sign; the second only where activations are in the block format.
+    codebook_write, codebook_address, codebook_word : in
+        With `codebook_write`, whatever `valid`: `codebook_word`, two's complement, is written to the place
+        selector x 2^b + code, and counts from the next cycle on. Only where codebooks are writable.
     base : in
         With `last`: what is taken off the (sum of the) scales' exponents, counted from the least on; shifts go from there. Only
         where not all exponents are in reach; it stays what it is as long as a sum lasts.
@@ -72,6 +77,7 @@ class BlockMac(Assembly):
 
     def __init__(self, config: BlockMacConfig, *, parts: str | None = None) -> None:
         self.config = config
+        self._held: dict[str, Value] = {}  # codebooks that are writable
         architecture_of(config.block_sum)
         super().__init__(ports_of(config), parts)
 
@@ -88,12 +94,16 @@ class BlockMac(Assembly):
             opening.eq(Mux(take, self.first | (opening & ~begins), opening)),
             done.eq(take & self.last),
         ]
+        if config.writable_codebooks:
+            names = ("clk", "rst", "codebook_write", "codebook_address", "codebook_word")
+            inputs = {name: getattr(self, name) for name in names}
+            create = partial(CodebookRegisters, config)
+            (self._held["codebooks"],) = self.place(m, "codebook_registers", "codebook_registers", create, inputs)
         inputs = {"clk": self.clk, "rst": self.rst, "valid": self.valid, "first": begins}
         inputs |= {"weights": self._factors(m), "activations": self._integers(m)}
         (block,) = self.place(m, "block", "block", lambda: Mac(config.block_sum, parts=self.name_of("block")), inputs)
 
-        names = [*config.scale_ports, *(["base"] if config.base_bits else [])]
-        decoded = {name: getattr(self, name) for name in names}
+        decoded = {name: getattr(self, name) for name in (*config.scale_ports, *(["base"] if config.base_bits else []))}
         shift, reached, *significand = self.place(m, "scale_decoder", "scale_decoder", lambda: ScaleDecoder(config), decoded)
         registers = [Signal.like(one, name=f"{one.name}_1") for one in (shift, reached, *significand)]
         m.d.scaled += [register.eq(one) for register, one in zip(registers, (shift, reached, *significand), strict=True)]
@@ -135,7 +145,7 @@ class BlockMac(Assembly):
         """The codewords of all lanes of an operand."""
         config, decoded = self.config, []
         for i in range(config.selectors):
-            inputs = {"selector": selectors.word_select(i, config.blocks.selector_bits)}
+            inputs = self._held | {"selector": selectors.word_select(i, config.blocks.selector_bits)}
             decoded += self.place(m, "codebook", f"{operand}_codebook_{i}", lambda: Codebook(config), inputs)
         values = []
         for i in range(config.lanes):

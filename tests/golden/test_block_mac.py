@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import CODEBOOK_FORMATS, FP4_E2M1, INT4, MXFP4, NVFP4, BlockCodes, BlockMacConfig, InputError, dot
+from golden import (
+    CODEBOOK_FORMATS,
+    FP4_E2M1,
+    GROUP_FORMATS,
+    INT4,
+    MXFP4,
+    NVFP4,
+    BlockCodes,
+    BlockMacConfig,
+    InputError,
+    dot,
+)
 from golden.lobcq import lobcq_format
 
 from .test_block_format import CLUSTERED
@@ -16,9 +27,10 @@ from .test_block_format import CLUSTERED
 LOBCQ = CODEBOOK_FORMATS["lobcq_c8_g64"]
 #: A number of codebooks that is no power of two.
 THREE = lobcq_format([one.values for one in LOBCQ.elements[:3]], 16)
+GROUPS = GROUP_FORMATS["int4_g128"], GROUP_FORMATS["dint4_g128"]
 EVERY = pytest.mark.parametrize(
     ("block_format", "activation_bits"),
-    [(one, bits) for one in (MXFP4, NVFP4, LOBCQ, THREE, CLUSTERED) for bits in (8, one.bits)],
+    [(one, bits) for one in (MXFP4, NVFP4, *GROUPS, LOBCQ, THREE, CLUSTERED) for bits in (8, one.bits)],
     ids=lambda one: getattr(one, "name", one),
 )
 
@@ -43,6 +55,9 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
         "weights": codes[1],
         "selectors": selectors[0],
         "activation_selectors": selectors[1],
+        "codebook_write": random.random((cycles, 1)) < 0.3,
+        "codebook_address": random.integers(0, len(blocks.elements) << blocks.bits, (cycles, 1)),
+        "codebook_word": random.integers(-config.largest_value, config.largest_value + 1, (cycles, 1)),
         "scale": scales[0],
         "activation_scale": scales[1],
         "base": np.full((cycles, 1), base),
@@ -56,16 +71,18 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
     pending: Any = None  # the block that ended with the cycle before: whether it opens a sum, and what it adds
     block, opens, total, exact = 0, False, 0, True
     inside = False
-    scales, elements = config.blocks.scales, config.blocks.elements
+    scales, elements, written = config.blocks.scales, config.blocks.elements, {}
 
     def integers(now: dict[str, list[int]], codes: str, selectors: str) -> list[int]:
         shared = config.blocks.selector_block or config.lanes
         chosen = now.get(selectors, [0])
-        return [elements[chosen[lane // shared]].decode_one(code) for lane, code in enumerate(now[codes])]
+        places = [(chosen[lane // shared], code) for lane, code in enumerate(now[codes])]
+        return [written.get(place, elements[place[0]].decode_one(place[1])) for place in places]
 
     for cycle in range(len(inputs["rst"])):
         now = {name: column[cycle].tolist() for name, column in inputs.items()}
         if now["rst"][0]:
+            written = {}
             block, opens, total, exact, inside, pending = 0, False, 0, True, False, None
             shown.append((total, exact))
             continue
@@ -93,6 +110,8 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
                     reached = not config.base_bits or 0 <= codes - now["base"][0] <= (config.span or 0)
                     addend = int(exact_value) if reached else None
                 pending = (opens, addend)
+        if now.get("codebook_write", [0])[0]:
+            written[divmod(now["codebook_address"][0], 1 << config.blocks.bits)] = now["codebook_word"][0]
         shown.append((total, exact))
     return shown
 
@@ -107,6 +126,39 @@ def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int) -> 
     assert shown == by_blocks(config, inputs)
     assert len({total for total, _ in shown}) > 30
     assert {exact for _, exact in shown} == {True, False}
+
+
+@pytest.mark.parametrize(("block_format", "activation_bits"), [(LOBCQ, 8), (LOBCQ, 4), (THREE, 4), (CLUSTERED, 2)])
+def test_codebooks_that_are_written(block_format: Any, activation_bits: int) -> None:
+    """Words count from the next cycle on, until reset puts the format's back."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=2, writable_codebooks=True)
+    inputs = random_inputs(config, 600, 8)
+    outputs = config.respond(inputs)
+    shown = by_blocks(config, inputs)
+    assert outputs["accumulator"][:, 0].tolist() == [total for total, _ in shown]
+    frozen = config.varied(writable_codebooks=False).respond(inputs)["accumulator"]
+    assert not np.array_equal(outputs["accumulator"], frozen)
+    unwritten = config.respond(inputs | {"codebook_write": np.zeros((600, 1), int)})["accumulator"]
+    assert np.array_equal(unwritten, frozen)
+    assert config.name.endswith("_x2_writable")
+    assert config.describe()["writable_codebooks"] is True
+
+
+def test_words_that_cannot_be_written_are_refused() -> None:
+    config = BlockMacConfig.of(THREE, writable_codebooks=True)
+    one, scale = np.ones(1, bool), np.zeros((1, 1), int)
+    for write, message in (
+        ([[1, 48, 0]], "codebook address is 48: LO-BCQ c3 g16 has 0 to 47"),
+        ([[1, -1, 0]], "codebook address is -1"),
+        ([[1, 0, -32]], "codeword is -32: codewords of LO-BCQ c3 g16 are -31 to 31"),
+        ([[1, 0]], r"writes of codebooks have shape \(1, 2\): \(1, 3\) is needed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]], writes=write)
+    with pytest.raises(InputError, match="writes are given: mac_lobcq_c3_g16_x1 has no codebooks that are writable"):
+        config.varied(writable_codebooks=False).run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]], writes=[[0, 0, 0]])
+    with pytest.raises(InputError, match="writable_codebooks: NVFP4 has no codebooks; leave it out"):
+        BlockMacConfig.of(NVFP4, writable_codebooks=True)
 
 
 @EVERY
@@ -158,28 +210,28 @@ def test_whole_rows_are_the_exact_dot_product(block_format: Any, activation_bits
 @EVERY
 def test_the_widest_sums_fit(block_format: Any, activation_bits: int) -> None:
     """All operands and scales at their extremes for a whole depth: no bit too few."""
-    lanes = block_format.block
-    config = BlockMacConfig.of(block_format, activation_bits, depth=4 * lanes, lanes=lanes)
-    cycles, lanes = 6, config.lanes
+    lanes = min(block_format.block, 64)
+    per_block = block_format.block // lanes
+    config = BlockMacConfig.of(block_format, activation_bits, depth=4 * block_format.block, lanes=lanes)
+    cycles = 4 * per_block + 2
     nan = block_format.scales.nan_code
     base = np.full(cycles, config.scale_factors * (nan - 1) - (config.span or 0)) if config.base_bits else None
     reach, number, least = max(
-        (abs(value), number, code)
-        for number, one in enumerate(block_format.elements)
-        for code, value in enumerate(one.values)
+        (abs(value), number, code) for number, one in enumerate(block_format.elements) for code, value in enumerate(one.values)
     )
     highest = least if config.scaled_activations else -128
     operands = np.full((cycles, lanes), least), np.full((cycles, lanes), highest)
     selectors = [np.full((cycles, config.selectors), number)] * len(config.selector_ports)
     scales = np.full((cycles, config.scale_factors), nan - 1)
-    ends = np.arange(cycles) < 4
-    outputs = config.run(*operands, scales, np.arange(cycles) == 0, ends, ends, base, selectors=selectors)
+    valid = np.arange(cycles) < 4 * per_block
+    ends = np.arange(cycles) % per_block == per_block - 1
+    outputs = config.run(*operands, scales, np.arange(cycles) == 0, ends, valid, base, selectors=selectors)
     significand = ((2 << block_format.scales.mantissa_bits) - 2) ** config.scale_factors  # the largest is NaN's
     if not block_format.scales.mantissa_bits:
         significand = 1
     product = reach * (reach if config.scaled_activations else 128)
     assert abs(int(outputs.accumulator[-1])) == product * significand * config.depth << (config.span or 0)
-    assert config.block_sum.accumulator_bits == (product * lanes).bit_length() + 1
+    assert config.block_sum.accumulator_bits == (product * block_format.block).bit_length() + 1
     assert outputs.exact.all()
 
 
