@@ -97,9 +97,7 @@ class BlockMacConfig(UnitConfig):
         if self.lanes < 1 or blocks.block % self.lanes:
             raise InputError(f"lanes is {self.lanes}: give a divisor of {blocks.title}'s block, {blocks.block}")
         if (shared := blocks.selector_block) is not None and max(self.lanes, shared) % min(self.lanes, shared):
-            raise InputError(
-                f"lanes is {self.lanes}: {shared} of {blocks.title} have one selector; give a divisor or a multiple"
-            )
+            raise InputError(f"lanes is {self.lanes}: {shared} of {blocks.title} share a selector; give a divisor or multiple")
         if self.writable_codebooks and shared is None:
             raise InputError(f"writable_codebooks: {blocks.title} has no codebooks; leave it out")
         if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
@@ -170,13 +168,9 @@ class BlockMacConfig(UnitConfig):
     @property
     def block_sum(self) -> BlockSumConfig:
         """The MAC unit that sums a block's products."""
+        block, largest = self.blocks.block, self.largest_product
         return BlockSumConfig(
-            self.multiplied,
-            self.operand_bits,
-            self.lanes,
-            self.blocks.block,
-            architecture=self.architecture,
-            largest=self.largest_product,
+            self.multiplied, self.operand_bits, self.lanes, block, architecture=self.architecture, largest=largest
         )
 
     @property
@@ -231,15 +225,9 @@ class BlockMacConfig(UnitConfig):
     @property
     def ports(self) -> tuple[Port, ...]:
         """All ports but the clock (`hdl.BlockMac` says what they do)."""
-        plain = not self.scaled_activations
-        ports = [
-            Port("rst"),
-            Port("valid"),
-            Port("first"),
-            Port("last"),
-            Port("activations", self.activation_bits, self.lanes, signed=plain),
-            Port("weights", self.weight_format.bits, self.lanes),
-        ]
+        ports = [Port(name) for name in ("rst", "valid", "first", "last")]
+        ports.append(Port("activations", self.activation_bits, self.lanes, signed=not self.scaled_activations))
+        ports.append(Port("weights", self.weight_format.bits, self.lanes))
         ports += [Port(name, self.blocks.selector_bits, self.selectors) for name in self.selector_ports]
         ports += [Port(name, self.scale_bits) for name in self.scale_ports]
         if self.base_bits:
@@ -247,11 +235,8 @@ class BlockMacConfig(UnitConfig):
         if self.writable_codebooks:
             widths = 1, self.blocks.selector_bits + self.blocks.bits, self.value_bits
             ports += [Port(name, bits, signed=name == _WRITES[2]) for name, bits in zip(_WRITES, widths, strict=True)]
-        return (
-            *ports,
-            Port("accumulator", self.accumulator_bits, signed=True, output=True),
-            Port("exact", output=True, initial=1),
-        )
+        total = Port("accumulator", self.accumulator_bits, signed=True, output=True)
+        return (*ports, total, Port("exact", output=True, initial=1))
 
     @property
     def scale_ports(self) -> tuple[str, ...]:

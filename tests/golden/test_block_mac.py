@@ -328,6 +328,6 @@ def test_selectors_that_there_are_not_are_refused() -> None:
             config.run([[0]], [[0]], scale, one, one, one, selectors=selectors)
     with pytest.raises(InputError, match="1 operands have selectors: mac_mxfp4_x1 needs 0"):
         BlockMacConfig.of(MXFP4).run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]])
-    sixes = lobcq_format([one.values for one in LOBCQ.elements[:2]], 24)
-    with pytest.raises(InputError, match="lanes is 12: 8 of LO-BCQ c2 g24 have one selector; give a divisor or a multiple"):
-        BlockMacConfig.of(sixes, lanes=12, depth=24)
+    other = lobcq_format([one.values for one in LOBCQ.elements[:2]], 24)
+    with pytest.raises(InputError, match="lanes is 12: 8 of LO-BCQ c2 g24 share a selector; give a divisor or multiple"):
+        BlockMacConfig.of(other, lanes=12, depth=24)
