@@ -10,27 +10,26 @@ import numpy as np
 import pytest
 
 import dint
-from golden import FP4_E2M1, MXFP4, NVFP4, BlockMacConfig, InputError
+from golden import CODEBOOK_FORMATS, FP4_E2M1, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError
 from tests.golden.test_block_format import CLUSTERED
-from tests.golden.test_block_mac import GROUPS, LOBCQ, THREE, random_inputs
+from tests.golden.test_block_mac import LOBCQ, THREE, random_inputs
 
 from .conftest import expected, in_amaranth
 
+DINT4_G128 = GROUP_FORMATS["dint4_g128"]
 EVERY = pytest.mark.parametrize(
     "config",
     [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
     ids=lambda config: config.name,
 )
-#: Each with INT8 activations and with its own, and the number of products of two elements.
-PRODUCTS = {
-    MXFP4: (4096, 256),
-    NVFP4: (4096, 256),
-    GROUPS[0]: (4096, 256),
-    GROUPS[1]: (4096, 256),
-    LOBCQ: (1 << 7 + 8, 1 << 7 + 7),
-    THREE: (48 * 256, 48 * 48),
-    CLUSTERED: (8 * 256, 8 * 8),
-}
+#: Formats of weights, whether activations are in them, too, and how many products of two elements there are.
+PRODUCTS = [
+    *((one, scaled, 256 if scaled else 4096) for one in (MXFP4, NVFP4, DINT4_G128) for scaled in (False, True)),
+    (LOBCQ, False, 1 << 7 + 8),
+    (LOBCQ, True, 1 << 7 + 7),
+    (THREE, True, 48 * 48),
+    (CLUSTERED, True, 8 * 8),
+]
 
 
 def one_a_cycle(config, **columns):
@@ -54,9 +53,8 @@ def every_product(config):
     return one_a_cycle(config, **columns, selectors=weights >> blocks.bits)
 
 
-@pytest.mark.parametrize("scaled", [False, True], ids=["int8", "scaled"])
-@pytest.mark.parametrize("block_format", PRODUCTS, ids=lambda one: one.name)
-def test_every_product_of_elements(in_icarus, block_format, scaled):
+@pytest.mark.parametrize(("block_format", "scaled", "count"), PRODUCTS, ids=lambda one: getattr(one, "name", one))
+def test_every_product_of_elements(in_icarus, block_format, scaled, count):
     """Every element, of every codebook, times every INT8 activation or every element."""
     config = BlockMacConfig.of(block_format, block_format.bits if scaled else 8)
     inputs = every_product(config)
@@ -65,7 +63,7 @@ def test_every_product_of_elements(in_icarus, block_format, scaled):
     others = values if scaled else range(-128, 128)
     shift = 3 if config.base_bits else 9 * config.scale_factors  # the scale of 1, counted from the least exponent
     products = [value * other << shift for value in values for other in others]
-    assert len(products) == PRODUCTS[block_format][scaled]
+    assert len(products) == count
     assert seen["accumulator"][1:] == products[:-1]
     assert set(seen["exact"]) == {1}
     if scaled and block_format in (NVFP4, CLUSTERED):  # one of them with codebooks
@@ -74,7 +72,7 @@ def test_every_product_of_elements(in_icarus, block_format, scaled):
 
 @pytest.mark.parametrize(
     ("block_format", "activation_bits", "lanes"),
-    [(LOBCQ, 8, 16), (LOBCQ, 4, 4), (THREE, 4, 8), (CLUSTERED, 2, 2), (GROUPS[1], 8, 16)],
+    [(LOBCQ, 8, 16), (LOBCQ, 4, 4), (THREE, 4, 8), (CLUSTERED, 2, 2), (DINT4_G128, 8, 16)],
     ids=lambda one: getattr(one, "name", one),
 )
 def test_random_sequences_of_other_formats(in_icarus, block_format, activation_bits, lanes):
@@ -87,7 +85,7 @@ def test_random_sequences_of_other_formats(in_icarus, block_format, activation_b
         assert in_amaranth(config, inputs) == expected(config, inputs)
 
 
-@pytest.mark.parametrize(("block_format", "activation_bits", "lanes"), [(LOBCQ, 8, 16), (CLUSTERED, 2, 4)])
+@pytest.mark.parametrize(("block_format", "activation_bits", "lanes"), [(THREE, 8, 16), (CLUSTERED, 2, 4)])
 def test_codebooks_that_are_written(in_icarus, block_format, activation_bits, lanes):
     """Words are written while the unit works, in idle cycles and in reset, which puts the format's back."""
     config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes, writable_codebooks=True)
@@ -141,14 +139,15 @@ def test_files(tmp_path: Path):
 
 
 def test_files_of_a_format_with_codebooks(tmp_path: Path):
-    options = {"activations": "lobcq_c8_g64", "writable_codebooks": True}
-    written = dint.generate("lobcq_c8_g64", lanes=2, out=tmp_path, quiet=True, **options)
-    assert written["v"].name == "mac_lobcq_c8_g64_a4_x2_writable.v"
+    options = {"activations": "lobcq_c2_g64", "writable_codebooks": True}
+    written = dint.generate("lobcq_c2_g64", lanes=2, out=tmp_path, quiet=True, **options)
+    assert written["v"].name == "mac_lobcq_c2_g64_a4_x2_writable.v"
     facts = json.loads(written["json"].read_text())
-    assert facts["codebooks"] == [list(one.values) for one in LOBCQ.elements]
+    tables = [list(one.values) for one in CODEBOOK_FORMATS["lobcq_c2_g64"].elements]
+    assert facts["codebooks"] == tables
     widths = {port["name"]: port["width"] for port in facts["ports"]}
-    assert (widths["selectors"], widths["activation_selectors"], widths["codebook_address"]) == (3, 3, 7)
-    assert "codebook 7, by code: -13 -11 -9 -7 -6 -4 -3 -1 0 1 3 5 6 8 11 14" in written["v"].read_text()
+    assert (widths["selectors"], widths["activation_selectors"], widths["codebook_address"]) == (1, 1, 5)
+    assert f"codebook 1, by code: {' '.join(map(str, tables[1]))}\n" in written["v"].read_text()
 
 
 @pytest.mark.parametrize(
