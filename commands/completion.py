@@ -35,9 +35,9 @@ def format_names() -> list[str]:
 @_if_installed
 def weight_format_names() -> list[str]:
     """Number formats, and those with scales of their own."""
-    from golden.catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, FORMATS, VARIANTS
+    from golden.catalogue import FORMATS, SCALED_FORMATS, VARIANTS
 
-    return [*FORMATS, *VARIANTS, *BLOCK_FORMATS, *CODEBOOK_FORMATS]
+    return [*FORMATS, *VARIANTS, *SCALED_FORMATS]
 
 
 @_if_installed

@@ -52,6 +52,9 @@ def generate(
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
     activations: Activations = "int8",
+    writable_codebooks: Annotated[
+        bool, typer.Option("--writable-codebooks", help="Codebooks in registers with a write port, not part of the circuit.")
+    ] = False,
     flow: Annotated[
         list[str] | None,
         typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
@@ -82,6 +85,7 @@ def generate(
         decoded=decoded,
         zero_points=zero_points,
         activations=activations,
+        writable_codebooks=writable_codebooks,
         flow=tuple(flow or ()),
         pdk=tuple(pdk or ()),
         quiet=quiet,

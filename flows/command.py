@@ -35,6 +35,7 @@ def generate(
     decoded: bool = False,
     zero_points: int | None = None,
     activations: str = "int8",
+    writable_codebooks: bool = False,
     flow: Names = (),
     pdk: Names = (),
     quiet: bool = False,
@@ -69,6 +70,8 @@ def generate(
         one unit for symmetric weights.
     activations
         "int8", or the block format of the weights.
+    writable_codebooks
+        Of formats with codebooks: they are in registers with a port to write them, not part of the circuit.
     flow
         Names of `FLOWS`.
     pdk
@@ -101,6 +104,7 @@ def generate(
         decoded=decoded,
         zero_points=zero_points,
         activations="" if activations == "int8" else activations,
+        writable_codebooks=writable_codebooks,
     )
     config = unit_of_options(**options)
     from hdl.unit_files import write_unit

@@ -256,11 +256,22 @@ class BlockFormat:
             )
         self.elements[0].checked_codes(blocks.codes)
         self.scales.checked(blocks.scales)
-        if blocks.selectors is not None and blocks.selectors.size and blocks.selectors.max() >= len(self.elements):
-            worst, last = blocks.selectors.max(), len(self.elements) - 1
-            raise InputError(f"selector {worst} is none of {self.title}: its codebooks are 0 to {last}")
+        if blocks.selectors is not None:
+            self.checked_selectors(blocks.selectors)
 
     # Shared
+
+    def checked_selectors(self, selectors: ArrayLike) -> NDArray[np.int64]:
+        """`selectors` as integers; anything that is no number of a codebook is refused."""
+        array = np.asarray(selectors)
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise InputError(f"selectors of {self.title} have dtype {array.dtype}: integers are needed")
+        array = array.astype(np.int64)
+        last = len(self.elements) - 1
+        if array.size and not 0 <= array.min() <= array.max() <= last:
+            worst = array.min() if array.min() < 0 else array.max()
+            raise InputError(f"selector {worst} is none of {self.title}: its codebooks are 0 to {last}")
+        return array
 
     def _checked(self, x: ArrayLike) -> NDArray[np.float64]:
         given = np.asarray(x)

@@ -4,12 +4,15 @@
 Two accumulators: a small one sums the integer products of one block, as a `MacConfig` does; where a block ends, its sum is
 multiplied by the significands of its scales, shifted by their exponents, and added to the large one, which is wide enough for
 every shift there is: nothing is ever rounded. What does not fit is left out as a whole, and said so (`exact`).
+
+Where there are codebooks, codes and selectors are decoded first, and integers multiplied. The codebooks are part of the
+circuit, or in registers that all lanes share and that are written word by word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -17,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block_format import BlockFormat
+from .block_sum import BlockSumConfig
+from .codebook_memory import codebooks_in_time, element_values
 from .errors import InputError
-from .mac import MacConfig
 from .number_format import NumberFormat, signed_bits
 from .parameters import integer
 from .unit import Port, UnitConfig
@@ -30,15 +34,8 @@ __all__ = ["BlockMacConfig", "BlockMacOutputs", "BlockSumConfig"]
 _SPAN = 15
 #: The widest accumulator that arrays of 64-bit integers can show.
 _WIDEST = 64
-
-
-@dataclass(frozen=True)
-class BlockSumConfig(MacConfig):
-    """The MAC unit inside: it sums the products of a block. Activations may be narrower than 8 bits."""
-
-    def _check_activation_bits(self) -> None:
-        if not 2 <= self.activation_bits <= 8:
-            raise InputError(f"activation_bits is {self.activation_bits}: 2 to 8 are supported")
+#: Ports that write a codeword.
+_WRITES = ("codebook_write", "codebook_address", "codebook_word")
 
 
 class BlockMacOutputs(NamedTuple):
@@ -55,20 +52,22 @@ class BlockMacConfig(UnitConfig):
     Parameters
     ----------
     weight_format
-        Format of the weights' elements; that of `block_format`.
+        Format of the weights' elements; that of `block_format`, its first codebook where it has several.
     activation_bits
         8: plain two's complement integers; or the bits of the block format: activations are in it, too.
     block_format
-        Format of the weights, without codebooks.
+        Format of the weights.
     lanes
-        Products per cycle, a divisor of the block.
+        Products per cycle, a divisor of the block; and a divisor or a multiple of what selects a codebook together.
     depth
         Number of products that the accumulator holds without overflow, whole blocks, 1 to 2^24.
     span
         The unit shifts a block by 0 to so many bits: exponents of scales (sums of two where activations have scales) from
         `base` to `base + span` are in reach. By default all there are, but 15 at most where they are powers of two alone.
     architecture
-        Name of the multiplier architecture; empty for the element format's default.
+        Name of the multiplier architecture; empty for the default of what is multiplied: elements, or integers of codebooks.
+    writable_codebooks
+        Codebooks are in registers, and there are ports to write them; reset puts the format's there.
 
     Raises
     ------
@@ -83,19 +82,24 @@ class BlockMacConfig(UnitConfig):
     depth: int = 65536
     span: int | None = None
     architecture: str = ""
+    writable_codebooks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         blocks = self.block_format
-        if not isinstance(blocks, BlockFormat) or blocks.elements != (self.weight_format,):
+        if not isinstance(blocks, BlockFormat) or blocks.elements[0] != self.weight_format:
             given = getattr(blocks, "name", blocks)
-            raise InputError(f"block_format is {given!r}: a format with one table of elements, the weights', is needed")
+            raise InputError(f"block_format is {given!r}: a format whose elements are {self.weight_format.name} is needed")
         if self.activation_bits not in (8, blocks.bits):
             raise InputError(
                 f"activation_bits is {self.activation_bits}: 8 (integers) or {blocks.bits} (in {blocks.title}, too)"
             )
         if self.lanes < 1 or blocks.block % self.lanes:
             raise InputError(f"lanes is {self.lanes}: give a divisor of {blocks.title}'s block, {blocks.block}")
+        if (shared := blocks.selector_block) is not None and max(self.lanes, shared) % min(self.lanes, shared):
+            raise InputError(f"lanes is {self.lanes}: {shared} of {blocks.title} share a selector; give a divisor or multiple")
+        if self.writable_codebooks and shared is None:
+            raise InputError(f"writable_codebooks: {blocks.title} has no codebooks; leave it out")
         if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
             raise InputError(f"depth is {self.depth}: it counts products, whole blocks of {blocks.block}, up to {1 << 24}")
         span = self.exponents if self.span is None else integer("span", self.span)
@@ -127,16 +131,47 @@ class BlockMacConfig(UnitConfig):
         return self.activation_bits != 8
 
     @property
+    def selectors(self) -> int:
+        """Selectors of an operand in each cycle: one for all lanes that share it, none without codebooks."""
+        shared = self.blocks.selector_block
+        return 0 if shared is None else -(-self.lanes // shared)
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of an element as a two's complement integer."""
+        return max(signed_bits(extreme) for one in self.blocks.elements for extreme in (one.minimum, one.maximum))
+
+    @property
+    def largest_value(self) -> int:
+        """Largest magnitude of an element, in units; of codewords that can be written, what their bits hold of either sign."""
+        if self.writable_codebooks:
+            return (1 << self.value_bits - 1) - 1
+        return max(max(-one.minimum, one.maximum) for one in self.blocks.elements)
+
+    @property
+    def multiplied(self) -> NumberFormat:
+        """What the multipliers are made for: the elements, or the integers that hold what codebooks decode to."""
+        if self.selectors == 0:
+            return self.weight_format
+        return replace(NumberFormat.integers(self.value_bits), unit=self.blocks.unit)
+
+    @property
     def operand_bits(self) -> int:
         """Bits of an activation as a two's complement integer."""
-        own = self.weight_format
-        return max(signed_bits(own.minimum), signed_bits(own.maximum)) if self.scaled_activations else self.activation_bits
+        return self.value_bits if self.scaled_activations else self.activation_bits
+
+    @property
+    def largest_product(self) -> int:
+        """Largest magnitude of a product of elements, in units."""
+        return self.largest_value * (self.largest_value if self.scaled_activations else 1 << self.activation_bits - 1)
 
     @property
     def block_sum(self) -> BlockSumConfig:
         """The MAC unit that sums a block's products."""
-        block, architecture = self.blocks.block, self.architecture
-        return BlockSumConfig(self.weight_format, self.operand_bits, self.lanes, block, architecture=architecture)
+        block, largest = self.blocks.block, self.largest_product
+        return BlockSumConfig(
+            self.multiplied, self.operand_bits, self.lanes, block, architecture=self.architecture, largest=largest
+        )
 
     @property
     def scale_factors(self) -> int:
@@ -185,8 +220,10 @@ class BlockMacConfig(UnitConfig):
     def name(self) -> str:
         """Name of the top module: `mac_<block format>_x<lanes>`; what differs from the default is a suffix."""
         parts = ["mac", self.format_name, f"x{self.lanes}"]
-        if self.architecture != self.weight_format.architecture:
+        if self.architecture != self.multiplied.architecture:
             parts.append(self.architecture.replace("-", "_"))
+        if self.writable_codebooks:
+            parts.append("writable")
         if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:
             parts.append(f"s{self.span}")
         if self.depth != 65536:
@@ -196,25 +233,28 @@ class BlockMacConfig(UnitConfig):
     @property
     def ports(self) -> tuple[Port, ...]:
         """All ports but the clock (`hdl.BlockMac` says what they do)."""
-        plain = not self.scaled_activations
-        ports = [
-            Port("rst"),
-            Port("valid"),
-            Port("first"),
-            Port("last"),
-            Port("activations", self.activation_bits, self.lanes, signed=plain),
-            Port("weights", self.weight_format.bits, self.lanes),
-            Port("scale", self.scale_bits),
-        ]
-        if self.scaled_activations:
-            ports.append(Port("activation_scale", self.scale_bits))
+        ports = [Port(name) for name in ("rst", "valid", "first", "last")]
+        ports.append(Port("activations", self.activation_bits, self.lanes, signed=not self.scaled_activations))
+        ports.append(Port("weights", self.weight_format.bits, self.lanes))
+        ports += [Port(name, self.blocks.selector_bits, self.selectors) for name in self.selector_ports]
+        ports += [Port(name, self.scale_bits) for name in self.scale_ports]
         if self.base_bits:
             ports.append(Port("base", self.base_bits))
-        return (
-            *ports,
-            Port("accumulator", self.accumulator_bits, signed=True, output=True),
-            Port("exact", output=True, initial=1),
-        )
+        if self.writable_codebooks:
+            widths = 1, self.blocks.selector_bits + self.blocks.bits, self.value_bits
+            ports += [Port(name, bits, signed=name == _WRITES[2]) for name, bits in zip(_WRITES, widths, strict=True)]
+        total = Port("accumulator", self.accumulator_bits, signed=True, output=True)
+        return (*ports, total, Port("exact", output=True, initial=1))
+
+    @property
+    def scale_ports(self) -> tuple[str, ...]:
+        """Names of the ports of scales: the weights', and perhaps the activations'."""
+        return ("scale", "activation_scale")[: self.scale_factors]
+
+    @property
+    def selector_ports(self) -> tuple[str, ...]:
+        """Names of the ports of selectors: the weights', and perhaps the activations'; none without codebooks."""
+        return ("selectors", "activation_selectors")[: self.scale_factors] if self.selectors else ()
 
     @property
     def sum_port(self) -> Port:
@@ -230,11 +270,8 @@ class BlockMacConfig(UnitConfig):
     def accumulator_bits(self) -> int:
         """Two's complement bits of any sum of `depth` products whose scales are in reach."""
         assert self.span is not None
-        own = self.weight_format
-        reach = max(-own.minimum, own.maximum)
-        product = reach * (reach if self.scaled_activations else 1 << self.activation_bits - 1)
         significand = ((2 << self.blocks.scales.mantissa_bits) - 1) ** self.scale_factors
-        return signed_bits((product * self.depth * significand) << self.span)
+        return signed_bits((self.largest_product * self.depth * significand) << self.span)
 
     @property
     def latency_cycles(self) -> int:
@@ -271,6 +308,8 @@ class BlockMacConfig(UnitConfig):
         valid: ArrayLike,
         base: ArrayLike | None = None,
         reset: ArrayLike | None = None,
+        selectors: Sequence[ArrayLike] = (),
+        writes: ArrayLike | None = None,
     ) -> BlockMacOutputs:
         """The outputs after each rising edge, cycle by cycle: what the circuit must show.
 
@@ -284,11 +323,24 @@ class BlockMacConfig(UnitConfig):
             (cycles,), as the ports.
         base
             (cycles,); only where there is such a port.
+        selectors
+            With codebooks: the weights', (cycles, selectors), and where activations are in the block format theirs.
+        writes
+            (cycles, 3), of codebooks that are writable: write, address and word (`golden.codebook_memory`).
         """
+        if len(selectors) != len(self.selector_ports):
+            raise InputError(f"{len(selectors)} operands have selectors: {self.name} needs {len(self.selector_ports)}")
+        if writes is not None and not self.writable_codebooks:
+            raise InputError(f"writes are given: {self.name} has no codebooks that are writable; leave them out")
         cycles = len(np.asarray(weights))
-        operands = self.weight_format.decode(activations) if self.scaled_activations else activations
         starts, ends, taken = (np.asarray(one, dtype=bool) for one in (first, last, valid))
         cleared = np.zeros(cycles, dtype=bool) if reset is None else np.asarray(reset, dtype=bool)
+        codebooks = None
+        if writes is not None:
+            codebooks = codebooks_in_time(self.blocks, self.largest_value, writes, cleared)
+        chosen = [*selectors, None, None]
+        factors = self.multiplied.encode(element_values(self.blocks, weights, chosen[0], codebooks))
+        operands = element_values(self.blocks, activations, chosen[1], codebooks) if self.scaled_activations else activations
         lowest = np.zeros(cycles, dtype=np.int64) if base is None else base
         significands, shifts, reached = (one.tolist() for one in self.scaling(scales, lowest))
 
@@ -296,7 +348,7 @@ class BlockMacConfig(UnitConfig):
         for cycle in range(cycles):
             begins[cycle] = fresh or starts[cycle]
             fresh = bool(cleared[cycle] or (ends[cycle] if taken[cycle] else fresh))
-        sums = self.block_sum.run(weights, operands, begins, taken, cleared).tolist()
+        sums = self.block_sum.run(factors, operands, begins, taken, cleared).tolist()
 
         half = 1 << self.accumulator_bits - 1
         total, exact, opening, ended = 0, True, False, None
@@ -318,17 +370,22 @@ class BlockMacConfig(UnitConfig):
     def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
         """The output ports after each edge: `run` on the input ports of each cycle."""
         controls = {name: inputs[name][:, 0] for name in ("first", "last", "valid")}
-        names = ("scale", "activation_scale")[: self.scale_factors]
-        base = inputs["base"][:, 0] if self.base_bits else None
-        scales = np.concatenate([inputs[name] for name in names], axis=1)
-        outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, base=base, reset=inputs["rst"][:, 0])
+        controls["reset"] = inputs["rst"][:, 0]
+        if self.base_bits:
+            controls["base"] = inputs["base"][:, 0]
+        if self.writable_codebooks:
+            controls["writes"] = np.concatenate([inputs[name] for name in _WRITES], axis=1)
+        scales = np.concatenate([inputs[name] for name in self.scale_ports], axis=1)
+        selectors = [inputs[name] for name in self.selector_ports]
+        outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, selectors=selectors)
         return {name: np.asarray(column, dtype=np.int64)[:, None] for name, column in outputs._asdict().items()}
 
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
-        return self.block_sum.describe() | {
+        facts = self.block_sum.describe() | {
             "format": self.blocks.name,
-            "element": self.weight_format.name,
+            "element": self.multiplied.name,
+            "weight_bits": self.weight_format.bits,
             "activation_bits": self.activation_bits,
             "activation_format": self.blocks.name if self.scaled_activations else "int8",
             "block": self.blocks.block,
@@ -341,3 +398,8 @@ class BlockMacConfig(UnitConfig):
             "latency_cycles": self.latency_cycles,
             "ports": self.describe_ports(),
         }
+        if self.selectors:
+            del facts["values"]
+            facts["codebooks"] = [list(one.values) for one in self.blocks.elements]
+            facts |= {"selector_block": self.blocks.selector_block, "writable_codebooks": self.writable_codebooks}
+        return facts

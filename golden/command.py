@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from .block_format import BlockFormat
-from .catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, FORMATS, VARIANTS
+from .catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, FORMATS, GROUP_FORMATS, SCALED_FORMATS, VARIANTS
 from .mac import MacConfig
 from .number_format import NumberFormat
 
@@ -30,12 +30,12 @@ def formats(quiet: bool = False) -> dict[str, dict[str, Any]]:
         (whether there is one) and `bits_per_scalar`; where there are several, `codebooks`, and the `selector_block` that
         selects one.
     """
-    known, blocks = FORMATS | VARIANTS, BLOCK_FORMATS | CODEBOOK_FORMATS
+    known = FORMATS | VARIANTS
     if not quiet:
-        codebooks = "\n".join(map(_block_text, CODEBOOK_FORMATS.values()))
-        print("\n\n".join([*map(_text, known.values()), *map(_block_text, BLOCK_FORMATS.values()), codebooks]))
+        families = ["\n".join(map(_block_text, family.values())) for family in (GROUP_FORMATS, CODEBOOK_FORMATS)]
+        print("\n\n".join([*map(_text, known.values()), *map(_block_text, BLOCK_FORMATS.values()), *families]))
     plain = {name: _data(number_format) for name, number_format in known.items()}
-    return plain | {name: _block_data(block_format) for name, block_format in blocks.items()}
+    return plain | {name: _block_data(block_format) for name, block_format in SCALED_FORMATS.items()}
 
 
 def _data(number_format: NumberFormat) -> dict[str, Any]:

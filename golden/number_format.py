@@ -69,6 +69,14 @@ class NumberFormat:
     special_codes: frozenset[int] = frozenset()
     architecture: str = "booth"
 
+    @classmethod
+    def integers(cls, bits: int, architecture: str = "") -> NumberFormat:
+        """Integers in two's complement: `int<bits>`; without an architecture, rows for pairs of bits where they are pairs."""
+        half = 1 << bits - 1
+        values = tuple((code + half) % (2 * half) - half for code in range(2 * half))
+        paired = "baugh-wooley" if bits % 2 else "booth-carry"
+        return cls(f"int{bits}", f"INT{bits}", bits, values, architecture=architecture or paired)
+
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise InputError(f"name of a format is {self.name!r}: a lower-case identifier is needed")

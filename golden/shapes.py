@@ -7,7 +7,7 @@ from typing import Any
 
 from .asymmetric import AsymmetricConfig
 from .block_mac import BlockMacConfig
-from .catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS, format_by_name
+from .catalogue import SCALED_FORMATS, format_by_name
 from .errors import InputError, unknown
 from .mac import MacConfig
 from .pe import PeConfig
@@ -32,6 +32,7 @@ def unit_of_options(
     decoded: bool = False,
     shape: str = MAC,
     zero_points: int | None = None,
+    writable_codebooks: bool = False,
 ) -> UnitConfig:
     """The unit that options name.
 
@@ -50,7 +51,7 @@ def unit_of_options(
         If there is no such format or shape, or the shape lacks an option that was given.
     """
     name = str(format).lower()
-    if name in BLOCK_FORMATS:
+    if name in SCALED_FORMATS:
         return block_unit_of_options(
             name,
             activations=activations,
@@ -61,9 +62,10 @@ def unit_of_options(
             pipeline=pipeline,
             decoded=decoded or None,
             zero_points=zero_points,
+            writable_codebooks=writable_codebooks,
         )
-    if name in CODEBOOK_FORMATS:
-        raise InputError(f"--format {format}: no unit multiplies by codebooks; use dint quantize, or another format")
+    if writable_codebooks:
+        raise InputError(f"--writable-codebooks: {format} has no codebooks; leave it out")
     if activations != _INTEGERS:
         raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
     weight_format = format_by_name(format)
@@ -93,7 +95,7 @@ def formats_of(name: str) -> tuple[str, str]:
     `nvfp4_a4` has activations in NVFP4, too; those of all others are 8-bit integers.
     """
     base, _, bits = name.lower().rpartition("_a")
-    known = (BLOCK_FORMATS | CODEBOOK_FORMATS).get(base)
+    known = SCALED_FORMATS.get(base)
     return (base, base) if known is not None and bits == str(known.bits) else (name.lower(), _INTEGERS)
 
 
@@ -104,6 +106,7 @@ def block_unit_of_options(
     lanes: int = LANES,
     depth: int = 65536,
     architecture: str = "",
+    writable_codebooks: bool = False,
     shape: str = MAC,
     **others: Any,
 ) -> BlockMacConfig:
@@ -114,7 +117,7 @@ def block_unit_of_options(
     InputError
         If it has no such choice.
     """
-    blocks = BLOCK_FORMATS[format.lower()]
+    blocks = SCALED_FORMATS[format.lower()]
     for name, value in {"shape": None if shape == MAC else shape, **others}.items():
         if value is not None:
             given = "" if value is True else f" {value}"
@@ -122,4 +125,7 @@ def block_unit_of_options(
     if activations not in (_INTEGERS, blocks.name):
         raise unknown(f"--activations {activations}", activations, (_INTEGERS, blocks.name))
     bits = 8 if activations == _INTEGERS else blocks.bits
-    return BlockMacConfig.of(blocks, bits, lanes=lanes, depth=depth, architecture=architecture)
+    if writable_codebooks and blocks.selector_block is None:
+        raise InputError(f"--writable-codebooks: {blocks.title} has no codebooks; leave it out")
+    choices = {"lanes": lanes, "depth": depth, "architecture": architecture, "writable_codebooks": writable_codebooks}
+    return BlockMacConfig.of(blocks, bits, **choices)

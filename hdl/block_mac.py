@@ -5,11 +5,15 @@
                                                              ▲                          ▲                        │
     scale, activation_scale, base ─► decoder ─► registers ───┘    unless a sum starts ──┴────────────────────────┘
 
+Where there are codebooks, codes are decoded to integers before (`hdl.codebook`).
+
 The sum of a block is complete in its register while the next block's first products are added up; in that one cycle it is
 scaled, and added to the accumulator. In all others the multiplier and the shifter are given zero, so that they are quiet.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -20,6 +24,7 @@ from golden import BlockMacConfig
 from .architectures import architecture_of
 from .assembly import Assembly, ports_of
 from .bit_heap import BitHeap
+from .codebook import Codebook, CodebookRegisters, Codeword
 from .compressor import Compressor
 from .final_adder import FinalAdder
 from .mac import Mac
@@ -43,8 +48,14 @@ class BlockMac(Assembly):
         Two's complement, or codes of the block format.
     weights : in, b x lanes
         Codes of the elements.
+    selectors, activation_selectors : in, selector bits x `config.selectors`
+        Numbers of codebooks, one for as many lanes as share it; where there are fewer lanes, one for all of them, which is
+        given with each cycle's operands. Only where there are codebooks.
     scale, activation_scale : in
         With `last`: codes of the block's scales, without a sign; the second only where activations are in the block format.
+    codebook_write, codebook_address, codebook_word : in
+        With `codebook_write`, whatever `valid`: `codebook_word`, two's complement, is written to the place
+        selector x 2^b + code, and counts from the next cycle on. Only where codebooks are writable.
     base : in
         With `last`: what is taken off the (sum of the) scales' exponents, counted from the least on; shifts go from there. Only
         where not all exponents are in reach; it stays what it is as long as a sum lasts.
@@ -68,6 +79,7 @@ class BlockMac(Assembly):
 
     def __init__(self, config: BlockMacConfig, *, parts: str | None = None) -> None:
         self.config = config
+        self._held: dict[str, Value] = {}  # codebooks that are writable
         architecture_of(config.block_sum)
         super().__init__(ports_of(config), parts)
 
@@ -84,12 +96,16 @@ class BlockMac(Assembly):
             opening.eq(Mux(take, self.first | (opening & ~begins), opening)),
             done.eq(take & self.last),
         ]
-        inputs = {"clk": self.clk, "rst": self.rst, "valid": self.valid, "first": begins, "weights": self.weights}
-        inputs["activations"] = self._integers(m)
+        if config.writable_codebooks:
+            names = ("clk", "rst", "codebook_write", "codebook_address", "codebook_word")
+            inputs = {name: getattr(self, name) for name in names}
+            create = partial(CodebookRegisters, config)
+            (self._held["codebooks"],) = self.place(m, "codebook_registers", "codebook_registers", create, inputs)
+        inputs = {"clk": self.clk, "rst": self.rst, "valid": self.valid, "first": begins}
+        inputs |= {"weights": self._factors(m), "activations": self._integers(m)}
         (block,) = self.place(m, "block", "block", lambda: Mac(config.block_sum, parts=self.name_of("block")), inputs)
 
-        names = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
-        decoded = {name: getattr(self, name) for name in names}
+        decoded = {name: getattr(self, name) for name in (*config.scale_ports, *(["base"] if config.base_bits else []))}
         shift, reached, *significand = self.place(m, "scale_decoder", "scale_decoder", lambda: ScaleDecoder(config), decoded)
         registers = [Signal.like(one, name=f"{one.name}_1") for one in (shift, reached, *significand)]
         m.d.scaled += [register.eq(one) for register, one in zip(registers, (shift, reached, *significand), strict=True)]
@@ -111,15 +127,34 @@ class BlockMac(Assembly):
         ]
         return m
 
+    def _factors(self, m: Module) -> Value:
+        """The weights as the multipliers take them: codes, or integers that codebooks gave."""
+        return self._codewords(m, "weight", self.weights, self.selectors) if self.config.selectors else self.weights
+
     def _integers(self, m: Module) -> Value:
         """The activations as two's complement integers."""
         config, decoded = self.config, []
         if not config.scaled_activations:
             return self.activations
+        if config.selectors:
+            return self._codewords(m, "activation", self.activations, self.activation_selectors)
         for i in range(config.lanes):
             inputs = {"code": self.activations.word_select(i, config.activation_bits)}
             decoded += self.place(m, "activation_decoder", f"activation_decoder_{i}", lambda: ElementDecoder(config), inputs)
         return Cat(decoded)
+
+    def _codewords(self, m: Module, operand: str, codes: Value, selectors: Value) -> Value:
+        """The codewords of all lanes of an operand."""
+        config, decoded = self.config, []
+        for i in range(config.selectors):
+            inputs = self._held | {"selector": selectors.word_select(i, config.blocks.selector_bits)}
+            decoded += self.place(m, "codebook", f"{operand}_codebook_{i}", lambda: Codebook(config), inputs)
+        values = []
+        for i in range(config.lanes):
+            codebook = decoded[i * config.selectors // config.lanes]
+            inputs = {"code": codes.word_select(i, config.blocks.bits), "codewords": codebook}
+            values += self.place(m, "codeword", f"{operand}_{i}", lambda: Codeword(config), inputs)
+        return Cat(values)
 
 
 class ElementDecoder(wiring.Component):
@@ -145,7 +180,7 @@ class ScaleDecoder(wiring.Component):
     def __init__(self, config: BlockMacConfig) -> None:
         assert config.span is not None
         self._config = config
-        self._names = ("scale", "activation_scale")[: config.scale_factors]
+        self._names = config.scale_ports
         ports = {name: In(config.scale_bits) for name in self._names}
         if config.base_bits:
             ports["base"] = In(config.base_bits)

@@ -144,7 +144,10 @@ def _header(config: UnitConfig) -> str:
         f"architecture {config.architecture}: {ARCHITECTURES[config.architecture].summary}",
         width,
     ]
-    if number_format.bits <= 4:
+    if isinstance(config, BlockMacConfig) and config.selectors:
+        tables = [" ".join(map(str, one.values)) for one in config.blocks.elements]
+        facts += [f"codebook {number}, by code: {table}" for number, table in enumerate(tables)]
+    elif number_format.bits <= 4:
         table = ", ".join(f"{code}: {value}" for code, value in enumerate(number_format.values))
         facts.append(f"codes and their values in units: {table}")
     lines = [line for fact in facts for line in fill(fact, 118, subsequent_indent="  ").splitlines()]

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from golden import BLOCK_FORMATS, CODEBOOK_FORMATS, BlockFormat, NumberFormat
+from golden import SCALED_FORMATS, BlockFormat, NumberFormat
 from golden.errors import InputError, unknown
 
 from .weights import FORMS, GROUPINGS
 
 __all__ = ["ACTIVATIONS", "Scheme"]
 
-ACTIVATIONS = ("int8", "fp32", *BLOCK_FORMATS, *CODEBOOK_FORMATS)
+ACTIVATIONS = ("int8", "fp32", *SCALED_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Scheme:
     @property
     def activation_blocks(self) -> BlockFormat | None:
         """The activations' format, if that is a block format."""
-        return (BLOCK_FORMATS | CODEBOOK_FORMATS).get(self.activations)
+        return SCALED_FORMATS.get(self.activations)
 
     @property
     def integer_sums(self) -> bool:

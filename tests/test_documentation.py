@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from golden import FORMATS, MacConfig, NumberFormat
+from golden import FORMATS, SCALED_FORMATS, BlockMacConfig, MacConfig, NumberFormat
 from hdl.architectures import ARCHITECTURES
 from synth import pdk
 from tests.conftest import ROOT
@@ -58,6 +58,19 @@ def test_widths_are_those_of_the_catalogue() -> None:
         (one.title, str(one.unit), str(one.largest_product(8)), str(MacConfig(one).accumulator_bits))
         for one in FORMATS.values()
     ]
+
+
+def test_widths_of_block_units_are_those_of_the_code() -> None:
+    row = r"^\| `mac_(\w+?)(_a4)?` \(W4A[84]\) \| .*?0 to (\d+)\b[^|]* \| (\d+) bits \| (\d+) bits \|$"
+    rows = re.findall(row, PAGES["block-formats.md"], flags=re.MULTILINE)
+    assert len(rows) == 10
+    for name, scaled, span, block_bits, bits in rows:
+        config = BlockMacConfig.of(SCALED_FORMATS[name], 4 if scaled else 8)
+        assert (config.span, config.block_sum.accumulator_bits, config.accumulator_bits) == (
+            int(span),
+            int(block_bits),
+            int(bits),
+        )
 
 
 def test_architectures_are_those_of_the_code() -> None:

@@ -15,6 +15,7 @@ from golden import (
     E4M3,
     E8M0,
     FP4_E2M1,
+    GROUP_FORMATS,
     INT4,
     MXFP4,
     NVFP4,
@@ -32,7 +33,11 @@ SMALL, LARGE = (
     Codebook("large", "large", 2, (-9, -4, 5, 9), Fraction(1, 2)),
 )
 CLUSTERED = BlockFormat("clustered", "Clustered", (SMALL, LARGE), 8, E4M3, Fraction(9, 2), selector_block=4)
-EVERY = pytest.mark.parametrize("block_format", [*BLOCK_FORMATS.values(), CLUSTERED], ids=[*BLOCK_FORMATS, "clustered"])
+EVERY = pytest.mark.parametrize(
+    "block_format",
+    [*BLOCK_FORMATS.values(), GROUP_FORMATS["int4_g32"], GROUP_FORMATS["dint4_g128"], CLUSTERED],
+    ids=lambda one: one.name,
+)
 
 
 def samples(block_format: BlockFormat) -> np.ndarray:
@@ -67,6 +72,10 @@ def test_bits_per_scalar() -> None:
         "mxfp4": Fraction(17, 4),
         "nvfp4": Fraction(9, 2),
     }
+    assert {name: one.bits_per_scalar for name, one in GROUP_FORMATS.items()} == {
+        f"{element}_g{size}": 4 + Fraction(8, size) for element in ("int4", "dint4") for size in (32, 64, 128)
+    }
+    assert GROUP_FORMATS["dint4_g128"].storage_bits(4096) == 4096 * 4 + 32 * 8 + 32
     codewords = [Codebook("c", "c", 4, tuple(range(start, start + 16))) for start in range(16)]
     stated = {(2, 128): "67/16", (4, 64): "35/8", (8, 64): "9/2", (8, 16): "39/8", (16, 32): "19/4"}
     for (count, array), bits in stated.items():

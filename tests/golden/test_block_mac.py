@@ -8,13 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import FP4_E2M1, INT4, MXFP4, NVFP4, BlockCodes, BlockMacConfig, InputError, dot
+from golden import (
+    CODEBOOK_FORMATS,
+    FP4_E2M1,
+    GROUP_FORMATS,
+    INT4,
+    MXFP4,
+    NVFP4,
+    BlockCodes,
+    BlockMacConfig,
+    InputError,
+    dot,
+)
+from golden.lobcq import lobcq_format
 
 from .test_block_format import CLUSTERED
 
+LOBCQ = CODEBOOK_FORMATS["lobcq_c8_g64"]
+#: A number of codebooks that is no power of two.
+THREE = lobcq_format([one.values for one in LOBCQ.elements[:3]], 16)
+GROUPS = GROUP_FORMATS["int4_g128"], GROUP_FORMATS["dint4_g128"]
 EVERY = pytest.mark.parametrize(
     ("block_format", "activation_bits"),
-    [(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    [(one, bits) for one in (MXFP4, NVFP4, *GROUPS, LOBCQ, THREE, CLUSTERED) for bits in (8, one.bits)],
     ids=lambda one: getattr(one, "name", one),
 )
 
@@ -22,7 +38,9 @@ EVERY = pytest.mark.parametrize(
 def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, np.ndarray]:
     """Blocks of all lengths, sums of all lengths, idle cycles, resets; scales in reach, and at times beyond, or NaN."""
     random = np.random.default_rng(seed)
-    codes = random.integers(0, 16, (2, cycles, config.lanes))
+    blocks = config.blocks
+    codes = random.integers(0, 1 << blocks.bits, (2, cycles, config.lanes))
+    selectors = random.integers(0, len(blocks.elements), (2, cycles, config.selectors))
     powers = not config.blocks.scales.mantissa_bits
     base = 127 * config.scale_factors if powers else config.exponents // 3 if config.base_bits else 0
     low, high = (120, 139) if powers else (0, config.blocks.scales.nan_code)
@@ -35,6 +53,11 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
         "last": random.random((cycles, 1)) < 0.3,
         "activations": codes[0] if config.scaled_activations else random.integers(-128, 128, codes[0].shape),
         "weights": codes[1],
+        "selectors": selectors[0],
+        "activation_selectors": selectors[1],
+        "codebook_write": random.random((cycles, 1)) < 0.3,
+        "codebook_address": random.integers(0, len(blocks.elements) << blocks.bits, (cycles, 1)),
+        "codebook_word": random.integers(-config.largest_value, config.largest_value + 1, (cycles, 1)),
         "scale": scales[0],
         "activation_scale": scales[1],
         "base": np.full((cycles, 1), base),
@@ -48,10 +71,18 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
     pending: Any = None  # the block that ended with the cycle before: whether it opens a sum, and what it adds
     block, opens, total, exact = 0, False, 0, True
     inside = False
-    scales, element = config.blocks.scales, FP4_E2M1.values
+    scales, elements, written = config.blocks.scales, config.blocks.elements, {}
+
+    def integers(now: dict[str, list[int]], codes: str, selectors: str) -> list[int]:
+        shared = config.blocks.selector_block or config.lanes
+        chosen = now.get(selectors, [0])
+        places = [(chosen[lane // shared], code) for lane, code in enumerate(now[codes])]
+        return [written.get(place, elements[place[0]].decode_one(place[1])) for place in places]
+
     for cycle in range(len(inputs["rst"])):
         now = {name: column[cycle].tolist() for name, column in inputs.items()}
         if now["rst"][0]:
+            written = {}
             block, opens, total, exact, inside, pending = 0, False, 0, True, False, None
             shown.append((total, exact))
             continue
@@ -63,8 +94,11 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
         if now["valid"][0]:
             if now["first"][0] or not inside:
                 block, opens = 0, bool(now["first"][0])
-            others = [element[one] for one in now["activations"]] if config.scaled_activations else now["activations"]
-            block += sum(element[code] * other for code, other in zip(now["weights"], others, strict=True))
+            others = now["activations"]
+            if config.scaled_activations:
+                others = integers(now, "activations", "activation_selectors")
+            products = zip(integers(now, "weights", "selectors"), others, strict=True)
+            block += sum(one * other for one, other in products)
             inside = not now["last"][0]
             if now["last"][0]:
                 numbers = [scales.decode_one(now[name][0]) for name in ("scale", "activation_scale") if name in now]
@@ -76,6 +110,8 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
                     reached = not config.base_bits or 0 <= codes - now["base"][0] <= (config.span or 0)
                     addend = int(exact_value) if reached else None
                 pending = (opens, addend)
+        if now.get("codebook_write", [0])[0]:
+            written[divmod(now["codebook_address"][0], 1 << config.blocks.bits)] = now["codebook_word"][0]
         shown.append((total, exact))
     return shown
 
@@ -90,6 +126,39 @@ def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int) -> 
     assert shown == by_blocks(config, inputs)
     assert len({total for total, _ in shown}) > 30
     assert {exact for _, exact in shown} == {True, False}
+
+
+@pytest.mark.parametrize(("block_format", "activation_bits"), [(LOBCQ, 8), (LOBCQ, 4), (THREE, 4), (CLUSTERED, 2)])
+def test_codebooks_that_are_written(block_format: Any, activation_bits: int) -> None:
+    """Words count from the next cycle on, until reset puts the format's back."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=2, writable_codebooks=True)
+    inputs = random_inputs(config, 600, 8)
+    outputs = config.respond(inputs)
+    shown = by_blocks(config, inputs)
+    assert outputs["accumulator"][:, 0].tolist() == [total for total, _ in shown]
+    frozen = config.varied(writable_codebooks=False).respond(inputs)["accumulator"]
+    assert not np.array_equal(outputs["accumulator"], frozen)
+    unwritten = config.respond(inputs | {"codebook_write": np.zeros((600, 1), int)})["accumulator"]
+    assert np.array_equal(unwritten, frozen)
+    assert config.name.endswith("_x2_writable")
+    assert config.describe()["writable_codebooks"] is True
+
+
+def test_words_that_cannot_be_written_are_refused() -> None:
+    config = BlockMacConfig.of(THREE, writable_codebooks=True)
+    one, scale = np.ones(1, bool), np.zeros((1, 1), int)
+    for write, message in (
+        ([[1, 48, 0]], "codebook address is 48: LO-BCQ c3 g16 has 0 to 47"),
+        ([[1, -1, 0]], "codebook address is -1"),
+        ([[1, 0, -32]], "codeword is -32: codewords of LO-BCQ c3 g16 are -31 to 31"),
+        ([[1, 0]], r"writes of codebooks have shape \(1, 2\): \(1, 3\) is needed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]], writes=write)
+    with pytest.raises(InputError, match="writes are given: mac_lobcq_c3_g16_x1 has no codebooks that are writable"):
+        config.varied(writable_codebooks=False).run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]], writes=[[0, 0, 0]])
+    with pytest.raises(InputError, match="writable_codebooks: NVFP4 has no codebooks; leave it out"):
+        BlockMacConfig.of(NVFP4, writable_codebooks=True)
 
 
 @EVERY
@@ -107,6 +176,8 @@ def test_whole_rows_are_the_exact_dot_product(block_format: Any, activation_bits
     codes = tokens.codes if isinstance(tokens, BlockCodes) else tokens
     scales = [weights.scales[0], *([tokens.scales[0]] if isinstance(tokens, BlockCodes) else [])]
     cycles = columns // 8
+    coded = [weights, *([tokens] if isinstance(tokens, BlockCodes) else [])]
+    selectors = [one.selectors.reshape(cycles, -1) for one in coded if one.selectors is not None]
     per_block = size // 8
     least = sum(int(one.min()) for one in scales) if config.base_bits else 0
     outputs = config.run(
@@ -117,16 +188,18 @@ def test_whole_rows_are_the_exact_dot_product(block_format: Any, activation_bits
         np.arange(cycles) % per_block == per_block - 1,
         np.arange(cycles) >= 0,
         np.full(cycles, least) if config.base_bits else None,
+        selectors=selectors,
     )
-    idle = config.run(*(np.zeros((1, 8), np.int64),) * 2, np.zeros((1, len(scales)), np.int64), [0], [0], [0])
+    nothing = [np.zeros_like(one[:1]) for one in selectors]
+    idle = config.run(
+        *(np.zeros((1, 8), np.int64),) * 2, np.zeros((1, len(scales)), np.int64), [0], [0], [0], selectors=nothing
+    )
     assert idle.accumulator.tolist() == [0]
     products = dot(weights, tokens)
     assert products.unit == config.sum_unit
     whole = int(products.integers[0, 0])
-    last = weights.codes[0, -size:], codes[0, -size:]
-    values = block_format.elements[0].decode(last[0]) @ (
-        block_format.elements[0].decode(last[1]) if config.scaled_activations else last[1]
-    )
+    last = [block_format.values(one)[0, -size:] for one in coded]
+    values = last[0] @ (last[1] if config.scaled_activations else codes[0, -size:])
     significands, shifts, reached = config.scaling(np.stack(scales, axis=1)[-1:], [least])
     assert reached.all()
     assert outputs.exact.all()
@@ -137,21 +210,28 @@ def test_whole_rows_are_the_exact_dot_product(block_format: Any, activation_bits
 @EVERY
 def test_the_widest_sums_fit(block_format: Any, activation_bits: int) -> None:
     """All operands and scales at their extremes for a whole depth: no bit too few."""
-    config = BlockMacConfig.of(block_format, activation_bits, depth=4 * block_format.block, lanes=block_format.block)
-    cycles, lanes = 6, config.lanes
+    lanes = min(block_format.block, 64)
+    per_block = block_format.block // lanes
+    config = BlockMacConfig.of(block_format, activation_bits, depth=4 * block_format.block, lanes=lanes)
+    cycles = 4 * per_block + 2
     nan = block_format.scales.nan_code
     base = np.full(cycles, config.scale_factors * (nan - 1) - (config.span or 0)) if config.base_bits else None
-    least = FP4_E2M1.encode_one(-12)
-    highest = FP4_E2M1.encode_one(-12) if config.scaled_activations else -128
+    reach, number, least = max(
+        (abs(value), number, code) for number, one in enumerate(block_format.elements) for code, value in enumerate(one.values)
+    )
+    highest = least if config.scaled_activations else -128
     operands = np.full((cycles, lanes), least), np.full((cycles, lanes), highest)
+    selectors = [np.full((cycles, config.selectors), number)] * len(config.selector_ports)
     scales = np.full((cycles, config.scale_factors), nan - 1)
-    ends = np.arange(cycles) < 4
-    outputs = config.run(*operands, scales, np.arange(cycles) == 0, ends, ends, base)
+    valid = np.arange(cycles) < 4 * per_block
+    ends = np.arange(cycles) % per_block == per_block - 1
+    outputs = config.run(*operands, scales, np.arange(cycles) == 0, ends, valid, base, selectors=selectors)
     significand = ((2 << block_format.scales.mantissa_bits) - 2) ** config.scale_factors  # the largest is NaN's
     if not block_format.scales.mantissa_bits:
         significand = 1
-    product = 12 * (12 if config.scaled_activations else 128)
-    assert int(outputs.accumulator[-1]) == product * significand * config.depth << (config.span or 0)
+    product = reach * (reach if config.scaled_activations else 128)
+    assert abs(int(outputs.accumulator[-1])) == product * significand * config.depth << (config.span or 0)
+    assert config.block_sum.accumulator_bits == (product * block_format.block).bit_length() + 1
     assert outputs.exact.all()
 
 
@@ -164,6 +244,28 @@ def test_names_and_widths() -> None:
         (46, 14, 0),
         (60, 28, 0),
     ]
+    configs = [BlockMacConfig.of(LOBCQ, bits, lanes=lanes) for bits in (8, 4) for lanes in (2, 16)]
+    assert [one.name for one in configs] == [
+        "mac_lobcq_c8_g64_x2",
+        "mac_lobcq_c8_g64_x16",
+        "mac_lobcq_c8_g64_a4_x2",
+        "mac_lobcq_c8_g64_a4_x16",
+    ]
+    assert [(one.accumulator_bits, one.span, one.multiplied.name) for one in configs[::2]] == [
+        (47, 14, "int6"),
+        (63, 28, "int6"),
+    ]
+    assert [one.block_sum.accumulator_bits for one in configs[::2]] == [19, 17]
+    widths = [{port.name: port.width for port in one.inputs if "selectors" in port.name} for one in configs]
+    assert widths == [
+        {"selectors": 3},
+        {"selectors": 6},
+        {"selectors": 3, "activation_selectors": 3},
+        {"selectors": 6, "activation_selectors": 6},
+    ]
+    facts = configs[0].describe()
+    assert (facts["weight_bits"], facts["element"], facts["selector_block"]) == (4, "int6", 8)
+    assert facts["codebooks"] == [list(one.values) for one in LOBCQ.elements]
     changed = BlockMacConfig.of(MXFP4, lanes=2, span=3, depth=64, architecture="multiply")
     assert changed.name == "mac_mxfp4_x2_multiply_s3_d64"
     assert changed.describe()["sum_unit"] == 2.0**-128
@@ -183,8 +285,8 @@ def test_names_and_widths() -> None:
     ("given", "message"),
     [
         ({"block_format": None}, "block_format is None"),
-        ({"block_format": CLUSTERED}, "a format with one table of elements"),
-        ({"weight_format": INT4}, "a format with one table of elements"),
+        ({"block_format": CLUSTERED}, "block_format is 'clustered': a format whose elements are fp4_e2m1 is needed"),
+        ({"weight_format": INT4}, "block_format is 'mxfp4': a format whose elements are int4 is needed"),
         ({"activation_bits": 6}, r"activation_bits is 6: 8 \(integers\) or 4"),
         ({"lanes": 3}, "lanes is 3: give a divisor of MXFP4's block, 32"),
         ({"lanes": 0}, "lanes is 0"),
@@ -210,3 +312,22 @@ def test_operands_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             config.run([[weights]], [[activations]], [[scale]], one, one, one)
+
+
+def test_selectors_that_there_are_not_are_refused() -> None:
+    config = BlockMacConfig.of(THREE)
+    one, scale = np.ones(1, bool), np.zeros((1, 1), int)
+    for selectors, message in (
+        ([[[3]]], "selector 3 is none of LO-BCQ c3 g16: its codebooks are 0 to 2"),
+        ([[[-1]]], "selector -1 is none of LO-BCQ c3 g16"),
+        ([[[0.5]]], "selectors of LO-BCQ c3 g16 have dtype float64: integers are needed"),
+        ([], "0 operands have selectors: mac_lobcq_c3_g16_x1 needs 1"),
+        ([[[0]], [[0]]], "2 operands have selectors: mac_lobcq_c3_g16_x1 needs 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.run([[0]], [[0]], scale, one, one, one, selectors=selectors)
+    with pytest.raises(InputError, match="1 operands have selectors: mac_mxfp4_x1 needs 0"):
+        BlockMacConfig.of(MXFP4).run([[0]], [[0]], scale, one, one, one, selectors=[[[0]]])
+    other = lobcq_format([one.values for one in LOBCQ.elements[:2]], 24)
+    with pytest.raises(InputError, match="lanes is 12: 8 of LO-BCQ c2 g24 share a selector; give a divisor or multiple"):
+        BlockMacConfig.of(other, lanes=12, depth=24)

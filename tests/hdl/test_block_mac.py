@@ -10,16 +10,26 @@ import numpy as np
 import pytest
 
 import dint
-from golden import FP4_E2M1, MXFP4, NVFP4, BlockMacConfig, InputError
-from tests.golden.test_block_mac import random_inputs
+from golden import CODEBOOK_FORMATS, FP4_E2M1, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError
+from tests.golden.test_block_format import CLUSTERED
+from tests.golden.test_block_mac import LOBCQ, THREE, random_inputs
 
 from .conftest import expected, in_amaranth
 
+DINT4_G128 = GROUP_FORMATS["dint4_g128"]
 EVERY = pytest.mark.parametrize(
     "config",
     [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
     ids=lambda config: config.name,
 )
+#: Formats of weights, whether activations are in them, too, and how many products of two elements there are.
+PRODUCTS = [
+    *((one, scaled, 256 if scaled else 4096) for one in (MXFP4, NVFP4, DINT4_G128) for scaled in (False, True)),
+    (LOBCQ, False, 1 << 7 + 8),
+    (LOBCQ, True, 1 << 7 + 7),
+    (THREE, True, 48 * 48),
+    (CLUSTERED, True, 8 * 8),
+]
 
 
 def one_a_cycle(config, **columns):
@@ -32,27 +42,58 @@ def one_a_cycle(config, **columns):
 
 
 def every_product(config):
-    activations = np.arange(16) if config.scaled_activations else np.arange(-128, 128)
-    weights, activations = (axis.ravel() for axis in np.meshgrid(np.arange(16), activations, indexing="ij"))
-    return one_a_cycle(config, weights=weights, activations=activations)
+    """Every code, with codebooks of every codebook, of either operand."""
+    blocks = config.blocks
+    codes = np.arange(len(blocks.elements) << blocks.bits)
+    activations = codes if config.scaled_activations else np.arange(-128, 128)
+    weights, activations = (axis.ravel() for axis in np.meshgrid(codes, activations, indexing="ij"))
+    columns = {"weights": weights % (1 << blocks.bits), "activations": activations}
+    if config.scaled_activations:
+        columns |= {"activations": activations % (1 << blocks.bits), "activation_selectors": activations >> blocks.bits}
+    return one_a_cycle(config, **columns, selectors=weights >> blocks.bits)
 
 
-@EVERY
-def test_every_product_of_elements(in_icarus, config):
+@pytest.mark.parametrize(("block_format", "scaled", "count"), PRODUCTS, ids=lambda one: getattr(one, "name", one))
+def test_every_product_of_elements(in_icarus, block_format, scaled, count):
+    """Every element, of every codebook, times every INT8 activation or every element."""
+    config = BlockMacConfig.of(block_format, block_format.bits if scaled else 8)
     inputs = every_product(config)
     seen = in_icarus(config, inputs)
-    element = FP4_E2M1.values
-    others = inputs["activations"][:, 0].tolist()
-    values = [element[one] for one in others] if config.scaled_activations else others
-    shift = 3 if config.base_bits else 6 * config.scale_factors
-    factor = 1 if config.base_bits else 8**config.scale_factors  # the scale of 1, counted from the least exponent
-    products = [
-        element[code] * value * factor << shift for code, value in zip(inputs["weights"][:, 0].tolist(), values, strict=True)
-    ]
-    assert len(products) in (256, 4096)
+    values = [value for one in block_format.elements for value in one.values]
+    others = values if scaled else range(-128, 128)
+    shift = 3 if config.base_bits else 9 * config.scale_factors  # the scale of 1, counted from the least exponent
+    products = [value * other << shift for value in values for other in others]
+    assert len(products) == count
     assert seen["accumulator"][1:] == products[:-1]
     assert set(seen["exact"]) == {1}
-    if config.scaled_activations and config.blocks is NVFP4:  # the block's sum is the same in either format
+    if scaled and block_format in (NVFP4, CLUSTERED):  # one of them with codebooks
+        assert in_amaranth(config, inputs) == seen
+
+
+@pytest.mark.parametrize(
+    ("block_format", "activation_bits", "lanes"),
+    [(LOBCQ, 8, 16), (LOBCQ, 4, 4), (THREE, 4, 8), (CLUSTERED, 2, 2), (DINT4_G128, 8, 16)],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_random_sequences_of_other_formats(in_icarus, block_format, activation_bits, lanes):
+    """With codebooks as many lanes as share a selector, fewer, and more."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes)
+    inputs = random_inputs(config, 300, lanes)
+    assert in_icarus(config, inputs) == expected(config, inputs)
+    if lanes == 2:
+        inputs = random_inputs(config, 60, 1)
+        assert in_amaranth(config, inputs) == expected(config, inputs)
+
+
+@pytest.mark.parametrize(("block_format", "activation_bits", "lanes"), [(THREE, 8, 16), (CLUSTERED, 2, 4)])
+def test_codebooks_that_are_written(in_icarus, block_format, activation_bits, lanes):
+    """Words are written while the unit works, in idle cycles and in reset, which puts the format's back."""
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes, writable_codebooks=True)
+    inputs = random_inputs(config, 300, 3)
+    seen = in_icarus(config, inputs)
+    assert seen == expected(config, inputs)
+    assert seen != expected(config.varied(writable_codebooks=False), inputs)
+    if block_format is CLUSTERED:
         assert in_amaranth(config, inputs) == seen
 
 
@@ -97,6 +138,18 @@ def test_files(tmp_path: Path):
     assert "NVFP4 weights x NVFP4 activations, 2 lanes" in written["v"].read_text()
 
 
+def test_files_of_a_format_with_codebooks(tmp_path: Path):
+    options = {"activations": "lobcq_c2_g64", "writable_codebooks": True}
+    written = dint.generate("lobcq_c2_g64", lanes=2, out=tmp_path, quiet=True, **options)
+    assert written["v"].name == "mac_lobcq_c2_g64_a4_x2_writable.v"
+    facts = json.loads(written["json"].read_text())
+    tables = [list(one.values) for one in CODEBOOK_FORMATS["lobcq_c2_g64"].elements]
+    assert facts["codebooks"] == tables
+    widths = {port["name"]: port["width"] for port in facts["ports"]}
+    assert (widths["selectors"], widths["activation_selectors"], widths["codebook_address"]) == (1, 1, 5)
+    assert f"codebook 1, by code: {' '.join(map(str, tables[1]))}\n" in written["v"].read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -109,6 +162,8 @@ def test_files(tmp_path: Path):
         ({"format": "mxfp4", "decoded": True}, "--decoded: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "shape": "pe"}, "--shape pe: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "zero_points": 2}, "--zero-points 2: units of MXFP4 have no such choice"),
+        ({"format": "mxfp4", "writable_codebooks": True}, "--writable-codebooks: MXFP4 has no codebooks; leave it out"),
+        ({"format": "dint4", "writable_codebooks": True}, "--writable-codebooks: dint4 has no codebooks; leave it out"),
         ({"format": "mxfp4", "lanes": 3}, "lanes is 3: give a divisor of MXFP4's block, 32"),
     ],
 )

@@ -12,7 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from golden import BLOCK_FORMATS, MXFP4, NVFP4, BlockCodes, BlockFormat, InputError, Operands, dot, unit_of_options
+from golden import (
+    BLOCK_FORMATS,
+    GROUP_FORMATS,
+    MXFP4,
+    NVFP4,
+    BlockCodes,
+    BlockFormat,
+    InputError,
+    Operands,
+    dot,
+    unit_of_options,
+)
 from quant.activations import quantize_activations
 from quant.block_linear import BlockLinear, empty_layer, quantized_layer
 from quant.blocks import BlockTensors, factors_of, quantize_blocks, values_of
@@ -28,7 +39,7 @@ from tests.golden.test_block_format import CLUSTERED, samples
 
 from .conftest import save, tiny_model
 
-EVERY = pytest.mark.parametrize("block_format", BLOCK_FORMATS.values(), ids=BLOCK_FORMATS)
+EVERY = pytest.mark.parametrize("block_format", [*BLOCK_FORMATS.values(), GROUP_FORMATS["dint4_g32"]], ids=lambda one: one.name)
 
 
 def some_layer(block_format: BlockFormat, activations: str = "int8", bias: bool = True) -> BlockLinear:
