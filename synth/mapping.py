@@ -70,7 +70,7 @@ class Mapped:
         return {
             "design": self.design,
             "pdk": self.pdk,
-            "format": self.config.weight_format.name,
+            "format": self.config.format_name,
             "architecture": self.config.architecture,
             "shape": self.config.shape,
             "lanes": self.config.lanes,

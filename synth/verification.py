@@ -69,7 +69,7 @@ def verify_all(
     """`verify` of every netlist, several at a time: `netlist_sha256`, `design` and `compared`."""
     from joblib import Parallel, delayed
 
-    given = [operands.get(mapped.config.weight_format.name) for mapped in netlists]
+    given = [operands.get(mapped.config.format_name) for mapped in netlists]
     calls = (delayed(verify)(mapped, pdk, own, seed) for mapped, own in zip(netlists, given, strict=True))
     found = Parallel(jobs if len(netlists) > 1 else 1)(calls)
     return [

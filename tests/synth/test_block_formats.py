@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from golden import InputError
+from golden import InputError, unit_of_options
 from sim.block_stimulus import gaussian
 from synth import sta
 from synth.command import synthesize
+from synth.mapping import Mapped
 from synth.pdk import QFLOW
+from synth.recipe import Recipe
 from synth.request import Request
 from synth.search import small_architectures, units
 from tests.sim.test_block_workload import NVFP4, operands
@@ -37,6 +39,16 @@ def test_a_small_unit_from_verilog_to_energy(tmp_path: Path) -> None:
     assert metrics["activity__sums_compared"] == 32
     assert metrics["energy__per_mac"] > metrics["energy__per_mac__zero_delay"] > 0
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+
+
+def test_a_netlist_is_of_the_formats_of_its_unit(tmp_path: Path) -> None:
+    """Prices, fronts and reports know formats by this name alone."""
+    config = unit_of_options("nvfp4", activations="nvfp4", lanes=2)
+    files = {"netlist": tmp_path, "liberty": (), "verilog_sha256": "", "netlist_sha256": ""}
+    mapped = Mapped(
+        config.name, "osu018", config, Recipe(), area_um2=1, delay_ns=1, cells=1, cell_counts={}, cached=False, **files
+    )
+    assert mapped.describe()["format"] == "nvfp4_a4"
 
 
 def test_operands_of_another_format_are_refused(tmp_path: Path) -> None:
