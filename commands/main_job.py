@@ -62,7 +62,7 @@ def pareto(
         list[str] | None,
         typer.Option(
             "--format",
-            help="Format, or nvfp4_a4 for W4A4; repeat for several; default: all but LO-BCQ.",
+            help="Format, or nvfp4_a4 for W4A4; repeat for several; default: the plain formats, MXFP4, NVFP4.",
             autocompletion=format_names,
         ),
     ] = None,

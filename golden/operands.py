@@ -258,6 +258,13 @@ def _check_blocks(path: Path, operands: Operands, layer: LayerOperands) -> None:
     assert layer.exponents is not None
     if layer.exponents.shape != layer.accumulators.shape:
         raise OperandError(f"{path}: {layer.name}.exponents has shape {layer.exponents.shape}, not {layer.accumulators.shape}")
+    for name, block_format in (
+        ("block_scales", operands.block_format),
+        ("activation_block_scales", operands.activation_format),
+    ):
+        scales = getattr(layer, name)
+        if block_format is not None and scales is not None and (scales == block_format.scales.nan_code).any():
+            raise OperandError(f"{path}: {layer.name}.{name} contains NaN: there is no sum to expect; check the model")
     try:
         operands.coded(layer)
     except InputError as error:

@@ -7,9 +7,10 @@ from typing import Any
 
 from .asymmetric import AsymmetricConfig
 from .block_mac import BlockMacConfig
-from .catalogue import SCALED_FORMATS, format_by_name
+from .catalogue import SCALED_FORMATS, any_format
 from .errors import InputError, unknown
 from .mac import MacConfig
+from .number_format import NumberFormat
 from .pe import PeConfig
 from .unit import UnitConfig
 
@@ -67,8 +68,12 @@ def unit_of_options(
     if writable_codebooks:
         raise InputError(f"--writable-codebooks: {format} has no codebooks; leave it out")
     if activations != _INTEGERS:
-        raise InputError(f"--activations {activations}: is for the block format of that name; give --format {activations}")
-    weight_format = format_by_name(format)
+        raise InputError(f"--activations {activations}: with --format {format} they are {_INTEGERS}; leave it out")
+    weights, own = formats_of(name)
+    if own != _INTEGERS:
+        raise InputError(f"--format {format}: names both operands' format; give --format {weights} --activations {own}")
+    weight_format = any_format(format)
+    assert isinstance(weight_format, NumberFormat)  # those that bring scales along are dealt with
     if shape == MAC:
         mac = MacConfig(
             weight_format,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from golden.arguments import AnyPath, Paths, check_seed, path, paths
-from golden.catalogue import BLOCK_FORMATS, CODEBOOK_FORMATS
+from golden.catalogue import SCALED_FORMATS
 from golden.errors import InputError
 from golden.shapes import LANES
 
@@ -118,7 +118,7 @@ def simulate(
         )
     if waves is not None:
         raise InputError(f"--waves {waves}: a whole layer records none; leave out --waves or --layer")
-    if str(format).lower() in BLOCK_FORMATS | CODEBOOK_FORMATS:
+    if str(format).lower() in SCALED_FORMATS:
         raise InputError(f"--format {format}: sums of whole layers are not scaled in blocks; leave out --layer")
     if shape != "mac" or zero_points is not None:
         given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"

@@ -43,7 +43,9 @@ def _read(recipe: str, format: str) -> tuple[Recipe, int | None]:
     chosen, length = read_recipe(recipe, options)
     if chosen.form != "symmetric" or chosen.activations != activations:
         wrong = f"{chosen.form} weights" if chosen.form != "symmetric" else f"activations in {chosen.activations}"
-        raise InputError(f"--recipe {recipe}: {wrong}; the MAC units take INT8 activations and symmetric weights")
+        raise InputError(
+            f"--recipe {recipe}: {wrong}; the units of {format} take {activations} activations and symmetric weights"
+        )
     return chosen, length
 
 

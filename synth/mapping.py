@@ -38,6 +38,9 @@ PARTS = {
     "activation_decoder": "partial products",
     "scale_decoder": "scales",
     "scaler": "scales",
+    "codebook": "codebooks",
+    "codeword": "codebooks",
+    "codebook_registers": "codebooks",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
 _INNER = "block_"  # modules of the unit inside a unit of a block format
@@ -188,10 +191,10 @@ def area_by_part(mapped: Mapped, pdk: Pdk, cache: Path = DEFAULT_CACHE) -> tuple
 def _parts(mapped: Mapped, pdk: Pdk, cache: Path) -> dict[str, float]:
     verilog, top = verilog_of(mapped.config), mapped.design
     plain = _plain_liberty(pdk, cache)
-    found = dict.fromkeys(PARTS.values())
-    if not isinstance(mapped.config, BlockMacConfig):
-        del found["scales"]
-    names = (*found, REGISTERS[mapped.config.shape])
+    blocks = mapped.config.block_format if isinstance(mapped.config, BlockMacConfig) else None
+    absent = {"scales"} if blocks is None else set()
+    absent |= {"codebooks"} if blocks is None or blocks.selector_block is None else set()
+    names = (*(part for part in dict.fromkeys(PARTS.values()) if part not in absent), REGISTERS[mapped.config.shape])
     key = _key(pdk, mapped.recipe, verilog, top)
     path = cache / "netlists" / key[:2] / key / "parts.json"
     if (kept := read_record(path)) is not None:

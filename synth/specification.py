@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig, UnitConfig
+from golden.errors import InputError
 
 from .algebra import Polynomial, bits_of, of_table, product, total, word
 
@@ -115,6 +116,8 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
 
     `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
     """
+    if config.blocks.selector_block is not None:
+        raise InputError(f"{config.name}: what it takes in a cycle is not specified, since codebooks are not; simulate it")
     rst, first, last, valid = map(_bit, ("rst", "first", "last", "valid"))
     fresh, opening, done, exact, reached = map(_bit, ("fresh", "opening", "done", "exact", "scale_decoder_reached_1"))
     begins, take = _either(first, fresh), product(valid, _no(rst))

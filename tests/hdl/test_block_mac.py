@@ -154,10 +154,9 @@ def test_files_of_a_format_with_codebooks(tmp_path: Path):
     ("options", "message"),
     [
         ({"format": "mxfp4", "activations": "nvfp4"}, r"--activations nvfp4: did you mean mxfp4\? known are int8, mxfp4"),
-        (
-            {"format": "int4", "activations": "mxfp4"},
-            "--activations mxfp4: is for the block format of that name; give --format",
-        ),
+        ({"format": "int4", "activations": "mxfp4"}, "--activations mxfp4: with --format int4 they are int8; leave it out"),
+        ({"format": "nvfp4_a4"}, "--format nvfp4_a4: names both operands' format; give --format nvfp4 --activations nvfp4"),
+        ({"format": "lobcq_c8_g65"}, r"unknown format 'lobcq_c8_g65': did you mean lobcq_c8_g64\?"),
         ({"format": "mxfp4", "pipeline": 1}, "--pipeline 1: units of MXFP4 have no such choice; leave it out"),
         ({"format": "mxfp4", "decoded": True}, "--decoded: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "shape": "pe"}, "--shape pe: units of MXFP4 have no such choice"),

@@ -45,8 +45,8 @@ def test_draws_are_those_of_quantize(tiny_directory: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("w4a8v4-int4-rtn", "asymmetric weights; the MAC units take INT8 activations and symmetric weights"),
-        ('format = "int4"\nactivations = "fp32"\n', "activations in fp32; the MAC units"),
+        ("w4a8v4-int4-rtn", "asymmetric weights; the units of int4 take int8 activations and symmetric weights"),
+        ('format = "int4"\nactivations = "fp32"\n', "activations in fp32; the units of int4"),
         ('format = "int4"\nform = "odd"\n', "form is 'odd'"),
     ],
 )

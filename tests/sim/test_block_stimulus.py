@@ -123,7 +123,7 @@ def test_ports_that_are_not_known_are_driven() -> None:
         ({"format": "nvfp4", "lanes": 3}, "lanes is 3: give a divisor of NVFP4's block, 16"),
         ({"format": "nvfp4", "pipeline": 1}, "--pipeline 1: units of NVFP4 have no such choice"),
         ({"format": "nvfp4", "activations": "mxfp4"}, r"--activations mxfp4: .*known are int8, nvfp4"),
-        ({"format": "int4", "activations": "nvfp4"}, "--activations nvfp4: is for the block format of that name"),
+        ({"format": "int4", "activations": "nvfp4"}, "--activations nvfp4: with --format int4 they are int8"),
         ({"format": "nvfp4", "cycles": 0}, "cycles is 0"),
     ],
 )

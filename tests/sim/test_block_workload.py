@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import MXFP4, NVFP4, BlockCodes, BlockFormat, BlockMacConfig, InputError, LayerOperands, Operands, row_sums
+from golden import (
+    MXFP4,
+    NVFP4,
+    BlockCodes,
+    BlockFormat,
+    BlockMacConfig,
+    InputError,
+    LayerOperands,
+    OperandError,
+    Operands,
+    row_sums,
+)
 from sim import block_stimulus
 from sim.workload import OPT, STREAMING, UNIFORM, WEIGHTS_HELD, workload
 
@@ -49,6 +60,17 @@ def test_whole_sums_are_what_the_file_states(blocks: BlockFormat, bits: int, tmp
     assert shown[stimulus.completed].tolist() == stimulus.stated[stimulus.completed].tolist()
     assert rows.outputs["exact"].all()
     assert len(set(stimulus.stated.tolist())) > 5
+
+
+@pytest.mark.parametrize("name", ["block_scales", "activation_block_scales"])
+@pytest.mark.parametrize("blocks", [MXFP4, NVFP4], ids=lambda one: one.name)
+def test_a_scale_that_is_nan_is_refused(blocks: BlockFormat, name: str, tmp_path) -> None:
+    given = operands(blocks, 4)
+    scales = getattr(given.layers[0], name).copy()
+    scales[1, 2] = blocks.scales.nan_code
+    replace(given, layers=(replace(given.layers[0], **{name: scales}),)).save(tmp_path / "o.npz")
+    with pytest.raises(OperandError, match=rf"o\.npz: fc1\.{name} contains NaN: there is no sum to expect; check the model"):
+        Operands.load(tmp_path / "o.npz")
 
 
 def test_scales_too_far_apart_for_one_base() -> None:
