@@ -166,9 +166,14 @@ def test_a_record_keeps_what_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Mo
     assert python_mutation.main(["--out", "out", "two.py"]) == 1
     monkeypatch.setattr(python_mutation, "REASONS", {"x = 1": "all the same", "x = 2": "another number"})
     assert python_mutation.main(["--out", "out", "two.py"]) == 0
-    assert measured == ["one.py", "two.py", "three.py", "two.py", "two.py"]
+    rows, missing = checks.collect_checks(tmp_path / "out")
+    assert rows == []
+    assert any("the record is of a part; run `make mutation`" in sentence for sentence in missing)
+    assert python_mutation.main(["--out", "out", "three.py"]) == 0
+    assert measured == ["one.py", "two.py", "three.py", "two.py", "two.py", "three.py"]
     rows, _ = checks.collect_checks(tmp_path / "out")
     assert [(row["of"], row["survivors"][0]["change"], row["survivors"][0]["reason"]) for row in rows] == [
         ("one.py", "1 to 2: x = 1", "all the same"),
         ("two.py", "1 to 2: x = 2", "another number"),
+        ("three.py", "1 to 2: x = 1", "all the same"),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from golden import DINT4, INT8, MacConfig
+from golden import DINT4, INT8, MacConfig, format_by_name
 from golden.errors import InputError, ToolError
 from hdl.architectures import ARCHITECTURES
 from synth import cases, comparison, flow, search
@@ -275,7 +275,7 @@ def test_without_a_limit_no_architecture_is_dropped() -> None:
     best = search.search(shop, search.units(1), Effort(keep=None, clock_reference=True))
     for name in ("int8", "dint4", "int4"):
         kept = {mapped.config.architecture.removesuffix("-fast") for mapped in best.minimum[name]}
-        assert kept == set(small_architectures(name, 1))
+        assert kept == set(small_architectures(format_by_name(name), 1))
 
 
 @pytest.mark.parametrize("lanes", [1, 16])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from golden import format_by_name
 from golden.errors import ToolError
 from golden.unit import UnitConfig
 from synth import cases, prices, search, sta
@@ -117,7 +118,7 @@ def test_the_most_frugal_is_looked_for_among_all_architectures_of_every_format()
     best = search.search(shop, search.units(1, formats=tuple(DELAYS)), prices.EFFORT, reach=tuple(DELAYS))
     for name in DELAYS:
         kept = {mapped.config.architecture.removesuffix("-fast") for mapped in best.minimum[name]}
-        assert kept == set(search.small_architectures(name, 1))
+        assert kept == set(search.small_architectures(format_by_name(name), 1))
 
 
 def test_a_format_that_cannot_be_mapped_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
