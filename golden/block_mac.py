@@ -90,6 +90,8 @@ class BlockMacConfig(UnitConfig):
         if not isinstance(blocks, BlockFormat) or blocks.elements[0] != self.weight_format:
             given = getattr(blocks, "name", blocks)
             raise InputError(f"block_format is {given!r}: a format whose elements are {self.weight_format.name} is needed")
+        if blocks.bits > 7:  # activations of 8 bits are integers
+            raise InputError(f"block_format {blocks.name} has elements of {blocks.bits} bits: units take up to 7")
         if self.activation_bits not in (8, blocks.bits):
             raise InputError(
                 f"activation_bits is {self.activation_bits}: 8 (integers) or {blocks.bits} (in {blocks.title}, too)"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import E4M3, FP4_E2M1, MXFP4, NVFP4, BlockFormat, BlockMacConfig, Codebook, InputError, Port
+from golden import E4M3, E8M0, FP4_E2M1, INT8, MXFP4, NVFP4, BlockFormat, BlockMacConfig, Codebook, InputError, Port
 from golden.block_mac import BlockSumConfig
 
 UPWARDS, DOWNWARDS = (
@@ -26,6 +26,12 @@ def test_facts() -> None:
     assert config.sum_port == config.ports[-2]
     inside = config.block_sum
     assert (inside.activation_bits, inside.lanes, inside.depth, inside.accumulator_bits) == (8, 1, 32, 17)
+
+
+def test_elements_as_wide_as_integer_activations_are_refused() -> None:
+    blocks = BlockFormat("mxint8", "MXINT8", (INT8,), 32, E8M0, Fraction(127))
+    with pytest.raises(InputError, match="block_format mxint8 has elements of 8 bits: units take up to 7"):
+        BlockMacConfig.of(blocks)
 
 
 def test_ports() -> None:
