@@ -171,7 +171,7 @@ def test_failures_are_listed_and_tried_again(
         ({"formats": ("int4", "dint5")}, "dint5"),
         ({"draws": 0}, "--draws 0: it is a number of draws"),
         ({"recipe": "nonsense"}, "--recipe nonsense"),
-        ({"recipe": "w4a16-int4-rtn"}, "--recipe w4a16-int4-rtn: asymmetric weights; the MAC units take"),
+        ({"recipe": "w4a16-int4-rtn"}, "--recipe w4a16-int4-rtn: asymmetric weights; the units of int8 take"),
         ({"model": "./nowhere"}, "no such directory"),
     ],
 )

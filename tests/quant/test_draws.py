@@ -77,7 +77,7 @@ def test_block_formats_take_what_they_can_of_a_recipe() -> None:
         "nvfp4_a4": ("nvfp4", "nvfp4", "none", "optq"),
         "lobcq_c8_g64": ("lobcq_c8_g64", "int8", "none", "rtn"),
     }
-    with pytest.raises(InputError, match="activations in fp32; the MAC units"):
+    with pytest.raises(InputError, match="activations in fp32; the units of nvfp4"):
         check_recipe("w4a16-fp4-rtn", "nvfp4")
 
 
