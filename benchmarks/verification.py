@@ -56,7 +56,7 @@ from synth.liberty_text import unpacked
 from synth.mapping import DEFAULT_CACHE, Mapped, delays, generate_all, map_design, verilog_of
 from synth.netlist import read_netlist
 from synth.pdk import Pdk, discover
-from synth.sdf import Delays, read_delays
+from synth.sdf import read_delays
 
 from . import block_stimuli
 
@@ -261,7 +261,8 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
     if timing.slack_ns < -_ROUNDING_NS:
         raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-timing.slack_ns:g} ns at {mapped.delay_ns:g} ns")
     library, sdf = load(pdk.liberty), delays(mapped, pdk)
-    check_delays(mapped, read_delays(sdf, read_netlist(mapped.netlist, mapped.design), library))
+    netlist = read_netlist(mapped.netlist, mapped.design)
+    check_delays(mapped, read_delays(sdf, netlist, library).longest_path_ns(netlist))
     unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)
     stimuli = [Stimulus.corners(config), Stimulus.uniform(config, 1000, _SEED)]
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
@@ -276,9 +277,8 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
     return _check("netlist with delays", pdk.name, [config], sums, started)
 
 
-def check_delays(mapped: Mapped, found: Delays) -> None:
+def check_delays(mapped: Mapped, path_ns: float) -> None:
     """Refuse delays whose longest path is not the period that timing analysis asks for, setup time apart."""
-    path_ns = found.longest_path_ns(read_netlist(mapped.netlist, mapped.design))
     if not _PATHS[0] <= path_ns / mapped.delay_ns <= _PATHS[1]:
         raise ToolError(f"{mapped.design} on {mapped.pdk}: its delays add up to {path_ns:g} ns, not to {mapped.delay_ns:g} ns")
 

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConfig, Operands
 
 from .replay import PortStimulus
-from .stimulus import LONGEST_SUM, Stimulus, check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
+from .stimulus import (
+    LONGEST_SUM,
+    Stimulus,
+    check_cycles,
+    checked_sums,
+    de_bruijn,
+    drawn_sum,
+    extreme_activations,
+    extreme_codes,
+)
 
 __all__ = ["corners", "from_operands", "of_part", "products", "uniform"]
 
@@ -37,8 +46,7 @@ def from_operands(operands: Operands, config: AsymmetricConfig, cycles: int, see
     random = np.random.default_rng([seed, 6])
     pieces: list[_Columns] = []
     while sum(len(piece["valid"]) for piece in pieces) < cycles:
-        layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
-        token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+        layer, token, output = drawn_sum(operands, sums, random)
         pieces.append(_sum(config, layer, token, (output + np.arange(config.units)) % layer.accumulators.shape[1]))
     late = config.latency_cycles - 1  # a sum's first reading is so many edges after its last operands
     whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from golden import BlockMacConfig, LayerOperands, Operands, Port
 
 from .replay import PortStimulus
-from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, extreme_activations, within_depth
+from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
 
 __all__ = ["corners", "from_operands", "gaussian", "runs", "uniform"]
 
@@ -84,8 +84,7 @@ def from_operands(operands: Operands, config: BlockMacConfig, cycles: int, seed:
     random = np.random.default_rng([seed, 14])
     pieces: list[_Columns] = []
     while sum(len(piece["first"]) for piece in pieces) < cycles:
-        layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
-        token, output = (int(random.integers(size)) for size in layer.accumulators.shape)
+        layer, token, output = drawn_sum(operands, sums, random)
         pieces.append(_sum(config, layer, token, output))
     whole = {name: column[:cycles] for name, column in _joined(pieces).items()}
     completed, stated = (whole.pop(name)[:, 0] for name in ("completed", "stated"))

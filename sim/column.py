@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from golden import LayerOperands, Operands, PeConfig
 
 from .replay import PortStimulus, Replay
-from .stimulus import check_cycles, checked_sums, de_bruijn, extreme_activations, extreme_codes
+from .stimulus import check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, extreme_codes
 
 __all__ = [
     "ROWS",
@@ -139,8 +139,7 @@ def from_operands(operands: Operands, config: PeConfig, cycles: int, seed: int) 
     random = np.random.default_rng([seed, 4])
     tiles = []
     for count in range(-(-cycles // _HELD)):
-        layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
-        token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+        layer, token, output = drawn_sum(operands, sums, random)
         inputs = layer.weights.shape[1]
         place = int(random.integers(inputs)) if count % 2 else inputs - 1
         tiles.append(tile_of_layer(config, layer, token, output, place, int(random.integers(ROWS)), _HELD))

@@ -20,6 +20,7 @@ __all__ = [
     "check_cycles",
     "checked_sums",
     "de_bruijn",
+    "drawn_sum",
     "extreme_activations",
     "extreme_codes",
     "within_depth",
@@ -100,8 +101,7 @@ class Stimulus(Replay):
         result = _Builder(config)
         random = np.random.default_rng([seed, 1])
         while result.cycles < cycles:
-            layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
-            token, output = int(random.integers(layer.accumulators.shape[0])), int(random.integers(layer.accumulators.shape[1]))
+            layer, token, output = drawn_sum(operands, sums, random)
             stated = int(layer.accumulators[token, output])
             result.add_sum(layer.weights[output], layer.activations[token], stated)
         return result.build("opt").head(cycles)
@@ -341,6 +341,13 @@ def checked_sums(operands: Operands, config: UnitConfig) -> NDArray[np.int64]:
     if not sums.any():
         raise InputError("the operand file holds no sums: export it again with 'dint operands'")
     return sums
+
+
+def drawn_sum(operands: Operands, sums: NDArray[np.int64], random: np.random.Generator) -> tuple[LayerOperands, int, int]:
+    """A layer, a token and an output, every sum of the file equally likely; `sums` as `checked_sums` gives them."""
+    layer = operands.layers[random.choice(len(sums), p=sums / sums.sum())]
+    token, output = (int(random.integers(size)) for size in layer.accumulators.shape)
+    return layer, token, output
 
 
 def _check_layer(layer: LayerOperands, operands: Operands, config: UnitConfig) -> None:
