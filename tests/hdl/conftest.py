@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from golden import MacConfig, UnitConfig
+from golden import MacConfig, NumberFormat, UnitConfig
 from hdl.verilog import generate
 from sim.in_amaranth import respond
 from sim.memory_files import places, port_words
@@ -105,6 +105,20 @@ def _columns(config: UnitConfig, inputs: Inputs) -> dict[str, NDArray[np.int64]]
 
 def _shown(outputs: Mapping[str, NDArray[np.int64]]) -> Outputs:
     return {name: column[:, 0].tolist() for name, column in outputs.items()}
+
+
+def pairs(number_format: NumberFormat) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Codes and activations: all pairs of formats of up to 4 bits.
+
+    Of INT8 every code, with activations around all powers of two and a few more: all pairs of every shape are a matter of
+    `python -m benchmarks.verification`, in Verilator, and those of one lane of `test_products`.
+    """
+    activations = np.arange(-128, 128)
+    if number_format.bits > 4:
+        near = {sign * (1 << bit) + step for sign in (1, -1) for bit in range(8) for step in (-1, 0, 1)} | {0, 85, -86, 51, -52}
+        activations = np.array(sorted(near & set(activations.tolist())))
+    codes, activations = np.meshgrid(np.arange(len(number_format.values)), activations, indexing="ij")
+    return codes.reshape(-1), activations.reshape(-1)
 
 
 def fields(count: int, column: ArrayLike) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from golden import DINT4, FORMATS, InputError, PeConfig
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate as verilog_of
 
-from .conftest import expected, in_amaranth
+from .conftest import expected, in_amaranth, pairs
 
 EVERY = [(name, one.name, False) for one in ARCHITECTURES.values() for name in one.formats]
 WITHOUT_DIGITS = ("baugh-wooley", "baugh-wooley-fast", "multiply")
@@ -29,14 +29,17 @@ def inputs_of(weight, load, swap, activation, partial_sum):
 def test_every_product(in_icarus, name, architecture, decoded):
     """Each weight is loaded and swapped in, then multiplied by all activations."""
     config = PeConfig(FORMATS[name], architecture=architecture, decoded=decoded)
-    codes = np.repeat(np.arange(len(config.weight_format.values)), 258)
-    place = np.arange(len(codes)) % 258
-    activations = np.resize(np.concatenate([[77], np.arange(-128, 128), [5]]), len(codes))
+    codes, activations = (column.reshape(len(config.weight_format.values), -1) for column in pairs(config.weight_format))
+    codes, activations = np.pad(codes, ((0, 0), (1, 1)), "edge"), np.pad(activations, ((0, 0), (1, 1)), constant_values=77)
+    place = np.tile(np.arange(codes.shape[1]), len(codes))
+    codes, activations = codes.reshape(-1), activations.reshape(-1)
     inputs = inputs_of(codes, place == 0, place == 1, activations, np.zeros(len(codes)))
     seen = in_icarus(config, inputs)
     assert seen == expected(config, inputs)
     products = {(int(code), int(a)) for code, a in zip(codes, activations, strict=True)}
-    assert len(products) == 256 << config.weight_format.bits
+    assert products == set(zip(*(column.tolist() for column in pairs(config.weight_format)), strict=True)) | {
+        (code, 77) for code in range(len(config.weight_format.values))
+    }
     shown = set(seen["partial_sum_out"])
     assert shown >= {config.weight_format.decode_one(code) * a for code, a in products}
 

@@ -9,6 +9,8 @@ import pytest
 from golden import DINT3, DINT4, FORMATS, INT4, INT8, MacConfig
 from hdl.architectures import ARCHITECTURES
 
+from .conftest import pairs
+
 EVERY = [(name, a.name) for a in ARCHITECTURES.values() for name in a.formats]
 DECODING = [(name, architecture) for name, architecture in EVERY if ARCHITECTURES[architecture].decodes(FORMATS[name])]
 
@@ -57,8 +59,7 @@ def test_registered_select_lines(simulate, name, architecture):
     """Every product for itself, and in a random sequence with holds, restarts and resets."""
     number_format = FORMATS[name]
     config = MacConfig(number_format, lanes=2, depth=4, pipeline=1, architecture=architecture, decoded=True)
-    codes, values = np.meshgrid(np.arange(len(number_format.values)), np.arange(-128, 128), indexing="ij")
-    weights, activations = codes.reshape(-1, 1).repeat(2, axis=1), values.reshape(-1, 1).repeat(2, axis=1)
+    weights, activations = (column[:, None].repeat(2, axis=1) for column in pairs(number_format))
     always = np.ones(len(weights), dtype=bool)
     sums = simulate(config, weights, activations, always, always)
     assert np.array_equal(sums, config.run(weights, activations, always, always))
@@ -74,8 +75,7 @@ def test_registered_rows(simulate, name, architecture):
     """Every product for itself, then sums to the accumulator's extremes: the rows' offset is taken off, and no sign is lost."""
     number_format = FORMATS[name]
     config = MacConfig(number_format, lanes=2, depth=4, pipeline=2, architecture=architecture)
-    codes, values = np.meshgrid(np.arange(len(number_format.values)), np.arange(-128, 128), indexing="ij")
-    weights, activations = codes.reshape(-1, 1).repeat(2, axis=1), values.reshape(-1, 1).repeat(2, axis=1)
+    weights, activations = (column[:, None].repeat(2, axis=1) for column in pairs(number_format))
     weights[::2, 1] = number_format.zero_code
     first, always = np.ones(len(weights), dtype=bool), np.ones(len(weights), dtype=bool)
     extremes = [number_format.encode_one(value) for value in (number_format.minimum, number_format.maximum)]
