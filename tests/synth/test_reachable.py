@@ -52,13 +52,14 @@ def test_sums_of_up_to_depth_products_count(number_format, lanes: int, valid: in
         {net: levels(word, len(sums)) for net, word in one.evaluate(given, len(sums)).items()} for one in (network, limited)
     )
     products = [value * a for value in number_format.values for a in range(-128, 128)]
+    least, greatest = min(products), max(products)
     for i, total in enumerate(sums):
         adds = valid and not first and not pipeline and not rst[i]
         depth = (-(-config.depth // lanes) - 1) * lanes if adds else config.depth  # 9 of 10 are before a cycle of 3 lanes
-        counts = min(products) * depth <= total <= max(products) * depth
+        counts = least * depth <= total <= greatest * depth
         for register, taken in network.flip_flops.items():
             assert after[limited.flip_flops[register]][i] == (before[taken][i] if counts else "0")
-    assert min(products) * depth > -half or max(products) * depth < half - 1  # there is something that does not count
+    assert least * depth > -half or greatest * depth < half - 1  # there is something that does not count
 
 
 def test_partial_sums_leave_room_for_a_product() -> None:
