@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import block_stimuli, verification
+from benchmarks import block_stimuli, exhaustive, verification
 from golden import DINT3, DINT4, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
 from hdl.verilog import generate
 from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
@@ -94,22 +94,22 @@ def test_delays_of_another_size_are_found(tmp_path: Path, monkeypatch: pytest.Mo
 def test_products_that_do_not_take_part_are_missed() -> None:
     config = MacConfig(DINT3)
     whole = Stimulus.products(config, 0)
-    assert verification._every_product(config, whole) == 8 * 256
+    assert exhaustive.every_product(config, whole) == 8 * 256
     last = np.arange(whole.cycles) == whole.cycles - 1
     for spoilt in (replace(whole, valid=~last), replace(whole, reset=last)):
         with pytest.raises(ToolError, match="has 2047 different products of 2048"):
-            verification._every_product(config, spoilt)
+            exhaustive.every_product(config, spoilt)
 
 
 def test_a_product_that_is_not_read_is_missed() -> None:
     config = AsymmetricConfig(DINT3, units=2)
     whole = asymmetric_stimulus.products(config, 0)
     wanted = 2 * 8 * 256 * 6
-    assert verification._every_product(config, whole) == wanted
+    assert exhaustive.every_product(config, whole) == wanted
     read = np.concatenate([whole.inputs["read_unit"][:-1], 1 - whole.inputs["read_unit"][-1:]])
     last_unread = replace(whole, columns={**whole.inputs, "read_unit": read})
     with pytest.raises(ToolError, match=f"has {wanted - 1} different products of {wanted}"):
-        verification._every_product(config, last_unread)
+        exhaustive.every_product(config, last_unread)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_every_product_and_scale_of_a_block_format(bits: int, products: int, sca
 def test_a_scale_that_is_not_there_is_missed() -> None:
     config = BlockMacConfig.of(NVFP4, 4)
     whole = block_stimuli.scales(config, 0)
-    assert verification._every_scale(config, whole) == 1 << 14
+    assert exhaustive.every_scale(config, whole) == 1 << 14
     for port in ("scale", "last", "valid"):  # another code, or one that no block ends with
         column = whole.inputs[port].copy()
         column[-1] = 0
         with pytest.raises(ToolError, match="mac_nvfp4_a4_x1: the stimulus has 16383 different scales of 16384"):
-            verification._every_scale(config, replace(whole, columns={**whole.inputs, port: column}))
+            exhaustive.every_scale(config, replace(whole, columns={**whole.inputs, port: column}))
 
 
 def test_both_extremes_of_blocks() -> None:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a stimulus have every product, or every scale, that a unit can be given? Counted from its columns alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig, ToolError, UnitConfig
+from sim import column
+from sim.replay import Replay
+
+__all__ = ["every_product", "every_scale"]
+
+
+def every_product(config: UnitConfig, stimulus: Replay) -> int:
+    """The number of different products that `stimulus` has, which must be all there are; 0 where that is not asked.
+
+    Raises
+    ------
+    ToolError
+        If one is missing.
+    """
+    owed = 1 << (config.weight_format.bits + config.activation_bits)
+    if isinstance(config, MacConfig | BlockMacConfig):
+        owed *= config.lanes
+    elif isinstance(config, AsymmetricConfig):
+        if config.weight_format.bits > 4:
+            return 0  # 2^24 triples are too many to simulate
+        owed *= config.lanes * config.units * (config.weight_format.steps + 1)
+    if (found := _different(config, stimulus)) != owed:
+        raise ToolError(f"{config.name}: the stimulus has {found} different products of {owed}")
+    return found
+
+
+def every_scale(config: UnitConfig, stimulus: Replay) -> int:
+    """The number of different scales, or pairs of them, that blocks of `stimulus` have: all there are; of other units 0.
+
+    Raises
+    ------
+    ToolError
+        If one is missing.
+    """
+    if not isinstance(config, BlockMacConfig):
+        return 0
+    names = [name for name in ("scale", "activation_scale") if name in stimulus.inputs]
+    codes = np.concatenate([stimulus.inputs[name] for name in names], axis=1)
+    taken = (stimulus.inputs["valid"] & ~stimulus.inputs["rst"] & stimulus.inputs["last"])[:, 0] == 1
+    found, owed = len(np.unique(codes[taken], axis=0)), 1 << config.scale_bits * config.scale_factors
+    if found != owed:
+        raise ToolError(f"{config.name}: the stimulus has {found} different scales of {owed}")
+    return found
+
+
+def _different(config: UnitConfig, stimulus: Replay) -> int:
+    """Different products in a stimulus: codes and activations, with zero-points and their units if there are any, by lane."""
+    inputs = {name: column.astype(np.int64) for name, column in stimulus.inputs.items()}
+    if isinstance(config, PeConfig):
+        in_use = column.weights_in_use(stimulus)
+        return len(np.unique((in_use * 256 + inputs["activation"][:, 0])[in_use >= 0]))
+    codes, activations = inputs["weights"], inputs["activations"]
+    if isinstance(config, AsymmetricConfig):
+        # Of the unit that is read when the sum is there, with the zero-point that it is corrected by then.
+        late = config.pipeline + 1
+        read, corrected = (inputs[name][late:, 0] for name in ("read_unit", "read_zero_point"))
+        codes = codes.reshape(len(codes), config.units, config.lanes)[np.arange(len(read)), read]
+        codes = codes + 256 * (corrected * config.units + read)[:, None]
+        activations = activations[:-late]
+    pairs, taken = codes * 256 + activations, (inputs["valid"] & ~inputs["rst"])[: len(codes), 0] == 1
+    return sum(len(np.unique(pairs[taken, lane])) for lane in range(config.lanes))
