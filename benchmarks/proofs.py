@@ -46,6 +46,7 @@ from synth.recipe import ADDERS, Recipe
 
 __all__ = ["Proof", "prove"]
 
+_SOURCES = ("golden", "hdl", "synth", "benchmarks/proofs.py")  # that the record is about
 _BEHAVIOURAL = "multiply"  # the Verilog with `*`
 _IN_FULL = DINT4  # the format whose processing elements and units for asymmetric weights are proved in every variety
 
@@ -233,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for proof in prove(kits, jobs=options.jobs):
                 proofs.append(proof)
                 status.update(f"{len(proofs)} proved, last {proof.property} of {proof.design}")
-            write_record(scratch / "proofs.json", ("golden", "hdl", "synth"), [asdict(proof) for proof in proofs], pdks=kits)
+            write_record(scratch / "proofs.json", _SOURCES, [asdict(proof) for proof in proofs], pdks=kits)
     except DintError as error:
         console.print(f"after {len(proofs)} proofs: {error}", markup=False)
         return 1

@@ -66,6 +66,8 @@ __all__ = ["Check", "checks", "every_architecture", "main"]
 Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
 
 _SEED = 1
+_JUDGES = tuple(f"benchmarks/{name}.py" for name in ("verification", "exhaustive", "block_stimuli"))
+_SOURCES = ("golden", "hdl", "sim", "synth", *_JUDGES)  # that the record is about
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
 _BLOCK_ORDERS = {"verilator": 4, "icarus": 3}  # and of `last`: 16^4, 16^3
@@ -356,7 +358,7 @@ def main() -> None:
                 raise
         done.sort(key=lambda check: (check.level, check.tool, check.unit))
         rows = [asdict(check) for check in done]
-        write_record(scratch / "verification.json", ("golden", "hdl", "sim", "synth"), rows, simulators, pdks)
+        write_record(scratch / "verification.json", _SOURCES, rows, simulators, pdks, whole=arguments.format is None)
     console.print(_table(done))
     console.print(f"all right, in {time.monotonic() - started:.0f} s")
 
