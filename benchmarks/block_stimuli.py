@@ -65,21 +65,29 @@ def orders(config: BlockMacConfig, length: int, seed: int) -> PortStimulus:
     around = (one - 4, one + 8) if config.base_bits else (0, most)
     codes = random.integers(*around, (len(symbols), config.scale_factors))
     codes[random.random(codes.shape) < 1 / 32] = most
+    if encoding.negative:
+        codes += random.integers(0, 2, codes.shape) * (most + 1)
     return _stimulus(config, "orders", weights, activations, codes, one * config.scale_factors - _SHIFT, **controls)
 
 
 def extremes(config: BlockMacConfig) -> PortStimulus:
-    """A sum of `depth` times the greatest product by the greatest scales, then one of the least product."""
+    """A sum of `depth` times the greatest product by the greatest scales, then one of the least product.
+
+    Where scales have a sign, the other one is the greatest product by the opposite of the greatest scale, which is less.
+    """
     own = np.array(config.weight_format.values)
     values = np.outer(own, own if config.scaled_activations else np.arange(-128, 128))
     cycles, block = config.depth // config.lanes, config.blocks.block // config.lanes
-    pairs = [np.unravel_index(int(place), values.shape) for place in (values.argmax(), values.argmin())]
+    encoding = config.blocks.scales
+    ends = (values.argmax(), values.argmax() if encoding.negative else values.argmin())
+    pairs = [np.unravel_index(int(place), values.shape) for place in ends]
     weights, activations = (np.repeat([int(pair[i]) for pair in pairs], cycles) for i in (0, 1))
     if not config.scaled_activations:
         activations = activations - 128
     lanes = np.ones((1, config.lanes), int)
     at = np.arange(2 * cycles)
-    largest = np.full((len(at), config.scale_factors), config.blocks.scales.nan_code - 1)
+    largest = np.full((len(at), config.scale_factors), encoding.nan_code - 1)
+    largest[cycles:, 0] += (encoding.nan_code + 1) * encoding.negative
     controls = {"first": at % cycles == 0, "last": at % block == block - 1}
     base = config.exponents - (config.span or 0)
     return _stimulus(config, "extremes", weights[:, None] * lanes, activations[:, None] * lanes, largest, base, **controls)
@@ -95,7 +103,8 @@ def sum_of_extremes(config: BlockMacConfig) -> tuple[int, int]:
     base = config.exponents - (config.span or 0)
     factor = int(most * 2**-encoding.least_exponent)
     factor = factor**config.scale_factors >> base
-    return int(values.max()) * factor * config.depth, int(values.min()) * factor * config.depth
+    least = -values.max() if encoding.negative else values.min()
+    return int(values.max()) * factor * config.depth, int(least) * factor * config.depth
 
 
 def _operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -90,8 +90,8 @@ REASONS = {
     "return codes.reshape(*array.shape[:-1], -1)[..., :count] -- 1 to 2": "numpy takes any negative length for what is left",
     "totals = self.checked_activations(activations).sum(axis=-1).tolist() -- without USub": "of two axes, the last is number 1",
     "total = (added if starts else total + added) + half & 2 * half - 1 -- Add to Sub": "the same modulo 2 x half",
-    "mirrored = positive > negative if -number_format.minimum > number_format.maximum else negative > positive -- Gt to GtE": (
-        "of the lengths of the sides: equal ones have returned before"
+    "mirrored = positive > negative if -self.minimum > self.maximum else negative > positive -- Gt to GtE": (
+        "of the lengths of the sides: with equal ones nothing is mirrored"
     ),
     "pairs = torch.stack((values[(byte & 15).clamp(max=last)], values[(byte >> 4).clamp(max=last)]), dim=-1) -- without USub": (
         "of two axes, the last is number 1"

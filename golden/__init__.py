@@ -31,7 +31,7 @@ from .number_format import NumberFormat
 from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
-from .scale_encoding import E4M3, E8M0, ScaleEncoding
+from .scale_encoding import E4M3, E8M0, SIGNED_E4M3, ScaleEncoding
 from .shapes import SHAPES, formats_of, unit_of_options
 from .unit import Port, UnitConfig
 
@@ -52,6 +52,7 @@ __all__ = [
     "NVFP4",
     "SCALED_FORMATS",
     "SHAPES",
+    "SIGNED_E4M3",
     "VARIANTS",
     "AsymmetricConfig",
     "BlockCodes",

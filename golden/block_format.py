@@ -6,7 +6,9 @@ its sub-block selects; the scale, one for a block of consecutive elements, is st
 where the format has one, is a float32. Plain formats, whose scales are the quantizer's business, are `NumberFormat`s alone.
 
 The quantizer is the one of the formats' specifications (`catalogue` says which): scales by the largest magnitudes, elements
-to the nearest. Real numbers are float32. Then every quotient below is rounded as its exact value would be, although it is
+to the nearest. Scales have signs where the encoding has
+them: a block is then stored mirrored where that puts its larger extreme on the elements' longer side. Real numbers are float32.
+Then every quotient below is rounded as its exact value would be, although it is
 computed in float64: a quotient of numbers of 24 and 28 bits meets a threshold, or misses it by more than 2^-32 of it. Only
 the squared errors that a codebook is selected by are rounded.
 """
@@ -104,6 +106,8 @@ class BlockFormat:
             raise InputError(f"elements of {self.name} has {len(self.elements)} codebooks: there are 1 to {_MOST_CODEBOOKS}")
         if len({(one.bits, one.unit) for one in self.elements}) > 1:
             raise InputError(f"elements of {self.name} differ in bits or unit: all codebooks need the same")
+        if self.scales.negative and len(self.elements) > 1:
+            raise InputError(f"scales of {self.name} have signs: codebooks, which have no common longer side, take none")
         if not 2 <= self.block <= _LONGEST:
             raise InputError(f"block of {self.name} is {self.block}: it is 2 to {_LONGEST} elements")
         if not isinstance(self.full_scale, Fraction) or self.full_scale <= 0:
@@ -149,13 +153,17 @@ class BlockFormat:
 
     # Quantize
 
+    def mirrors(self, negative: Any, positive: Any) -> Any:
+        """Whether a block from -`negative` to `positive` has a scale below zero (`NumberFormat.mirrors`)."""
+        return self.elements[0].mirrors(negative, positive) & self.scales.negative
+
     def quantize(self, x: ArrayLike, by_row: bool = False) -> BlockCodes:
         """`x` (rows, columns), float32, in codes; with `by_row` each row is a tensor of its own.
 
         The tensor scale is largest magnitude / (full scale x largest number of the encoding), in float32, but not below the
         least float32; 1 where all is zero. A block's scale is its largest magnitude / (full scale x tensor scale), rounded and
-        saturated as the encoding does. Elements are rounded to nearest and saturate; below a scale of zero they are zero. A
-        sub-block selects the first of the codebooks that have the least squared error.
+        saturated as the encoding does, with a sign as `mirrors` says. Elements are rounded to nearest and saturate; below a
+        scale of zero they are zero. A sub-block selects the first of the codebooks that have the least squared error.
 
         Raises
         ------
@@ -171,9 +179,11 @@ class BlockFormat:
         if self.tensor_scale:
             tensor_scales = self._tensor_scales(magnitudes.max(axis=1, keepdims=True) if by_row else magnitudes.max())
             tensor = tensor_scales.astype(np.float64)
-        scales = self.scales.encode(magnitudes / (float(self.full_scale) * tensor))
+        extremes = (-blocks.min(axis=2), blocks.max(axis=2))
+        signs = np.where(self.mirrors(*extremes), -1, 1)
+        scales = self.scales.encode(signs * magnitudes / (float(self.full_scale) * tensor))
         factors = (self.scales.decode(scales) * tensor)[:, :, None]
-        steps = np.divide(blocks, factors, out=np.zeros_like(blocks), where=factors > 0)
+        steps = np.divide(blocks, factors, out=np.zeros_like(blocks), where=factors != 0)
         if self.selector_block is None:
             return BlockCodes(self, self.elements[0].round(steps).reshape(real.shape), scales, None, tensor_scales)
         parts = steps.reshape(rows, -1, self.selector_block)
@@ -186,7 +196,8 @@ class BlockFormat:
     def quantize_one(self, x: Sequence[float], tensor_scale: float = 1.0) -> CodedBlock:
         """One block of float32 numbers, given the tensor scale, in exact arithmetic: the scalar twin of `quantize`."""
         exact = [Fraction(number) for number in x]
-        scale = self.scales.encode_one(max(map(abs, exact)) / (self.full_scale * Fraction(tensor_scale)))
+        wanted = max(map(abs, exact)) / (self.full_scale * Fraction(tensor_scale))
+        scale = self.scales.encode_one(-wanted if self.mirrors(-min(exact), max(exact)) else wanted)
         size = self.scales.decode_one(scale)
         assert size is not None
         factor = size * Fraction(tensor_scale)

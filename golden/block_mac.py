@@ -189,8 +189,8 @@ class BlockMacConfig(UnitConfig):
 
     @property
     def scale_bits(self) -> int:
-        """Bits of a scale's code, without the sign, which it has none of."""
-        return self.blocks.scales.exponent_bits + self.blocks.scales.mantissa_bits
+        """Bits of a scale's code, without a sign where scales have none."""
+        return self.blocks.scales.used_bits
 
     @property
     def base_bits(self) -> int:
@@ -291,11 +291,12 @@ class BlockMacConfig(UnitConfig):
     def scaling(self, scales: ArrayLike, base: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Significand, shift, and whether both are in reach, of the products of `scales` (codes, (cycles, 1 or 2)).
 
-        The shift is the exponent, from the least on, less `base` (cycles,). NaN is not in reach.
+        The significand has the sign of the product. The shift is the exponent, from the least on, less `base` (cycles,). NaN is
+        not in reach.
         """
         encoding = self.blocks.scales
         codes = encoding.checked(scales)
-        known = codes != encoding.nan_code
+        known = ~encoding.is_nan(codes)
         significands, exponents = encoding.parts(np.where(known, codes, 0))
         shifts = (exponents - encoding.least_exponent).sum(axis=1) - np.asarray(base, dtype=np.int64)
         return significands.prod(axis=1), shifts, known.all(axis=1) & (shifts >= 0) & (shifts <= self.span)

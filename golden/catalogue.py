@@ -9,7 +9,7 @@ from .block_format import BlockFormat
 from .errors import unknown
 from .lobcq import frozen_formats
 from .number_format import NumberFormat
-from .scale_encoding import E4M3, E8M0
+from .scale_encoding import E4M3, E8M0, SIGNED_E4M3
 
 __all__ = [
     "BLOCK_FORMATS",
@@ -105,11 +105,11 @@ NVFP4 = BlockFormat("nvfp4", "NVFP4", (FP4_E2M1,), block=16, scales=E4M3, full_s
 BLOCK_FORMATS: dict[str, BlockFormat] = {block_format.name: block_format for block_format in (MXFP4, NVFP4)}
 
 #: INT4 and dINT4 in groups of 32 to 128 along the inputs of a layer (AdaDim's per-OC groups, arXiv 2309.15531) with stored
-#: scales: `dint4_g128` for instance. The largest magnitude is the longer side of the range, as in plain formats; a scale has no
-#: sign, so that an extreme of the other side saturates. Measured: in groups of 128 an even range has 7 to 9 % more error.
+#: scales: `dint4_g128` for instance. The largest magnitude is the longer side of the range, and a scale has a sign, as in plain
+#: formats.
 GROUP_FORMATS: dict[str, BlockFormat] = {
     (name := f"{element.name}_g{size}"): BlockFormat(
-        name, f"{element.title} g{size}", (element,), size, E4M3, -element.minimum * element.unit, tensor_scale=True
+        name, f"{element.title} g{size}", (element,), size, SIGNED_E4M3, -element.minimum * element.unit, tensor_scale=True
     )
     for element in (INT4, DINT4)
     for size in (32, 64, 128)

@@ -144,6 +144,15 @@ class NumberFormat:
         products = [w * a for w in (self.minimum, self.maximum) for a in (least, greatest)]
         return max(signed_bits(product) for product in products)
 
+    def mirrors(self, negative: Any, positive: Any) -> Any:
+        """Whether numbers from -`negative` to `positive` are stored mirrored, with a negative scale.
+
+        So that their larger extreme is on the format's longer side, if it has one. Numbers or arrays, which are compared one by
+        one.
+        """
+        mirrored = positive > negative if -self.minimum > self.maximum else negative > positive
+        return mirrored & (-self.minimum != self.maximum)
+
     # Decode and encode
 
     def decode(self, codes: ArrayLike) -> NDArray[np.int64]:

@@ -258,17 +258,17 @@ def _check_blocks(path: Path, operands: Operands, layer: LayerOperands) -> None:
     assert layer.exponents is not None
     if layer.exponents.shape != layer.accumulators.shape:
         raise OperandError(f"{path}: {layer.name}.exponents has shape {layer.exponents.shape}, not {layer.accumulators.shape}")
+    try:
+        operands.coded(layer)
+    except InputError as error:
+        raise OperandError(f"{path}: {layer.name}: {error}") from None
     for name, block_format in (
         ("block_scales", operands.block_format),
         ("activation_block_scales", operands.activation_format),
     ):
         scales = getattr(layer, name)
-        if block_format is not None and scales is not None and (scales == block_format.scales.nan_code).any():
+        if block_format is not None and scales is not None and block_format.scales.is_nan(scales).any():
             raise OperandError(f"{path}: {layer.name}.{name} contains NaN: there is no sum to expect; check the model")
-    try:
-        operands.coded(layer)
-    except InputError as error:
-        raise OperandError(f"{path}: {layer.name}: {error}") from None
 
 
 def _tables(one: NumberFormat | BlockFormat) -> list[int]:

@@ -52,7 +52,8 @@ class BlockMac(Assembly):
         Numbers of codebooks, one for as many lanes as share it; where there are fewer lanes, one for all of them, which is
         given with each cycle's operands. Only where there are codebooks.
     scale, activation_scale : in
-        With `last`: codes of the block's scales, without a sign; the second only where activations are in the block format.
+        With `last`: codes of the block's scales, with a sign where these have one; the second only where activations are in the
+        block format.
     codebook_write, codebook_address, codebook_word : in
         With `codebook_write`, whatever `valid`: `codebook_word`, two's complement, is written to the place
         selector x 2^b + code, and counts from the next cycle on. Only where codebooks are writable.
@@ -106,10 +107,10 @@ class BlockMac(Assembly):
         (block,) = self.place(m, "block", "block", lambda: Mac(config.block_sum, parts=self.name_of("block")), inputs)
 
         decoded = {name: getattr(self, name) for name in (*config.scale_ports, *(["base"] if config.base_bits else []))}
-        shift, reached, *significand = self.place(m, "scale_decoder", "scale_decoder", lambda: ScaleDecoder(config), decoded)
-        registers = [Signal.like(one, name=f"{one.name}_1") for one in (shift, reached, *significand)]
-        m.d.scaled += [register.eq(one) for register, one in zip(registers, (shift, reached, *significand), strict=True)]
-        shift, reached, *significand = registers
+        meant = self.place(m, "scale_decoder", "scale_decoder", lambda: ScaleDecoder(config), decoded)
+        registers = [Signal.like(one, name=f"{one.name}_1") for one in meant]
+        m.d.scaled += [register.eq(one) for register, one in zip(registers, meant, strict=True)]
+        shift, reached, *factor = registers
 
         due, keep, kept = Signal(name="due"), Signal(name="keep"), Signal(len(self.accumulator), name="kept")
         m.d.comb += [
@@ -117,7 +118,7 @@ class BlockMac(Assembly):
             keep.eq(~(self.rst | (done & opening))),
             kept.eq(self.accumulator & keep.replicate(len(kept))),
         ]
-        operands = {"block": block, "due": due, "shift": shift, **({"significand": significand[0]} if significand else {})}
+        operands = {"block": block, "due": due, "shift": shift, **dict(zip(("significand", "sign"), factor, strict=False))}
         (addend,) = self.place(m, "scaler", "scaler", lambda: Scaler(config, self.name_of("scaler")), operands)
         rows = {"row_0": kept, "row_1": addend}
         (total,) = self.place(m, "final_adder", "final_adder", lambda: FinalAdder(len(kept)), rows)
@@ -174,7 +175,8 @@ class ScaleDecoder(wiring.Component):
     """What scales mean for a block's sum.
 
     Ports: `scale`, `activation_scale`, `base` (in), those that there are; `shift` (out); `reached` (out), whether the shift is
-    one that there is, and no scale is NaN; `significand` (out), the product of the scales', where they have a mantissa.
+    one that there is, and no scale is NaN; `significand` (out), the product of the scales', where they have a mantissa, without
+    its `sign` (out), where they have one.
     """
 
     def __init__(self, config: BlockMacConfig) -> None:
@@ -188,11 +190,16 @@ class ScaleDecoder(wiring.Component):
         mantissa = config.blocks.scales.mantissa_bits
         if mantissa:
             ports["significand"] = Out((mantissa + 1) * config.scale_factors)
+        if config.blocks.scales.negative:
+            ports["sign"] = Out(1)
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m, mantissa = Module(), self._config.blocks.scales.mantissa_bits
         codes = [getattr(self, name) for name in self._names]
+        if self._config.blocks.scales.negative:
+            m.d.comb += self.sign.eq(Cat(code[-1] for code in codes).xor())
+            codes = [code[:-1] for code in codes]
         numbers, exponent, significand = ~codes[0].all(), Value.cast(0), Value.cast(1)
         for i, code in enumerate(codes):
             numbers = numbers & ~code.all() if i else numbers
@@ -217,10 +224,11 @@ class ScaleDecoder(wiring.Component):
 class Scaler(Assembly):
     """A block's sum times its significand, shifted; zero where it is not `due`.
 
-    The product is an array of and gates and full adders, as those of the elements; one addition propagates carries.
+    The product is an array of and gates and full adders, as those of the elements; one addition propagates carries. A negative
+    one is -b x s = ~b x s + s: the block inverted, and the significand a row more.
 
-    Ports: `block` (in), two's complement; `due`, `shift`, `significand` (in), the last where scales have a mantissa; `addend`
-    (out), as wide as the accumulator.
+    Ports: `block` (in), two's complement; `due`, `shift`, `significand`, `sign` (in), the third where scales have a mantissa,
+    the last where they have a sign; `addend` (out), as wide as the accumulator.
     """
 
     def __init__(self, config: BlockMacConfig, parts: str | None) -> None:
@@ -229,6 +237,9 @@ class Scaler(Assembly):
         self._mantissa = config.blocks.scales.mantissa_bits
         if self._mantissa:
             ports["significand"] = In((self._mantissa + 1) * config.scale_factors)
+        if config.blocks.scales.negative:
+            ports["sign"] = In(1)
+        self._signed = config.blocks.scales.negative
         super().__init__({**ports, "addend": Out(config.accumulator_bits)}, parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -244,12 +255,18 @@ class Scaler(Assembly):
 
     def _product(self, m: Module, significand: Value) -> Signal:
         """`block` times a number without a sign (Baugh and Wooley, of which one operand has none)."""
-        heap, sign = BitHeap(), len(self.block) - 1
+        heap, top = BitHeap(), len(self.block) - 1
+        block = self.block
+        if self._signed:
+            block = Signal(len(self.block), name="turned")
+            m.d.comb += block.eq(self.block ^ self.sign.replicate(len(self.block)))
         for i in range(len(significand)):
-            row = Signal(len(self.block), name=f"row_{i}")
-            m.d.comb += row.eq(self.block & significand[i].replicate(len(self.block)))
-            for j in range(len(self.block)):
-                (heap.subtract if j == sign else heap.add)(i + j, row[j], 1)
+            row = Signal(len(block), name=f"row_{i}")
+            m.d.comb += row.eq(block & significand[i].replicate(len(block)))
+            for j in range(len(block)):
+                (heap.subtract if j == top else heap.add)(i + j, row[j], 1)
+            if self._signed:
+                heap.add(i, significand[i] & self.sign, 0)
         columns, arrivals = ([getattr(bit, name) for bit in heap.bits] for name in ("column", "arrival"))
         width, cells = len(self.block) + len(significand), self.for_verilog
 

@@ -92,8 +92,9 @@ class BlockLinear(QuantLinear):
 
     def fault(self) -> str:
         """What is in the state that no quantization puts there; empty if nothing is."""
-        if int(self.block_scales.max()) >= self.format.scales.nan_code:
-            return f"scales that are no numbers of {self.format.scales.title}"
+        encoding, codes = self.format.scales, self.block_scales
+        if int(codes.max()) >= 1 << encoding.used_bits or bool((codes & encoding.nan_code == encoding.nan_code).any()):
+            return f"scales that are no numbers of {encoding.title}"
         if self.selectors is not None and int(self.selectors.max()) >= len(self.format.elements):
             return f"selectors out of 0 to {len(self.format.elements) - 1}"
         if self.tensor_scale is not None and not 0 < float(self.tensor_scale) < float("inf"):

@@ -44,7 +44,7 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
     scales, tensor_scales = block_scales(x, block_format, by_row)
     factors = factors_of(scales, tensor_scales, block_format)[:, :, None]
     steps = x.double().view(*scales.shape, block_format.block) / factors
-    steps = torch.where(factors > 0, steps, 0).view(x.shape)
+    steps = torch.where(factors != 0, steps, 0).view(x.shape)
     if block_format.selector_block is None:
         return BlockTensors(round_to_codes(steps, block_format.elements[0], None), scales, None, tensor_scales)
     codes, selectors = _selected(steps, block_format)
@@ -59,7 +59,9 @@ def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> 
     if x.shape[1] % block_format.block:
         size, title = block_format.block, block_format.title
         raise InputError(f"rows of {x.shape[1]} numbers: {title} has blocks of {size}; give a multiple")
-    magnitudes = x.view(len(x), -1, block_format.block).abs().amax(dim=2).double()
+    blocks = x.view(len(x), -1, block_format.block)
+    negative, positive = -blocks.amin(dim=2), blocks.amax(dim=2)
+    magnitudes = torch.maximum(negative, positive).double()
     full, encoding = float(block_format.full_scale), block_format.scales
     tensor_scales, wanted = None, magnitudes / full
     if block_format.tensor_scale:
@@ -68,6 +70,7 @@ def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> 
         tensor_scales = torch.where(largest > 0, found, torch.ones_like(found))
         wanted = magnitudes / (full * tensor_scales.double())
     codes = torch.searchsorted(_scale_tables(encoding, x.device)[0], wanted)
+    codes += (encoding.nan_code + 1) * (block_format.mirrors(negative, positive) & (codes > 0))
     return codes.masked_fill(magnitudes.isnan(), encoding.nan_code).to(torch.uint8), tensor_scales
 
 
@@ -128,6 +131,6 @@ def _half_unit_tables(block_format: BlockFormat, device: torch.device) -> tuple[
 
 @lru_cache
 def _scale_tables(encoding: ScaleEncoding, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Thresholds between codes, and numbers by code, NaN the last; float64."""
-    numbers = encoding.decode(np.arange(encoding.nan_code + 1))
+    """Thresholds between codes, and numbers by code, NaN among them; float64."""
+    numbers = encoding.decode(np.arange(1 << encoding.used_bits))
     return torch.from_numpy(encoding.thresholds()).to(device), torch.from_numpy(numbers).to(device)

@@ -83,10 +83,7 @@ def choose_scales(
         negative, positive = -weight.amin(dim=1), weight.amax(dim=1)
         long_side = float(max(-number_format.minimum, number_format.maximum) * number_format.unit)
         magnitudes = _nonzero(torch.maximum(negative, positive) / long_side)
-        if -number_format.minimum == number_format.maximum:
-            return magnitudes, None
-        mirrored = positive > negative if -number_format.minimum > number_format.maximum else negative > positive
-        return torch.where(mirrored, -magnitudes, magnitudes), None
+        return torch.where(number_format.mirrors(negative, positive), -magnitudes, magnitudes), None
     if form == "asymmetric":
         least, greatest = weight.amin(dim=1).clamp(max=0), weight.amax(dim=1).clamp(min=0)
         scales = _nonzero((greatest - least) / number_format.steps)

@@ -32,8 +32,8 @@ _Columns = dict[str, NDArray[np.int64]]
 def uniform(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
     """Every code and every activation equally likely, valid in each cycle, in whole blocks and sums of 256 products.
 
-    Scales are in reach: every shift and, of the scales that make it, every code is equally likely. Where there is a `base`,
-    each sum has its own.
+    Scales are in reach: every shift and, of the scales that make it, every code, of either sign where there are signs, is
+    equally likely. Where there is a `base`, each sum has its own.
     """
     check_cycles(cycles)
     random = np.random.default_rng([seed, 10])
@@ -157,7 +157,7 @@ def bases_of(config: BlockMacConfig, codes: NDArray[np.int64]) -> NDArray[np.int
     assert config.span is not None
     if not config.base_bits:
         return np.zeros(len(codes), np.int64)
-    exponents = _offsets(config)[codes].sum(axis=2)
+    exponents = _offsets(config)[codes & config.blocks.scales.nan_code].sum(axis=2)
     return np.maximum(exponents.min(axis=1), exponents.max(axis=1) - config.span)
 
 
@@ -166,11 +166,11 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
 
     1. Every code of a weight with every code or extreme value of an activation in every lane (with every codebook, where
        there are some), each cycle a block and a sum of its own.
-    2. Every code of a scale, NaN among them, with the greatest and the least block; where there are two scales, with the
-       extremes of the other; where there is a `base`, at its extremes and in its middle, so that scales are in reach, beyond
-       it, and next to either end.
-    3. Sums of the greatest and of the least blocks at the largest scales, to the depth or `longest_sum` cycles; walks across
-       zero, where the carry runs through the whole accumulator.
+    2. Every code of a scale, NaN and negative ones among them, with the greatest and the least block; where there are two
+       scales, with the extremes of the other; where there is a `base`, at its extremes and in its middle, so that scales are in
+       reach, beyond it, and next to either end.
+    3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs, to the depth or
+       `longest_sum` cycles; walks across zero, where the carry runs through the whole accumulator.
     4. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
     """
@@ -241,9 +241,15 @@ def _joined(pieces: Iterator[_Columns] | list[_Columns]) -> _Columns:
 
 
 def _offsets(config: BlockMacConfig) -> NDArray[np.int64]:
-    """By code of a scale that is a number: its exponent, from the least on; ascending."""
+    """By code of a scale that is a number without a sign: its exponent, from the least on; ascending."""
     encoding = config.blocks.scales
     return encoding.parts(np.arange(encoding.nan_code))[1] - encoding.least_exponent
+
+
+def _signs(config: BlockMacConfig) -> tuple[int, ...]:
+    """What makes a code of a scale without a sign one of each sign that there is."""
+    encoding = config.blocks.scales
+    return (0, encoding.nan_code + 1) if encoding.negative else (0,)
 
 
 def _one(config: BlockMacConfig, code: int | None = None, shift: int = 0) -> dict[str, int]:
@@ -256,10 +262,11 @@ def _one(config: BlockMacConfig, code: int | None = None, shift: int = 0) -> dic
 def _every_scale(config: BlockMacConfig, *blocks: _Columns) -> _Columns:
     """Every scale with one of `blocks`, each cycle a block and a sum of its own."""
     encoding = config.blocks.scales
-    codes = np.arange(encoding.nan_code + 1)
+    codes = np.arange(1 << encoding.used_bits)
     pairs = codes[:, None]
     if config.scaled_activations:
-        others = np.array([0, encoding.encode_one(1), encoding.nan_code - 1, encoding.nan_code])
+        ends = np.array([0, encoding.encode_one(1), encoding.nan_code - 1, encoding.nan_code])
+        others = np.concatenate([ends + sign for sign in _signs(config)])
         crossed = np.array(list(product(codes, others)))
         pairs = np.concatenate([crossed, crossed[:, ::-1]])
     bases = np.array([0, config.exponents // 2, (1 << config.base_bits) - 1] if config.base_bits else [0])
@@ -275,10 +282,11 @@ def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_s
     block, largest = config.blocks.block // config.lanes, config.blocks.scales.nan_code - 1
     rows = min(config.depth // config.lanes, longest_sum // block * block)
     step = np.arange(rows)
-    for name in ("greatest", "least"):
+    for name, sign in product(("greatest", "least"), _signs(config)):
         same = {port: column.repeat(rows, axis=0) for port, column in chosen[name].items()}
         ends = {"first": step == 0, "last": step % block == block - 1}
-        yield _columns(config, {**same, **ends, **_one(config, largest, config.span)})
+        scales = _one(config, largest, config.span)
+        yield _columns(config, {**same, **ends, **scales, "scale": scales["scale"] + sign})
     least = 1 if config.blocks.scales.mantissa_bits else 0  # the least that is not zero
     for names, scales in (
         (("down", "up", "up", "down"), _one(config, least)),
@@ -331,13 +339,13 @@ def _random_scales(config: BlockMacConfig, cycles: int, random: np.random.Genera
 def _codes_in_reach(config: BlockMacConfig, bases: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
     """Codes of scales, (blocks, 1 or 2), that are in reach of `bases` (blocks,)."""
     assert config.span is not None
-    offsets, most = _offsets(config), config.exponents // config.scale_factors
+    offsets, most, signs = _offsets(config), config.exponents // config.scale_factors, _signs(config)
     left = bases + random.integers(0, config.span + 1, len(bases))
     found = []
     for others in reversed(range(config.scale_factors)):
         exponents = random.integers(np.maximum(0, left - others * most), np.minimum(most, left) + 1)
         ends = (np.searchsorted(offsets, exponents, side) for side in ("left", "right"))
-        found.append(random.integers(*ends))
+        found.append(random.integers(*ends) + (random.choice(signs, len(bases)) if len(signs) > 1 else 0))
         left = left - exponents
     return np.stack(found, axis=1)
 

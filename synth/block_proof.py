@@ -4,7 +4,7 @@
 `synth.proof.every_cycle` says of such a unit what its registers take, and leaves two things open, which are shown here:
 
 * *scales*: what the codes of the scales mean: each code, or pair of codes, with each base;
-* *scaled sums*: what a block adds to the accumulator: each sum that its register can hold, with each significand and shift.
+* *scaled sums*: what a block adds to the accumulator: each sum that its register holds, with each significand, sign and shift.
 
 Both depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit.
 """
@@ -30,7 +30,7 @@ _AT_ONCE = 17  # 2^17 cases: words that stay in a processor's cache
 def scales(config: BlockMacConfig, verilog: str) -> int:
     """Show what the unit makes of each code, or pair of codes, with each base; gives their number.
 
-    Of what is NaN or out of reach it must say so; shift and significand may then be anything.
+    Of what is NaN or out of reach it must say so; shift and significand may then be anything, as may the sign of zero.
 
     Raises
     ------
@@ -48,11 +48,12 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
         for port, numbers in zip(ports, [*codes.T, bases], strict=config.base_bits > 0):
             values |= {net: column(numbers >> place) for place, net in enumerate(network.inputs[port])}
         nets = network.evaluate(values, len(codes))
-        claimed = column(reached)
-        for name, numbers in (("reached", reached), ("shift", shifts), ("significand", significands)):
+        meant = {"reached": reached, "shift": shifts, "significand": np.abs(significands), "sign": significands < 0}
+        claimed = {"reached": -1, "sign": column(reached & (significands != 0))}
+        for name, numbers in meant.items():
             wanted = [column(numbers >> place) for place in range(widths.get(name, 0))]
             found = [nets[net] for net in network.outputs.get(f"scale_decoder_{name}", ())]
-            wrong = _differing(found, wanted) & (claimed if name != "reached" else -1)
+            wrong = _differing(found, wanted) & claimed.get(name, column(reached))
             if wrong:
                 case = _lowest(wrong)
                 raise Refuted(
@@ -63,7 +64,7 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
 
 
 def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
-    """Show what the unit adds for each sum, significand and shift there is, and that it adds 0 where none is due; their number.
+    """Show what the unit adds for each sum, significand, sign and shift there is, and 0 where none is due; their number.
 
     A sum is due after the edge that took its last operands, unless it is out of reach or the unit in reset.
 
@@ -81,13 +82,17 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
     names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
     network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
     bits, total_bits = config.block_sum.accumulator_bits, config.accumulator_bits
-    factor_bits = decoded_scale(config).get("significand", 0)
-    cases = np.arange(1 << bits + factor_bits)
+    factor_bits, sign_bits = (decoded_scale(config).get(name, 0) for name in ("significand", "sign"))
+    cases = np.arange(1 << bits + factor_bits + sign_bits)
     for part in np.split(cases, max(1, len(cases) >> _AT_ONCE)):
-        sums, factors = part & (1 << bits) - 1, part >> bits
+        sums, factors = part & (1 << bits) - 1, part >> bits & (1 << factor_bits) - 1
+        negative = part >> bits + factor_bits
         values = {net: column(sums >> place) for place, net in enumerate(network.inputs["block.accumulator"])}
         if factor_bits:
             values |= {net: column(factors >> place) for place, net in enumerate(network.inputs[names[1]])}
+        if sign_bits:
+            values[network.inputs[names[2]][0]] = column(negative)
+        factors = np.where(negative, -factors, factors)
         products = (sums - (sums >> bits - 1 << bits)) * (factors if factor_bits else 1)
         columns = [column(products >> place) for place in range(min(total_bits, bits + factor_bits))]
         columns += columns[-1:] * (total_bits - len(columns))  # the sign

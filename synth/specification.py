@@ -148,12 +148,14 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
 def decoded_scale(config: BlockMacConfig) -> dict[str, int]:
     """What the scales of a block mean, as wires `scale_decoder_...` of so many bits.
 
-    The shift, whether it is one that there is, and the significand, where scales have a mantissa.
+    The shift, whether it is one that there is, and the significand, where scales have a mantissa, and its sign, where they have
+    one.
     """
     assert config.span is not None
     mantissa = config.blocks.scales.mantissa_bits
     names = {"shift": max(1, config.span.bit_length()), "reached": 1}
-    return names | ({"significand": (mantissa + 1) * config.scale_factors} if mantissa else {})
+    names |= {"significand": (mantissa + 1) * config.scale_factors} if mantissa else {}
+    return names | ({"sign": 1} if config.blocks.scales.negative else {})
 
 
 def every_scale(config: BlockMacConfig) -> Iterator[tuple[NDArray[np.int64], int]]:

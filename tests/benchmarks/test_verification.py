@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import block_stimuli, exhaustive, verification
-from golden import DINT3, DINT4, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
+from golden import DINT3, DINT4, GROUP_FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
 from hdl.verilog import generate
 from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
 from synth.pdk import find
@@ -151,6 +151,16 @@ def test_both_extremes_of_blocks() -> None:
     config = BlockMacConfig.of(NVFP4, lanes=16, depth=1024)
     whole = verification._full_depth(config)
     assert int(whole.rows(config).outputs["accumulator"].max()) == 12 * 128 * 1024 * 14 << 14
+
+
+def test_scales_of_either_sign() -> None:
+    """All are tried, and the largest sum has its opposite."""
+    config = BlockMacConfig.of(GROUP_FORMATS["int4_g32"], lanes=16, depth=1024)
+    sums = verification._full_depth(config).rows(config).outputs["accumulator"]
+    assert (int(sums.max()), int(sums.min())) == (1024 * 1024 * 14 << 14, -(1024 * 1024 * 14 << 14))
+    assert exhaustive.every_scale(config, block_stimuli.scales(config, 0)) == 256
+    codes = block_stimuli.orders(config, 2, 0).inputs["scale"]
+    assert {0x7F, 0xFF} < set(codes.ravel().tolist())
 
 
 def test_extremes_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

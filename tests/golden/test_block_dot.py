@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden import MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot, row_sums
+from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot, row_sums
 from golden.block_dot import dot_one
 
 from .test_block_format import CLUSTERED, one_block
 
-EVERY = pytest.mark.parametrize("block_format", [MXFP4, NVFP4, CLUSTERED], ids=["mxfp4", "nvfp4", "clustered"])
+EVERY = pytest.mark.parametrize("block_format", [MXFP4, NVFP4, CLUSTERED, GROUP_FORMATS["dint4_g32"]], ids=lambda one: one.name)
 
 
 def operands(block_format: BlockFormat) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from golden import (
     INT4,
     MXFP4,
     NVFP4,
+    SIGNED_E4M3,
     BlockCodes,
     BlockFormat,
     Codebook,
@@ -158,6 +159,32 @@ def test_what_is_a_number_of_the_format_stays_what_it_is(block_format: BlockForm
     assert not np.isnan(block_format.decode(zero)).any()
 
 
+@pytest.mark.parametrize("block_format", GROUP_FORMATS.values(), ids=lambda one: one.name)
+def test_signs_put_the_larger_extreme_on_the_longer_side(block_format: BlockFormat) -> None:
+    """It is met exactly, whatever its sign; a mirrored block has the same codes, and equal extremes are not mirrored."""
+    x = samples(block_format)[4:24]  # below, extremes of a subnormal block may be equal
+    codes, opposite = block_format.quantize(x, by_row=True), block_format.quantize(-x, by_row=True)
+    blocks = x.reshape(len(x), -1, block_format.block)
+    mirrored = blocks.max(axis=2) > -blocks.min(axis=2)
+    assert np.array_equal(codes.scales > 127, mirrored & (codes.scales & 127 > 0))
+    assert 0.2 < mirrored.mean() < 0.8
+    assert np.array_equal(codes.codes, opposite.codes)
+    assert np.array_equal(block_format.decode(codes), -block_format.decode(opposite))
+    for full in (1.0, -1.0):
+        alone = np.zeros((1, block_format.block), np.float32)
+        alone[0, 3] = full
+        assert block_format.values(block_format.quantize(alone))[0, 3] == block_format.elements[0].minimum
+        assert block_format.decode(block_format.quantize(alone))[0, 3] == pytest.approx(full, rel=1e-6)
+        alone[0, 5] = -full
+        assert block_format.quantize(alone).scales.tolist() == [[0x7E]]
+
+
+def test_even_elements_are_never_mirrored() -> None:
+    even = BlockFormat("even", "Even", (FP4_E2M1,), 16, SIGNED_E4M3, Fraction(6), tensor_scale=True)
+    x = samples(NVFP4)
+    assert even.quantize(x).scales.tolist() == NVFP4.quantize(x).scales.tolist()
+
+
 def test_codebooks_are_selected_by_the_least_error() -> None:
     x = np.array([[1.0, -1.5, 0.5, 1.0, 4.5, -4.5, 2.5, -2.0]], np.float32)
     codes = CLUSTERED.quantize(x)
@@ -255,6 +282,7 @@ def test_one_tensor_scale_unless_told_otherwise() -> None:
         ({"block": 129}, "block of f is 129"),
         ({"block": "8"}, "block of f is '8': an integer"),
         ({"scales": "e8m0"}, "a scale encoding is needed"),
+        ({"elements": (SMALL, LARGE), "selector_block": 4, "scales": SIGNED_E4M3}, "scales of f have signs: codebooks"),
         ({"full_scale": 4}, "full_scale of f is 4: a Fraction above 0"),
         ({"full_scale": Fraction(0)}, "a Fraction above 0"),
         ({"selector_block": 4}, "codebooks, and only they, need one"),

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import E4M3, E8M0, InputError, ScaleEncoding
+from golden import E4M3, E8M0, SIGNED_E4M3, InputError, ScaleEncoding
 
 #: A small one of either kind besides those of the catalogue.
 SMALL = ScaleEncoding("e3m2", "E3M2", exponent_bits=3, mantissa_bits=2, bias=3, rounding="down")
-EVERY = pytest.mark.parametrize("encoding", [E8M0, E4M3, SMALL], ids=["e8m0", "e4m3", "e3m2"])
+EVERY = pytest.mark.parametrize("encoding", [E8M0, E4M3, SMALL, SIGNED_E4M3], ids=lambda one: one.name)
 INDEPENDENT = pytest.mark.parametrize(
     ("encoding", "dtype"), [(E8M0, ml_dtypes.float8_e8m0fnu), (E4M3, ml_dtypes.float8_e4m3fn)], ids=["e8m0", "e4m3"]
 )
@@ -123,9 +123,34 @@ def test_the_shortest_encoding() -> None:
     assert shortest.encode([0.25, 0.75, 2.2, 9]).tolist() == [0, 2, 4, 6]
 
 
+def test_signs_are_those_of_the_independent_implementation() -> None:
+    codes = np.arange(256)
+    theirs = codes.astype(np.uint8).view(ml_dtypes.float8_e4m3fn).astype(np.float64)
+    assert np.array_equal(SIGNED_E4M3.decode(codes), theirs, equal_nan=True)
+    assert np.flatnonzero(SIGNED_E4M3.is_nan(codes)).tolist() == np.flatnonzero(np.isnan(theirs)).tolist() == [127, 255]
+    assert [SIGNED_E4M3.decode_one(code) for code in (127, 128, 129, 255)] == [None, 0, Fraction(-1, 512), None]
+    numbers = codes[~np.isnan(theirs)]
+    assert [SIGNED_E4M3.decode_one(code) for code in numbers.tolist()] == [Fraction(one) for one in theirs[numbers]]
+    significands, exponents = SIGNED_E4M3.parts(numbers)
+    assert np.ldexp(significands.astype(np.float64), exponents).tolist() == theirs[numbers].tolist()
+    x = probes(E4M3)
+    x = np.unique(x[x < 1e30].astype(np.float32))
+    wanted = np.maximum(-x, np.float32(-448)).astype(ml_dtypes.float8_e4m3fn).view(np.uint8)
+    assert SIGNED_E4M3.encode(-x).tolist() == np.where(wanted == 128, 0, wanted).tolist()  # zero has no sign
+
+
+def test_what_is_below_zero_has_the_code_of_the_opposite_and_a_sign() -> None:
+    x = probes(SIGNED_E4M3)
+    positive, negative = SIGNED_E4M3.encode(x), SIGNED_E4M3.encode(-x)
+    assert positive.tolist() == E4M3.encode(x).tolist()
+    assert negative.tolist() == [code + 128 if code else 0 for code in positive.tolist()]
+    assert negative.tolist() == [SIGNED_E4M3.encode_one(-number) for number in x.tolist()]
+    assert (SIGNED_E4M3.bits, SIGNED_E4M3.used_bits, E4M3.bits, E4M3.used_bits) == (8, 8, 8, 7)
+
+
 @EVERY
 def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
-    for code in (-1, encoding.nan_code + 1):  # of E4M3, codes with a sign
+    for code in (-1, 1 << encoding.used_bits):  # of E4M3, codes with a sign
         with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
             encoding.decode([0, code])
         with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
@@ -134,6 +159,8 @@ def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
         encoding.decode([1.0])
     with pytest.raises(InputError, match="is NaN: it has no exact value; check"):
         encoding.parts([0, encoding.nan_code])
+    if encoding.negative:
+        return
     for encode, x in ((encoding.encode, -1.5), (encoding.encode, [2.0, -1.5, 1.0]), (encoding.encode_one, -1.5)):
         with pytest.raises(InputError, match=r"^scale -1\.5 is negative"):
             encode(x)
@@ -150,6 +177,8 @@ def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
         ({"bias": -1}, "bias of e4m3 is -1"),
         ({"bias": 16}, "bias of e4m3 is 16: it is 0 to 15"),
         ({"bias": 7.0}, "bias of e4m3 is 7.0: an integer"),
+        ({"negative": True}, "negative of e4m3 is True: only an encoding with a sign and a mantissa"),
+        ({"mantissa_bits": 0, "rounding": "down", "signed": True, "negative": True}, "negative of e4m3 is True"),
         ({"rounding": "up"}, "rounding of e4m3 is 'up': known are nearest, down"),
     ],
 )

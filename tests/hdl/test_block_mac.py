@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dint
-from golden import CODEBOOK_FORMATS, FP4_E2M1, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError
+from golden import CODEBOOK_FORMATS, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError
 from tests.golden.test_block_format import CLUSTERED
 from tests.golden.test_block_mac import LOBCQ, THREE, random_inputs
 
@@ -19,7 +19,7 @@ from .conftest import expected, in_amaranth
 DINT4_G128 = GROUP_FORMATS["dint4_g128"]
 EVERY = pytest.mark.parametrize(
     "config",
-    [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    [BlockMacConfig.of(one, bits) for one in (MXFP4, NVFP4, GROUP_FORMATS["int4_g32"]) for bits in (8, 4)],
     ids=lambda config: config.name,
 )
 #: Formats of weights, whether activations are in them, too, and how many products of two elements there are.
@@ -99,13 +99,18 @@ def test_codebooks_that_are_written(in_icarus, block_format, activation_bits, la
 
 @EVERY
 def test_every_scale(in_icarus, config):
-    """All codes, NaN too, in all pairs where there are two of E4M3; of E8M0, all of one and those in reach of the other."""
+    """All codes, NaN too, in all pairs where there are two of E4M3; of E8M0, all of one and those in reach of the other.
+
+    Where there are signs, all of one and the ends of the other: `synth.block_proof` shows all pairs.
+    """
     codes = np.append(np.arange(1 << config.scale_bits), 0)  # a sum is shown a cycle later
     others = np.arange(1)
     if config.scaled_activations:
-        others = codes if not config.base_bits else np.array([0, 100, 127, 254, 255])
+        others = np.array([0, 100, 126, 127, 128, 254, 255]) if config.scale_bits == 8 else codes
     scales, activation_scales = (axis.ravel() for axis in np.meshgrid(codes, others, indexing="ij"))
-    weight, activation = FP4_E2M1.encode_one(-3), FP4_E2M1.encode_one(12) if config.scaled_activations else -128
+    own = config.weight_format
+    weight = own.encode_one(-3)
+    activation = own.encode_one(max(own.values, key=abs)) if config.scaled_activations else -128
     columns = {"scale": scales, "activation_scale": activation_scales, "weights": [weight], "activations": [activation]}
     inputs = one_a_cycle(config, **columns, base=[100 * config.scale_factors])
     seen = in_icarus(config, inputs)

@@ -62,7 +62,9 @@ def golden_codes(tensors: BlockTensors, block_format: BlockFormat) -> BlockCodes
 
 
 @pytest.mark.parametrize("by_row", [False, True])
-@pytest.mark.parametrize("block_format", [MXFP4, NVFP4, CLUSTERED], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "block_format", [MXFP4, NVFP4, CLUSTERED, GROUP_FORMATS["int4_g128"], GROUP_FORMATS["dint4_g32"]], ids=lambda one: one.name
+)
 def test_codes_are_the_golden_models(block_format: BlockFormat, by_row: bool) -> None:
     x = samples(block_format)
     if block_format is CLUSTERED:  # beside numbers far beyond its range, float64 does not tell squared errors apart
@@ -163,6 +165,12 @@ def test_state_that_is_none() -> None:
         broken = some_layer(NVFP4)
         setattr(broken, name, wrong)
         assert broken.fault() == message
+    signed = some_layer(GROUP_FORMATS["dint4_g32"])
+    assert int(signed.block_scales.max()) > 0x80
+    assert signed.fault() == ""
+    for nan in (0x7F, 0xFF):
+        signed.block_scales[3, 1] = nan
+        assert signed.fault() == "scales that are no numbers of signed E4M3"
     clustered = some_layer(CLUSTERED)
     clustered.selectors = torch.full_like(clustered.selectors, 2)  # type: ignore[arg-type]
     assert clustered.fault() == "selectors out of 0 to 1"

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import MXFP4, NVFP4, BlockMacConfig, InputError, Port
+from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError, Port
 from hdl.verilog import generate
 from sim import SimulationMismatch, block_stimulus, find_simulator
 from sim.command import simulate, simulate_verilog
 
+SIGNED = GROUP_FORMATS["int4_g32"]
 EVERY = pytest.mark.parametrize(
     "config",
-    [BlockMacConfig.of(one, bits, lanes=4, depth=256) for one in (MXFP4, NVFP4) for bits in (8, 4)],
+    [BlockMacConfig.of(one, bits, lanes=4, depth=256) for one in (MXFP4, NVFP4, SIGNED) for bits in (8, 4)],
     ids=lambda config: config.name,
 )
 
@@ -43,8 +44,9 @@ def test_uniform_operands_are_whole_blocks_in_reach(config: BlockMacConfig) -> N
     assert outputs["exact"].all()
     codes = np.concatenate([inputs[name] for name in ("scale", "activation_scale") if name in inputs], axis=1)
     base = inputs["base"][:, 0] if config.base_bits else np.zeros(3000)
-    _, shifts, reached = config.scaling(codes, base)
+    significands, shifts, reached = config.scaling(codes, base)
     assert reached.all()
+    assert set(np.sign(significands[significands != 0])) == ({-1, 1} if config.blocks is SIGNED else {1})
     assert set(shifts) == set(range((config.span or 0) + 1))
     assert all(len(set(inputs["base"][start : start + 64, 0])) == 1 for start in range(0, 3000, 64) if config.base_bits)
 
@@ -61,7 +63,9 @@ def test_corners(config: BlockMacConfig) -> None:
         assert name not in inputs or set(inputs[name][:, 0]) == set(range(1 << config.scale_bits))
     # The extremes of the accumulator: all products and scales at theirs, for the whole depth.
     significand = {0: 1, 3: 14}[config.blocks.scales.mantissa_bits] ** config.scale_factors
-    greatest, least = (144, -144) if config.scaled_activations else (1536, -1536)
+    largest = 8 if config.blocks is SIGNED else 12
+    greatest = largest * (largest if config.scaled_activations else 128)
+    least = -greatest  # INT4's least product is nearer to zero: times a negative scale, the greatest is less
     shown = outputs["accumulator"][:, 0]
     assert shown.max() == greatest * 256 * significand << (config.span or 0)
     assert shown.min() == least * 256 * significand << (config.span or 0)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import cache
 
 import pytest
 
-from golden import MXFP4, NVFP4, BlockMacConfig, ToolError
+from golden import INT4, MXFP4, NVFP4, SIGNED_E4M3, BlockFormat, BlockMacConfig, ToolError
 from hdl.verilog import generate
 from synth.block_proof import scaled_sums, scales
 from synth.proof import Refuted, every_cycle, no_overflow
@@ -18,6 +19,11 @@ verilog = cache(generate)
 UNITS = [BlockMacConfig.of(one, bits, lanes=2) for one in (MXFP4, NVFP4) for bits in (8, 4)]
 IN_SCALES = UNITS[3]  # NVFP4 x NVFP4
 IN_BASES = UNITS[0]
+
+
+#: Scales of either sign, in blocks that are short, so that all sums of one are soon tried.
+SIGNED = BlockFormat("signed", "Signed", (INT4,), 2, SIGNED_E4M3, Fraction(8), tensor_scale=True)
+OF_EITHER_SIGN = [BlockMacConfig.of(SIGNED, bits, lanes=2) for bits in (8, 4)]
 
 
 def broken(text: str, pattern: str, by: str) -> str:
@@ -42,6 +48,33 @@ def test_every_scale_and_every_sum_of_a_block(config: BlockMacConfig) -> None:
     significands = {MXFP4: 1, NVFP4: 16**config.scale_factors}[config.blocks]
     states = significands << config.block_sum.accumulator_bits
     assert scaled_sums(config, verilog(config)) == states * ((config.span or 0) + 1)
+
+
+@pytest.mark.parametrize("config", OF_EITHER_SIGN, ids=lambda one: one.name)
+def test_scales_of_either_sign(config: BlockMacConfig) -> None:
+    """The least sum of a block among all, whose opposite its bits do not hold."""
+    text = verilog(config)
+    assert every_cycle(config, text) > 100
+    assert scales(config, text) == 1 << 8 * config.scale_factors
+    significand_bits = 4 * config.scale_factors
+    assert scaled_sums(config, text) == (2 << significand_bits + config.block_sum.accumulator_bits) * (config.exponents + 1)
+    assert no_overflow(config) > 256
+
+
+SIGN_FAULTS = {
+    "a sign ignored": (scales, r"assign sign = .*;", "assign sign = scale[7];", r"scales \[.*\], base 0: a sign that is not"),
+    "a sign that makes NaN": (scales, r"(assign reached = ).*;", r"\1 ~& scale;", "a reached that is not"),
+    "a block that is not turned": (scaled_sums, r"assign turned = .*;", "assign turned = block;", "scaled wrongly"),
+    "no row more": (scaled_sums, r"used\[0\] & sign\b", "1'b0", "scaled wrongly"),
+}
+
+
+@pytest.mark.parametrize("fault", SIGN_FAULTS)
+def test_a_wrong_sign_is_refuted(fault: str) -> None:
+    show, pattern, by, message = SIGN_FAULTS[fault]
+    config = OF_EITHER_SIGN[1]
+    with pytest.raises(Refuted, match=message):
+        show(config, broken(verilog(config), pattern, by))
 
 
 CYCLE_FAULTS = {
