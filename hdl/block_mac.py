@@ -254,7 +254,7 @@ class Scaler(Assembly):
         return m
 
     def _product(self, m: Module, significand: Value) -> Signal:
-        """`block` times a number without a sign (Baugh and Wooley, of which one operand has none)."""
+        """`block`, or its opposite, times a number without a sign (Baugh and Wooley, of which one operand has none)."""
         heap, top = BitHeap(), len(self.block) - 1
         block = self.block
         if self._signed:
