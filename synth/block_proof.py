@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scales do in a unit of a block format, shown by trying all there is, on the gates of its Verilog.
+"""What scales and codebooks do in a unit of a block format, shown by trying all there is, on the gates of its Verilog.
 
-`synth.proof.every_cycle` says of such a unit what its registers take, and leaves two things open, which are shown here:
+`synth.proof.every_cycle` says of such a unit what its registers take, and leaves three things open, which are shown here:
 
+* *codewords*: the integer that each code of each lane stands for, with each selector, where there are codebooks;
 * *scales*: what the codes of the scales mean: each code, or pair of codes, with each base;
 * *scaled sums*: what a block adds to the accumulator: each sum that its register holds, with each significand, sign and shift.
 
-Both depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit.
+All depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit.
 """
 
 from __future__ import annotations
@@ -18,13 +19,43 @@ import numpy as np
 from golden import BlockMacConfig
 
 from . import yosys
+from .algebra import bits_of
 from .gates import Network, column
 from .proof import Refuted
 from .specification import decoded_scale, every_scale
 
-__all__ = ["scaled_sums", "scales"]
+__all__ = ["codewords", "scaled_sums", "scales"]
 
 _AT_ONCE = 17  # 2^17 cases: words that stay in a processor's cache
+
+
+def codewords(config: BlockMacConfig, verilog: str) -> int:
+    """Show what each code of each lane stands for with each selector that there is a codebook for; gives their number.
+
+    Raises
+    ------
+    Refuted
+        With a code that is decoded wrongly.
+    """
+    network, blocks, tried = _gates(config, verilog), config.blocks, 0
+    numbers = np.arange(len(blocks.elements) << blocks.bits)  # the selector, then the code
+    values = np.array([one.values for one in blocks.elements]).ravel()
+    wanted = [column(values >> place) for place in range(config.value_bits)]
+    for operand, port in zip(("weight", "activation"), config.selector_ports, strict=False):
+        codes = bits_of(f"{operand}s", blocks.bits * config.lanes)
+        selectors = bits_of(port, blocks.selector_bits * config.selectors)
+        for i in range(config.lanes):
+            place = i // (blocks.selector_block or 1) * blocks.selector_bits
+            own = [*codes[blocks.bits * i : blocks.bits * (i + 1)], *selectors[place : place + blocks.selector_bits]]
+            decoder = network.between(own, [f"{operand}_{i}_value"])
+            given = {decoder.inputs[name][0]: column(numbers >> place) for place, name in enumerate(own)}
+            nets = decoder.evaluate(given, len(numbers))
+            if wrong := _differing([nets[net] for net in decoder.outputs[f"{operand}_{i}_value"]], wanted):
+                selector, code = divmod(case := _lowest(wrong), 1 << blocks.bits)
+                what = f"lane {i}: codebook {selector}, code {code}"
+                raise Refuted(f"{config.name}: {what}: the {operand} is not {values[case]}")
+            tried += len(numbers)
+    return tried
 
 
 def scales(config: BlockMacConfig, verilog: str) -> int:
@@ -81,6 +112,7 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
 
     names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
     network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
+    steady, shifted = network.parted(network.inputs[names[0]])
     bits, total_bits = config.block_sum.accumulator_bits, config.accumulator_bits
     factor_bits, sign_bits = (decoded_scale(config).get(name, 0) for name in ("significand", "sign"))
     cases = np.arange(1 << bits + factor_bits + sign_bits)
@@ -97,10 +129,12 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
         columns = [column(products >> place) for place in range(min(total_bits, bits + factor_bits))]
         columns += columns[-1:] * (total_bits - len(columns))  # the sign
         ones = (1 << len(part)) - 1
-        for shift in range(config.span + 1):
-            values |= {net: ones * (shift >> place & 1) for place, net in enumerate(network.inputs[names[0]])}
-            for level, wanted in ((ones, ([0] * shift + columns)[:total_bits]), (0, [0] * total_bits)):
-                nets = network.evaluate({**values, network.inputs["due"][0]: level}, len(part))
+        for level in (ones, 0):
+            before = steady.evaluate({**values, network.inputs["due"][0]: level}, len(part))
+            for shift in range(config.span + 1):
+                shifts = {net: ones * (shift >> place & 1) for place, net in enumerate(network.inputs[names[0]])}
+                nets = shifted.evaluate({**before, **shifts}, len(part))
+                wanted = ([0] * shift + columns)[:total_bits] if level else [0] * total_bits
                 if wrong := _differing([nets[net] for net in network.outputs["scaler_addend"]], wanted):
                     case = _lowest(wrong)
                     factor = f" times {factors[case]}" if factor_bits else ""

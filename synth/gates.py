@@ -96,22 +96,17 @@ class Network:
         ToolError
             If there is no wire of a name.
         """
-        known = {**self.wires, **{name: (net,) for name, net in _named(self.wires)}}
-        if missing := sorted(set(names) - known.keys()):
-            raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
-        return replace(self, outputs={**self.outputs, **{name: known[name] for name in names}})
+        return replace(self, outputs={**self.outputs, **self._called(names)})
 
     def between(self, given: Sequence[str], wanted: Sequence[str]) -> Network:
-        """The gates that make the wires `wanted` of the wires `given`: a network with these as its inputs and outputs.
+        """The gates that make the wires, or bits of wires, `wanted` of those `given`: a network with these as its ports.
 
         Raises
         ------
         ToolError
             If there is no such wire, or one that is wanted depends on something else.
         """
-        if missing := sorted({*given, *wanted} - self.wires.keys()):
-            raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
-        inputs, outputs = ({name: self.wires[name] for name in names} for names in (given, wanted))
+        inputs, outputs = self._called(given), self._called(wanted)
         known = {0, 1, *(net for bits in inputs.values() for net in bits)}
         drivers = {gate.output: gate for gate in self.gates}
         needed: set[int] = set()
@@ -126,6 +121,17 @@ class Network:
             open_ += drivers[net].inputs
         gates = tuple(gate for gate in self.gates if gate.output in needed)
         return Network(self.name, inputs, outputs, gates, {})
+
+    def parted(self, nets: Iterable[int]) -> tuple[Network, Network]:
+        """The gates that do not depend on `nets`, and those that do, which alone are evaluated again when these change."""
+        reached = set(nets)
+        parts: tuple[list[Gate], list[Gate]] = ([], [])
+        for gate in self.gates:
+            depends = not reached.isdisjoint(gate.inputs)
+            parts[depends].append(gate)
+            if depends:
+                reached.add(gate.output)
+        return replace(self, gates=tuple(parts[0])), replace(self, gates=tuple(parts[1]))
 
     def evaluate(self, values: Mapping[int, int], cases: int) -> dict[int, int]:
         """Every net in `cases` cases at once, of `values` of the input nets and flip-flops: bit i of a word is case i."""
@@ -147,6 +153,13 @@ class Network:
         if self.flip_flops or self.instances or len(inputs) > 20:
             raise InputError(f"{self.name}: only networks of gates with at most 20 inputs have truth tables")
         return self.evaluate({net: _variable(place, len(inputs)) for place, net in enumerate(inputs)}, 1 << len(inputs))
+
+    def _called(self, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """The nets of wires, or of bits of wires."""
+        known = {**self.wires, **{name: (net,) for name, net in _named(self.wires)}}
+        if missing := sorted(set(names) - known.keys()):
+            raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
+        return {name: known[name] for name in names}
 
     @cached_property
     def registers(self) -> dict[str, tuple[int, bool]]:

@@ -38,7 +38,7 @@ from .specification import Transition, as_verilog, every_scale, in_reset_first, 
 __all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
 
 _PARTS = ("_partial_products", "_decoder", "dint_full_adder")  # modules that are known by their truth tables
-_SCALING = ("_scaler", "_scale_decoder")  # modules that are tried as a whole (`synth.block_proof`)
+_TRIED = ("_scaler", "_scale_decoder", "_codeword")  # modules that are tried as a whole (`synth.block_proof`)
 
 
 class Refuted(DintError):
@@ -109,9 +109,9 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
     """
     claims, name = list(transitions(config)), config.name
     parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
-    modules = yosys.gates(verilog, name, keep=(*parts, *_SCALING))
+    modules = yosys.gates(verilog, name, keep=(*parts, *_TRIED))
     if isinstance(config, BlockMacConfig):
-        modules = _without_scaling(modules, name)
+        modules = _without_what_is_tried(modules, name)
     # What a register takes is compared modulo 2^(its bits): a narrower one would be right, too.
     for port in config.ports:
         if (bits := len((modules[name].outputs if port.output else modules[name].inputs).get(port.name, ()))) != port.width:
@@ -120,17 +120,14 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
     return sum(_takes(modules, name, claim) for claim in claims)
 
 
-def _without_scaling(modules: Mapping[str, Network], name: str) -> dict[str, Network]:
-    """What the modules of `_SCALING` show, called after instance and port, become inputs."""
-    top, scaling = modules[name], {kind: module for kind, module in modules.items() if kind.endswith(_SCALING)}
+def _without_what_is_tried(modules: Mapping[str, Network], name: str) -> dict[str, Network]:
+    """What the modules of `_TRIED` show, called after instance and port, become inputs."""
+    top, tried = modules[name], {kind: module for kind, module in modules.items() if kind.endswith(_TRIED)}
     shown = {
-        f"{one.name}_{port}": one.pins[port]
-        for one in top.instances
-        if one.kind in scaling
-        for port in scaling[one.kind].outputs
+        f"{one.name}_{port}": one.pins[port] for one in top.instances if one.kind in tried for port in tried[one.kind].outputs
     }
-    rest = tuple(one for one in top.instances if one.kind not in scaling)
-    others = {kind: module for kind, module in modules.items() if kind not in scaling}
+    rest = tuple(one for one in top.instances if one.kind not in tried)
+    others = {kind: module for kind, module in modules.items() if kind not in tried}
     return others | {name: replace(top, instances=rest, inputs={**top.inputs, **shown})}
 
 
@@ -195,7 +192,7 @@ def no_overflow(config: UnitConfig, more: int = 0) -> int:
 def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, int, bool]]:
     """The sums of a unit: of what, these terms, how many, the bits, and whether one less would not do."""
     if isinstance(config, BlockMacConfig):
-        own = config.weight_format.values
+        own = sorted({value for one in config.blocks.elements for value in one.values})
         products = [w * a for w in own for a in (own if config.scaled_activations else range(-128, 128))]
         yield "products", products, config.blocks.block, config.block_sum.accumulator_bits, True
         factors: set[int] = set()

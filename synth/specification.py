@@ -112,12 +112,15 @@ def _of_asymmetric(config: AsymmetricConfig) -> Iterator[Transition]:
 
 
 def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
-    """What a block adds is `scaler_addend`, what its scales mean `scale_decoder_...`: wires that `synth.block_proof` is about.
+    """What a block adds is `scaler_addend`, what its scales mean `scale_decoder_...`, and the codeword of lane i's code, where
+    there are codebooks, `weight_i_value` and `activation_i_value`: wires that `synth.block_proof` is about.
 
     `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
     """
-    if config.blocks.selector_block is not None:
-        raise InputError(f"{config.name}: what it takes in a cycle is not specified, since codebooks are not; simulate it")
+    if config.writable_codebooks:
+        raise InputError(
+            f"{config.name}: what it takes in a cycle is not specified, since its codebooks are written; simulate it"
+        )
     rst, first, last, valid = map(_bit, ("rst", "first", "last", "valid"))
     fresh, opening, done, exact, reached = map(_bit, ("fresh", "opening", "done", "exact", "scale_decoder_reached_1"))
     begins, take = _either(first, fresh), product(valid, _no(rst))
@@ -127,14 +130,8 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     for name, bits in decoded_scale(config).items():
         yield Transition(f"scale_decoder_{name}_1", word(bits_of(f"scale_decoder_{name}", bits)))
 
-    weight_bits, bits = config.weight_format.bits, config.activation_bits
-    weights, activations = bits_of("weights", weight_bits * config.lanes), bits_of("activations", bits * config.lanes)
-    products = []
-    for i in range(config.lanes):
-        own = activations[bits * i : bits * (i + 1)]
-        operand = of_table(own, config.weight_format.values) if config.scaled_activations else word(own, signed=True)
-        weight = of_table(weights[weight_bits * i : weight_bits * (i + 1)], config.weight_format.values)
-        products.append(product(weight, operand))
+    weights, activations = _factors(config, "weight"), _factors(config, "activation")
+    products = [product(weight, activation) for weight, activation in zip(weights, activations, strict=True)]
     before = word(bits_of("block.accumulator", config.block_sum.accumulator_bits))
     sums = _choice(valid, total(product(_no(begins), before), *products), before)
     yield Transition("block.accumulator", product(_no(rst), sums))
@@ -143,6 +140,16 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     added, sum_bits = word(bits_of("scaler_addend", config.accumulator_bits)), config.accumulator_bits
     kept = product(_no(_either(rst, product(done, opening))), word(bits_of("accumulator", sum_bits)))
     yield Transition("accumulator", total(kept, added))
+
+
+def _factors(config: BlockMacConfig, operand: str) -> list[Polynomial]:
+    """What the lanes of an operand multiply: integers, the values of codes, or the wires that codebooks drive."""
+    if operand == "activation" and not config.scaled_activations:
+        return [word(bits, signed=True) for bits in _lanes(config, "activations", config.activation_bits)]
+    if config.selectors:
+        wires = [f"{operand}_{i}_value" for i in range(config.lanes)]
+        return [word(bits_of(wire, config.value_bits), signed=True) for wire in wires]
+    return [of_table(code, config.weight_format.values) for code in _lanes(config, f"{operand}s", config.blocks.bits)]
 
 
 def decoded_scale(config: BlockMacConfig) -> dict[str, int]:
@@ -211,8 +218,12 @@ def _products(
 
 
 def _activations(config: MacConfig | AsymmetricConfig, cycle: int = 0) -> list[list[str]]:
-    width = config.activation_bits
-    bits = bits_of("activations", width * config.lanes, cycle)
+    return _lanes(config, "activations", config.activation_bits, cycle)
+
+
+def _lanes(config: MacConfig | AsymmetricConfig | BlockMacConfig, port: str, width: int, cycle: int = 0) -> list[list[str]]:
+    """A port's bits, those of each lane together."""
+    bits = bits_of(port, width * config.lanes, cycle)
     return [bits[width * i : width * (i + 1)] for i in range(config.lanes)]
 
 
