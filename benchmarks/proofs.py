@@ -21,8 +21,11 @@ from rich.table import Table
 
 from golden import (
     BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
     DINT4,
     FORMATS,
+    GROUP_FORMATS,
+    SCALED_FORMATS,
     VARIANTS,
     AsymmetricConfig,
     BlockFormat,
@@ -38,7 +41,7 @@ from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
-from synth.block_proof import scaled_sums, scales
+from synth.block_proof import codewords, scaled_sums, scales
 from synth.flow import FAST_SCRIPTS, area_recipes, fast_recipes, mixed_recipes
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
@@ -49,6 +52,12 @@ __all__ = ["Proof", "prove"]
 _SOURCES = ("golden", "hdl", "synth", "benchmarks/proofs.py")  # that the record is about
 _BEHAVIOURAL = "multiply"  # the Verilog with `*`
 _IN_FULL = DINT4  # the format whose processing elements and units for asymmetric weights are proved in every variety
+
+# Units of groups differ in the length of a group alone, that is, in how wide the sum of one is: the shortest of each element
+# stands for them, whose sums are the fewest to try. Those of LO-BCQ differ in it and in their codebooks, of which these two
+# have the fewest and the most. That no sum overflows, which widths decide, is shown for every length.
+_GROUPS = [one for one in GROUP_FORMATS.values() if one.block == 32]
+_CODEBOOKS = [CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")]
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ _HOW = {
     "every cycle": ("algebra", "terms"),
     "from reset": ("SAT, induction", "unit"),
     "no overflow": ("arithmetic", "products"),
+    "codewords": ("exhaustion", "codewords"),
     "scales": ("exhaustion", "scales"),
     "scaled sums": ("exhaustion", "sums"),
     "netlist": ("SAT, merging", "gates"),
@@ -100,8 +110,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     Formats whose special values are of another size have the second number of lanes, from reset one; and a netlist with the
     first kit.
 
-    Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes, and
-    netlists of the first kit where there is no product of significands in them.
+    Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes
+    (those of groups and codebooks every number in the default architecture, the second one in the others), and netlists of the
+    first kit where there is no product of significands in them.
 
     Raises
     ------
@@ -149,7 +160,9 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
         yield from (_Task(shown, unit(lanes=lanes[1])) for shown in ("products", "every cycle"))
         yield _Task("from reset", unit())
         yield from (_netlist(unit(), kit) for kit in kits[:1])
-    for block_format in BLOCK_FORMATS.values():
+    for block_format in SCALED_FORMATS.values():
+        yield from (_Task("no overflow", BlockMacConfig.of(block_format, bits)) for bits in (8, block_format.bits))
+    for block_format in (*BLOCK_FORMATS.values(), *_GROUPS, *_CODEBOOKS):
         yield from _block_units(block_format, kits[:1], lanes)
 
 
@@ -174,10 +187,14 @@ def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) 
 def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
     for bits in (8, block_format.bits):
         unit = partial(BlockMacConfig.of, block_format, bits)
-        yield from (_Task(shown, unit()) for shown in ("no overflow", "scales", "scaled sums"))
+        yield from (_Task(shown, unit()) for shown in ("scales", "scaled sums"))
+        if block_format.selector_block is not None:
+            yield from (_Task("codewords", unit(lanes=count)) for count in lanes)
         for name, architecture in ARCHITECTURES.items():
-            if architecture.can_do(block_format.elements[0]):
-                yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in lanes)
+            if architecture.can_do(unit().multiplied):
+                in_full = block_format.name in BLOCK_FORMATS or name == unit().architecture
+                counts = lanes if in_full else lanes[1:2]
+                yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in counts)
         if bits == 8 or not block_format.scales.mantissa_bits:
             yield from (_netlist(unit(), kit) for kit in kits)
 
@@ -208,7 +225,7 @@ def _show(task: _Task) -> Proof:
     elif task.property == "every cycle":
         compared = every_cycle(config, verilog)
     elif isinstance(config, BlockMacConfig):
-        compared = {"scales": scales, "scaled sums": scaled_sums}[task.property](config, verilog)
+        compared = {"codewords": codewords, "scales": scales, "scaled sums": scaled_sums}[task.property](config, verilog)
     else:
         assert isinstance(config, MacConfig)
         compared = {"products": products, "from reset": from_reset}[task.property](config, verilog)

@@ -107,8 +107,7 @@ class Network:
             If there is no such wire, or one that is wanted depends on something else.
         """
         inputs, outputs = self._called(given), self._called(wanted)
-        known = {0, 1, *(net for bits in inputs.values() for net in bits)}
-        drivers = {gate.output: gate for gate in self.gates}
+        known, drivers = {0, 1, *(net for bits in inputs.values() for net in bits)}, self._drivers
         needed: set[int] = set()
         open_ = [net for bits in outputs.values() for net in bits]
         while open_:
@@ -156,10 +155,18 @@ class Network:
 
     def _called(self, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The nets of wires, or of bits of wires."""
-        known = {**self.wires, **{name: (net,) for name, net in _named(self.wires)}}
+        known = self._wires_and_bits
         if missing := sorted(set(names) - known.keys()):
             raise ToolError(f"{self.name}: there is no wire called {', '.join(missing)}")
         return {name: known[name] for name in names}
+
+    @cached_property
+    def _wires_and_bits(self) -> dict[str, tuple[int, ...]]:
+        return {**self.wires, **{name: (net,) for name, net in _named(self.wires)}}
+
+    @cached_property
+    def _drivers(self) -> dict[int, Gate]:
+        return {gate.output: gate for gate in self.gates}
 
     @cached_property
     def registers(self) -> dict[str, tuple[int, bool]]:
@@ -179,7 +186,7 @@ class Network:
         return {name: net for name, (net, _) in self._registers(self.wires).items() if net in unshown}
 
     def _registers(self, wires: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, bool]]:
-        drivers = {gate.output: gate for gate in self.gates}
+        drivers = self._drivers
         shown = {}
         for name, net in _named(wires):
             inverted = False

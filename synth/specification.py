@@ -118,9 +118,7 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
     """
     if config.writable_codebooks:
-        raise InputError(
-            f"{config.name}: what it takes in a cycle is not specified, since its codebooks are written; simulate it"
-        )
+        raise InputError(f"{config.name}: what it takes is not specified where its codebooks are written; simulate it")
     rst, first, last, valid = map(_bit, ("rst", "first", "last", "valid"))
     fresh, opening, done, exact, reached = map(_bit, ("fresh", "opening", "done", "exact", "scale_decoder_reached_1"))
     begins, take = _either(first, fresh), product(valid, _no(rst))

@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from benchmarks import proofs
-from golden import BLOCK_FORMATS, DINT3, DINT4, FORMATS, NVFP4, VARIANTS, AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig
+from golden import (
+    BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
+    DINT3,
+    DINT4,
+    FORMATS,
+    NVFP4,
+    SCALED_FORMATS,
+    VARIANTS,
+    AsymmetricConfig,
+    BlockMacConfig,
+    MacConfig,
+    PeConfig,
+)
 from golden.errors import DintError
 from synth.pdk import find
 from synth.proof import Refuted
@@ -20,6 +33,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._netlist(MacConfig(DINT3), find("osu018"))]
     tasks += [proofs._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
     tasks += [proofs._Task(shown, BlockMacConfig.of(NVFP4)) for shown in ("scales", "scaled sums")]
+    tasks.append(proofs._Task("codewords", BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"])))
     monkeypatch.setattr(proofs, "_tasks", lambda *_: iter(tasks))
     assert proofs.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
     shown = json.loads((tmp_path / "out" / "proofs.json").read_text())["results"]
@@ -88,14 +102,23 @@ def test_what_is_proved_covers_the_block_formats() -> None:
     from hdl.architectures import ARCHITECTURES
 
     tasks = [task for task in proofs._tasks([find("osu018")], (1, 4, 16)) if isinstance(task.config, BlockMacConfig)]
-    kinds = {(name, bits) for name in BLOCK_FORMATS for bits in (8, 4)}
-    for shown in ("no overflow", "scales", "scaled sums", "every cycle"):
+    in_full = {(name, bits) for name in BLOCK_FORMATS for bits in (8, 4)}
+    others = {(name, bits) for name in ("int4_g32", "dint4_g32", "lobcq_c2_g16", "lobcq_c16_g16") for bits in (8, 4)}
+    everything = {(name, bits) for name in SCALED_FORMATS for bits in (8, 4)}
+    codebooks = {(name, bits) for name, bits in others if name.startswith("lobcq")}
+    wanted = dict.fromkeys(("scales", "scaled sums", "every cycle"), in_full | others)
+    wanted |= {"no overflow": everything, "codewords": codebooks}
+    for shown, kinds in wanted.items():
         these = [task.config for task in tasks if task.property == shown]
         assert {(one.blocks.name, one.activation_bits) for one in these if isinstance(one, BlockMacConfig)} == kinds
-    every_cycle = {
-        (task.config.name, task.config.architecture, task.config.lanes) for task in tasks if task.property == "every cycle"
-    }
-    able = [name for name, one in ARCHITECTURES.items() if one.can_do(NVFP4.elements[0])]
-    assert len(every_cycle) == len(kinds) * len(able) * 3
+    every_cycle: dict[tuple[str, int], set[tuple[str, int]]] = {}
+    for task in tasks:
+        if task.property == "every cycle" and isinstance(one := task.config, BlockMacConfig):
+            every_cycle.setdefault((one.blocks.name, one.activation_bits), set()).add((one.architecture, one.lanes))
+    for name, bits in in_full | others:
+        unit = BlockMacConfig.of(SCALED_FORMATS[name], bits)
+        able = {name for name, one in ARCHITECTURES.items() if one.can_do(unit.multiplied)}
+        own = {unit.architecture} if (name, bits) in others else able
+        assert every_cycle[name, bits] == {(a, 4) for a in able} | {(a, lanes) for a in own for lanes in (1, 4, 16)}
     mapped = {task.config.name for task in tasks if task.property == "netlist"}
-    assert mapped == {"mac_mxfp4_x1", "mac_mxfp4_a4_x1", "mac_nvfp4_x1"}
+    assert mapped == {"mac_mxfp4_a4_x1", *(f"mac_{name}_x1" for name, bits in in_full | others if bits == 8)}

@@ -9,9 +9,21 @@ from functools import cache
 
 import pytest
 
-from golden import INT4, MXFP4, NVFP4, SIGNED_E4M3, BlockFormat, BlockMacConfig, ToolError
+from golden import (
+    CODEBOOK_FORMATS,
+    GROUP_FORMATS,
+    INT4,
+    MXFP4,
+    NVFP4,
+    SCALED_FORMATS,
+    SIGNED_E4M3,
+    BlockFormat,
+    BlockMacConfig,
+    InputError,
+    ToolError,
+)
 from hdl.verilog import generate
-from synth.block_proof import scaled_sums, scales
+from synth.block_proof import codewords, scaled_sums, scales
 from synth.proof import Refuted, every_cycle, no_overflow
 
 verilog = cache(generate)
@@ -19,6 +31,14 @@ verilog = cache(generate)
 UNITS = [BlockMacConfig.of(one, bits, lanes=2) for one in (MXFP4, NVFP4) for bits in (8, 4)]
 IN_SCALES = UNITS[3]  # NVFP4 x NVFP4
 IN_BASES = UNITS[0]
+IN_GROUPS = BlockMacConfig.of(GROUP_FORMATS["dint4_g32"], 4, lanes=2)
+IN_CODEBOOKS = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=16)  # eight lanes share a selector
+OTHERS = [
+    IN_GROUPS,
+    BlockMacConfig.of(GROUP_FORMATS["int4_g128"], lanes=4),
+    IN_CODEBOOKS,
+    BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c16_g64"], lanes=2),
+]
 
 
 #: Scales of either sign, in blocks that are short, so that all sums of one are soon tried.
@@ -33,21 +53,35 @@ def broken(text: str, pattern: str, by: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "config", [*UNITS, BlockMacConfig.of(NVFP4, 4, lanes=16, architecture="direct-grid-fast")], ids=lambda one: one.name
+    "config",
+    [*UNITS, BlockMacConfig.of(NVFP4, 4, lanes=16, architecture="direct-grid-fast"), *OTHERS],
+    ids=lambda one: one.name,
 )
 def test_every_unit_is_right_in_every_cycle(config: BlockMacConfig) -> None:
     assert every_cycle(config, verilog(config)) > 500
 
 
-@pytest.mark.parametrize("config", UNITS, ids=lambda one: one.name)
+@pytest.mark.parametrize("config", [*UNITS, IN_GROUPS], ids=lambda one: one.name)
 def test_every_scale_and_every_sum_of_a_block(config: BlockMacConfig) -> None:
     """All but the 2^25 scales and bases of MXFP4 x MXFP4, which take ten seconds."""
     bits = config.scale_bits * config.scale_factors + config.base_bits
     if bits <= 16:
         assert scales(config, verilog(config)) == 1 << bits
-    significands = {MXFP4: 1, NVFP4: 16**config.scale_factors}[config.blocks]
+    significands = 1 if config.blocks is MXFP4 else 16**config.scale_factors << config.blocks.scales.negative
     states = significands << config.block_sum.accumulator_bits
     assert scaled_sums(config, verilog(config)) == states * ((config.span or 0) + 1)
+
+
+@pytest.mark.parametrize("config", OTHERS[2:], ids=lambda one: one.name)
+def test_every_codeword(config: BlockMacConfig) -> None:
+    operands = 1 + config.scaled_activations
+    assert codewords(config, verilog(config)) == operands * config.lanes * len(config.blocks.elements) * 16
+
+
+def test_codebooks_that_are_written_are_not_specified() -> None:
+    config = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], writable_codebooks=True)
+    with pytest.raises(InputError, match="not specified where its codebooks are written"):
+        every_cycle(config, "")
 
 
 @pytest.mark.parametrize("config", OF_EITHER_SIGN, ids=lambda one: one.name)
@@ -103,6 +137,64 @@ def test_a_broken_unit_is_refuted(fault: str) -> None:
         every_cycle(IN_SCALES, broken(verilog(IN_SCALES), pattern, by))
 
 
+BLOCK_FAULTS = {
+    "a block never begins": ("fresh", r"\bfresh <= \w+;", "fresh <= 1'b0;"),
+    "blocks run into each other": ("block.accumulator", r"\.first\(begins\)", ".first(first)"),
+    "not reset": (
+        "block.accumulator",
+        r"= rst \| (\w+);(?=\n  assign keep = ~ \w+;\n(  assign taken .*\n)?  mac_\w+_block_compressor)",
+        r"= \1;",
+    ),
+    "a sum that goes on forever": ("accumulator", r"\{6\d\{keep\}\}", "{64{1'b1}}"),
+}
+OWN_FAULTS = {
+    "a lost carry": (IN_GROUPS, r"\.c\(carry_5_\d+\)", ".c(1'b0)"),
+    "an element's value": (IN_GROUPS, r"5'h1f : 5'h01", "5'h1f : 5'h02"),
+    "zeros that are not": (IN_GROUPS, r"take \? weights : 8'h00", "weights"),
+    "codewords when not valid": (IN_CODEBOOKS, r"take \? final_adder_total : kept", "final_adder_total"),
+    "two lanes with one codeword": (IN_CODEBOOKS, r"weight_1_value, weight_0_value \}", "weight_0_value, weight_0_value }"),
+    "operands exchanged": (IN_CODEBOOKS, r"weight_1_value, weight_0_value \}", "weight_1_value, activation_0_value }"),
+}
+
+
+@pytest.mark.parametrize("config", [IN_GROUPS, IN_CODEBOOKS], ids=lambda one: one.name)
+@pytest.mark.parametrize("fault", BLOCK_FAULTS)
+def test_a_broken_unit_of_groups_or_codebooks_is_refuted(config: BlockMacConfig, fault: str) -> None:
+    register, pattern, by = BLOCK_FAULTS[fault]
+    with pytest.raises(Refuted, match=f"a wrong {register} with"):
+        every_cycle(config, broken(verilog(config), pattern, by))
+
+
+@pytest.mark.parametrize("fault", OWN_FAULTS)
+def test_a_block_that_is_summed_wrongly_is_refuted(fault: str) -> None:
+    config, pattern, by = OWN_FAULTS[fault]
+    with pytest.raises(Refuted, match=r"a wrong block\.accumulator with"):
+        every_cycle(config, broken(verilog(config), pattern, by))
+
+
+CODEWORD_FAULTS = {
+    "a codeword": (r"6'h34", "6'h35", "lane 0: codebook 0, code 4: the weight is not -12"),
+    "codebooks exchanged": (
+        r"selector \? 6'h21 : 6'h22",
+        "selector ? 6'h22 : 6'h21",
+        "codebook 0, code 0: the weight is not -30",
+    ),
+    "a bit of a code": (r"assign value = code\[3\] \?", "assign value = code[2] ?", "codebook 0, code 4: the weight is not"),
+    "bits of a code exchanged": (
+        r"\.code\(activations\[7:4\]\)",
+        ".code({activations[6], activations[7], activations[5:4]})",
+        "lane 1: codebook 0, code 4: the activation is not -12",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", CODEWORD_FAULTS)
+def test_a_broken_codebook_is_refuted(fault: str) -> None:
+    pattern, by, message = CODEWORD_FAULTS[fault]
+    with pytest.raises(Refuted, match=message):
+        codewords(IN_CODEBOOKS, broken(verilog(IN_CODEBOOKS), pattern, by))
+
+
 SCALE_FAULTS = {
     "NaN is a number": (IN_SCALES, "reached", r"assign reached = .*;", "assign reached = 1'b1;"),
     "subnormals are normal": (IN_SCALES, "shift", r"assign normal_1 = .*;", "assign normal_1 = 1'b1;"),
@@ -149,10 +241,20 @@ def test_what_depends_on_more_is_no_proof() -> None:
         scales(IN_SCALES, broken(text, r"\.scale\(scale\)", r".scale(scale ^ {7{valid}})"))
     with pytest.raises(ToolError, match="there is no wire called due"):
         scaled_sums(IN_SCALES, re.sub(r"\bdue\b", "now", text))
+    text = verilog(IN_CODEBOOKS)
+    own = r"weight_1_value depends on more than weights\[4\], weights\[5\], weights\[6\], weights\[7\], selectors\[0\]"
+    with pytest.raises(ToolError, match=own):
+        codewords(IN_CODEBOOKS, broken(text, r"\.code\(weights\[7:4\]\)", ".code(weights[3:0])"))
+    with pytest.raises(ToolError, match=r"activation_8_value depends on more than .*, activation_selectors\[1\]$"):
+        codewords(IN_CODEBOOKS, broken(text, r"\.selector\(activation_selectors\[1\]\)", ".selector(activation_selectors[0])"))
 
 
-@pytest.mark.parametrize("config", [IN_BASES, *UNITS[2:]], ids=lambda one: one.name)
-@pytest.mark.parametrize("depth", [65536, 32])
+@pytest.mark.parametrize(
+    "config",
+    [IN_BASES, *UNITS[2:], *(BlockMacConfig.of(one, 4) for one in SCALED_FORMATS.values() if one not in (MXFP4, NVFP4))],
+    ids=lambda one: one.name,
+)
+@pytest.mark.parametrize("depth", [65536, 128])
 def test_no_overflow(config: BlockMacConfig, depth: int) -> None:
     """Of the sum of a block, and of all blocks; each with a bit more or less is refuted."""
     config = config.varied(depth=depth)

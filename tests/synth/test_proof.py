@@ -105,6 +105,16 @@ def test_bits_of_an_addition_that_stay_are_neither_proof_nor_refutation() -> Non
             every_cycle(unit, text)
 
 
+@pytest.mark.parametrize(
+    ("column", "limit"), [(15, "100 uses of each term that replaces a net"), (2, "150000 terms")], ids=["uses", "terms"]
+)
+def test_a_form_that_grows_without_end_is_given_up(column: int, limit: str) -> None:
+    """A bit that an adder tree loses makes the terms of all that is before it; memory and time would be those of a runaway."""
+    text = broken(verilog(config := MacConfig(INT8, lanes=4)), rf"\.c\((sum|carry)_{column}_\d+\)", ".c(1'b0)")
+    with pytest.raises(ToolError, match=f"neither proof nor counterexample: a form grows beyond {limit}$"):
+        every_cycle(config, text)
+
+
 def test_another_clock_is_refused() -> None:
     config = MacConfig(DINT3)
     other = broken(verilog(config), "posedge clk", "posedge valid")
