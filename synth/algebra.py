@@ -36,7 +36,7 @@ _ADDITIONS = ("$add", "$sub")
 _ONE: frozenset[Any] = frozenset()
 # Where a form grows beyond these bounds there is no proof. Of a broken unit it may: a carry that is lost in the middle of an
 # adder tree cancels no more, and each adder before it multiplies the terms. Right units stay far below, with 64,218 terms at
-# most (16 behavioural INT8 multipliers; others 12,432), and each term of what takes a net's place used 27 times on average.
+# most (16 behavioural INT8 multipliers; others 12,432), and each term of what takes a net's place used 22 times on average.
 _MOST_TERMS = 150_000
 _MOST_TIMES, _FREE = 100, 1000  # beyond so many terms that need no reason
 
