@@ -23,6 +23,8 @@ def every_product(config: UnitConfig, stimulus: Replay) -> int:
     owed = 1 << (config.weight_format.bits + config.activation_bits)
     if isinstance(config, MacConfig | BlockMacConfig):
         owed *= config.lanes
+        if isinstance(config, BlockMacConfig):
+            owed <<= config.blocks.selector_bits * len(config.selector_ports)
     elif isinstance(config, AsymmetricConfig):
         if config.weight_format.bits > 4:
             return 0  # 2^24 triples are too many to simulate
@@ -52,12 +54,17 @@ def every_scale(config: UnitConfig, stimulus: Replay) -> int:
 
 
 def _different(config: UnitConfig, stimulus: Replay) -> int:
-    """Different products in a stimulus: codes and activations, with zero-points and their units if there are any, by lane."""
+    """Different products in a stimulus: codes and activations by lane, with their selectors, or zero-points and units."""
     inputs = {name: column.astype(np.int64) for name, column in stimulus.inputs.items()}
     if isinstance(config, PeConfig):
         in_use = column.weights_in_use(stimulus)
         return len(np.unique((in_use * 256 + inputs["activation"][:, 0])[in_use >= 0]))
     codes, activations = inputs["weights"], inputs["activations"]
+    if isinstance(config, BlockMacConfig) and config.selectors:
+        of_lane = np.arange(config.lanes) * config.selectors // config.lanes
+        codes = codes + (inputs["selectors"][:, of_lane] << config.weight_format.bits)
+        if config.scaled_activations:
+            activations = activations + (inputs["activation_selectors"][:, of_lane] << config.activation_bits)
     if isinstance(config, AsymmetricConfig):
         # Of the unit that is read when the sum is there, with the zero-point that it is corrected by then.
         late = config.pipeline + 1

@@ -8,7 +8,8 @@ For every architecture of every format of the catalogue:
   zero-point with every code and activation (formats of up to 4 bits), or random operands;
 - `first`, `valid` and `rst` in every order; at gate level from an unknown state;
 - both extremes of the accumulator, sums of 65,536 products;
-- of units of block formats, products and extremes likewise, `last` among the control signals, and every (pair of) scales;
+- of units of block formats, groups and codebooks, products (with every selector) and extremes likewise, `last` among the
+  control signals, and every (pair of) scales;
 - default architectures with delays (SDF) at the shortest period that timing analysis reports, and at a quarter of it, where the
   sums must be wrong, or the delays do not apply.
 
@@ -34,7 +35,18 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.table import Table
 
-from golden import BLOCK_FORMATS, FORMATS, AsymmetricConfig, BlockMacConfig, MacConfig, NumberFormat, PeConfig, UnitConfig
+from golden import (
+    BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
+    FORMATS,
+    GROUP_FORMATS,
+    AsymmetricConfig,
+    BlockMacConfig,
+    MacConfig,
+    NumberFormat,
+    PeConfig,
+    UnitConfig,
+)
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
@@ -63,6 +75,12 @@ from .exhaustive import every_product, every_scale
 
 __all__ = ["Check", "checks", "every_architecture", "main"]
 
+#: Units of other groups and arrays differ in the width of a block's sum, those of other numbers of codebooks lie between.
+BLOCKS = {
+    **BLOCK_FORMATS,
+    **{name: GROUP_FORMATS[name] for name in ("int4_g32", "dint4_g32")},
+    **{name: CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")},
+}
 Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
 
 _SEED = 1
@@ -92,9 +110,7 @@ def _zero_points(name: str, architecture: str) -> UnitConfig:
 
 
 def _block(activation_bits: int, lanes: int = 1) -> Shape:
-    return lambda name, architecture: BlockMacConfig.of(
-        BLOCK_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture
-    )
+    return lambda name, architecture: BlockMacConfig.of(BLOCKS[name], activation_bits, lanes=lanes, architecture=architecture)
 
 
 _ONE_LANE = _mac()
@@ -115,6 +131,7 @@ _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VER
 _BLOCKS = tuple(_block(bits, lanes) for bits in (8, 4) for lanes in (1, 4, 16))
 _BLOCKS_SMALL = (_block(8), _block(4))  # for Icarus: default architectures only, as their scales are 2^16 cycles
 _MAPPED = (_mac(4), _mac(4, 1), _mac(4, 2), _element())  # default architectures only; one lane is mapped in all
+_MAPPED_BLOCKS = (*BLOCK_FORMATS, "dint4_g32", "lobcq_c2_g16")  # `python -m benchmarks.proofs` has netlists of the others
 _AMARANTH_JOBS = 2
 
 
@@ -150,8 +167,8 @@ def _default(name: str, shape: Shape) -> UnitConfig:
 
 
 def _weights(name: str) -> NumberFormat:
-    """What weights, or the elements of their blocks, are in."""
-    return FORMATS[name] if name in FORMATS else BLOCK_FORMATS[name].elements[0]
+    """What weights, or the elements of their blocks, are multiplied in."""
+    return FORMATS[name] if name in FORMATS else BlockMacConfig.of(BLOCKS[name]).multiplied
 
 
 def checks(
@@ -162,9 +179,10 @@ def checks(
     for name in formats:
         for simulator in simulators:
             found += [partial(_rtl, configs, simulator) for configs in _simulated(name, simulator) if configs]
-        if name in BLOCK_FORMATS:
-            found += [partial(_in_amaranth, every_architecture(name, shape)) for shape in _BLOCKS_SMALL]
-            found += [partial(_netlists, [_default(name, shape)], pdk, cache) for pdk in pdks for shape in _BLOCKS_SMALL]
+        if name in BLOCKS:
+            found += [partial(_in_amaranth, _of_blocks(name, shape)) for shape in _BLOCKS_SMALL]
+            if name in _MAPPED_BLOCKS:
+                found += [partial(_netlists, [_default(name, shape)], pdk, cache) for pdk in pdks for shape in _BLOCKS_SMALL]
             continue
         found.append(partial(_in_amaranth, every_architecture(name)))
         for pdk in pdks:
@@ -176,11 +194,16 @@ def checks(
 
 def _simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
     """The units of a format that are simulated side by side as Verilog."""
-    if name not in BLOCK_FORMATS:
+    if name not in BLOCKS:
         return [every_architecture(name, shape) for shape in _RTL[simulator.name]]
     if simulator.name == "icarus":
         return [[_default(name, shape)] for shape in _BLOCKS_SMALL]
-    return [every_architecture(name, shape) for shape in _BLOCKS]
+    return [_of_blocks(name, shape) for shape in _BLOCKS]
+
+
+def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
+    """In every architecture; of groups and codebooks the default one, as the others' products are those of plain formats."""
+    return every_architecture(name, shape) if name in BLOCK_FORMATS else [_default(name, shape)]
 
 
 def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
@@ -315,7 +338,7 @@ def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[Unit
     units: list[UnitConfig] = []
     for name in formats:
         units += [unit for simulator in simulators for configs in _simulated(name, simulator) for unit in configs]
-        units += [_default(name, shape) for shape in (_BLOCKS_SMALL if name in BLOCK_FORMATS else _MAPPED)]
+        units += [_default(name, shape) for shape in (_BLOCKS_SMALL if name in BLOCKS else _MAPPED)]
     return list(dict.fromkeys(units))
 
 
@@ -323,14 +346,12 @@ def main() -> None:
     """Run everything; print what was compared; write `verification.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument(
-        "--format", action="append", choices=[*FORMATS, *BLOCK_FORMATS], help="only this format; repeat for several"
-    )
+    parser.add_argument("--format", action="append", choices=[*FORMATS, *BLOCKS], help="only this format; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
-    formats = arguments.format or [*FORMATS, *BLOCK_FORMATS]
+    formats = arguments.format or [*FORMATS, *BLOCKS]
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
     pdks = discover(arguments.platforms)
     started = time.monotonic()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import block_stimuli, exhaustive, verification
-from golden import DINT3, DINT4, GROUP_FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
+from golden import CODEBOOK_FORMATS, DINT3, DINT4, GROUP_FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
 from hdl.verilog import generate
 from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
 from synth.pdk import find
@@ -188,9 +188,25 @@ def test_a_wrong_unit_of_blocks_is_found(right: str, wrong: str, source: str, mo
         verification._rtl([config], find_simulator("icarus"))
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+def test_every_selector(bits: int) -> None:
+    """Two codebooks, two selectors in a cycle."""
+    config = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], bits, lanes=16)
+    whole = block_stimuli.products(config, 0)
+    products = 16 * (32 * 256 if bits == 8 else 32 * 32)
+    assert exhaustive.every_product(config, whole) == products
+    shown = config.respond({name: np.pad(column, ((0, 1), (0, 0))) for name, column in whole.inputs.items()})["accumulator"]
+    assert len(np.unique(shown)) > 100
+    selectors = whole.inputs["selectors"].copy()
+    selectors[-1, 1] ^= 1  # of the lanes from 8 on
+    with pytest.raises(ToolError, match=f"has {products - 8} different products of {products}"):
+        exhaustive.every_product(config, replace(whole, columns={**whole.inputs, "selectors": selectors}))
+
+
 def test_what_is_checked_covers_the_block_formats() -> None:
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
-    units = {unit.name for unit in verification._units(["mxfp4", "nvfp4"], simulators)}
-    wanted = {f"mac_{name}_{a}x{lanes}" for name in ("mxfp4", "nvfp4") for a in ("", "a4_") for lanes in (1, 4, 16)}
+    units = {unit.name for unit in verification._units(verification.BLOCKS, simulators)}
+    wanted = {f"mac_{name}_{a}x{lanes}" for name in verification.BLOCKS for a in ("", "a4_") for lanes in (1, 4, 16)}
     assert wanted <= units
+    assert {"mxfp4", "nvfp4"} < set(verification.BLOCKS)
     assert {"mac_nvfp4_x4_multiply", "mac_nvfp4_a4_x16_baugh_wooley"} <= units
