@@ -62,6 +62,8 @@ TARGETS = {
     "golden/block_dot.py": ["tests/golden/test_block_dot.py"],
     "golden/lobcq.py": ["tests/golden/test_lobcq.py"],
     "golden/block_mac.py": ["tests/golden/test_block_mac.py", "tests/golden/test_block_mac_limits.py"],
+    "golden/block_sum.py": ["tests/golden/test_block_mac.py"],
+    "golden/codebook_memory.py": ["tests/golden/test_block_mac.py"],
     "quant/weights.py": ["tests/quant/test_weights.py"],
 }
 
