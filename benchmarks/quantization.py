@@ -34,7 +34,8 @@ from golden.artifacts import canonical_json, write_file
 from quant.layers import QuantLinear, use_execution
 from quant.models import SHIPPED, load_model
 from quant.optq import round_compensated
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 from quant.weights import FORMS, choose_scales, nearest_codes
 
 #: OPT-125M (Zhang et al. 2022, table 1).

@@ -13,7 +13,7 @@ from golden.arguments import AnyPath, Names, names
 from golden.artifacts import output_directory, write_file
 from golden.errors import InputError, unknown
 
-from . import fusesoc, librelane, orfs
+from . import fusesoc_cores, librelane, orfs
 from .platforms import PLATFORMS, Platform
 
 __all__ = ["FLOWS", "generate"]
@@ -116,7 +116,7 @@ def generate(
     folders: dict[Path, Mapping[str, str]] = {}
     for name, wanted in platforms.items():
         if name == FUSESOC:
-            folders[Path()] = fusesoc.cores(config, options)
+            folders[Path()] = fusesoc_cores.cores(config, options)
         for platform in wanted:
             folders[Path(name, platform.name, config.name)] = _PHYSICAL[name](config, period_ns, platform, verilog)
     with ExitStack() as stack:

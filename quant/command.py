@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .adadim import GroupingChoice
     from .evaluation import Protocol
     from .models import LoadedModel
-    from .recipe import QuantizedModel, Recipe
+    from .quantization import QuantizedModel
+    from .recipe import Recipe
     from .texts import Source
 
 __all__ = ["quantize"]
@@ -177,7 +178,8 @@ def quantize(
         from .huggingface import save_quantized
         from .models import load_model
         from .outliers import with_outliers
-        from .recipe import calibration_steps, check_groups, quantize_model
+        from .quantization import quantize_model
+        from .recipe import calibration_steps, check_groups
         from .texts import Dataset, one_source, text_of
 
         source_text = one_source(calibration_text, calibration_dataset, "--calibration")
@@ -265,7 +267,8 @@ def _compare(
     from .evaluation import BATCH_TOKENS, Evaluator
     from .layers import use_execution
     from .output_error import layer_inputs, output_errors
-    from .recipe import calibration_steps, quantize_model
+    from .quantization import quantize_model
+    from .recipe import calibration_steps
 
     bar = progress.add_task(UNQUANTIZED, total=None)
 

@@ -13,7 +13,8 @@ from .code_use import code_use
 from .evaluation import Protocol, Score
 from .models import LoadedModel
 from .output_error import OutputError, mean_error
-from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, QuantizedModel, Recipe
+from .quantization import QuantizedModel
+from .recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe
 from .streaming import present_module
 
 __all__ = ["UNQUANTIZED", "compared_recipes", "layer_rows", "table_row"]

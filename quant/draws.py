@@ -92,7 +92,8 @@ def quantize_by_draws(
         from .integers import fastest_execution
         from .layers import use_execution
         from .models import load_model
-        from .recipe import check_groups, quantize_model
+        from .quantization import quantize_model
+        from .recipe import check_groups
         from .texts import text_of
 
         loaded = load_model(model)

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from torch import Tensor
 
-from golden import BlockFormat, NumberFormat, any_format
+from golden import any_format
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
 from .adapter import adapter_of
 from .layers import check_execution, use_execution
+from .layout import METHOD, codebooks_of, version_of
 from .models import (
     LoadedModel,
     check_device,
@@ -34,7 +35,7 @@ from .models import (
     read_model,
     weights_sha256,
 )
-from .recipe import QuantizedModel, Recipe
+from .quantization import QuantizedModel
 from .tensor_files import INDEX, write_tensors
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ if TYPE_CHECKING:
     from .plugin import DintConfig
 
 __all__ = [
-    "METHOD",
-    "VERSION",
     "check_output",
-    "codebooks_of",
     "load_any",
     "load_quantized",
     "register",
@@ -55,12 +53,6 @@ __all__ = [
     "save_quantized",
 ]
 
-#: `quant_method` of the directories.
-METHOD = "dint"
-#: Latest version of the layout of `quantization_config` and of the tensors. A directory that says none has the first; the
-#: second has zero-points in bytes, not in 64-bit integers, so that without zero-points the two are the same. The third has
-#: weights or activations in block formats, or groups in input channels; it is only written where there are such.
-VERSION = 3
 #: Files of a model, whoever wrote it.
 _MODEL_FILES = ("config.json", "*.safetensors", "pytorch_model*.bin", "*.gguf")
 #: Files of ours that not every quantization writes.
@@ -116,7 +108,7 @@ def save_quantized(
         _save_shards(present, quantized.files, directory)
     quantization = {
         "quant_method": METHOD,
-        "version": _version(recipe),
+        "version": version_of(recipe),
         **recipe.describe(),
         **({"groupings": {one.layer: one.grouping for one in quantized.groupings}} if quantized.groupings else {}),
         "values": list(recipe.number_format.values),
@@ -125,20 +117,6 @@ def save_quantized(
         "calibration": calibration,
     }
     save_configuration(model, quantization, tokenizer, directory)
-
-
-def codebooks_of(weights: NumberFormat | BlockFormat) -> list[list[int]]:
-    """The codebooks of a format that has several, else none."""
-    if isinstance(weights, NumberFormat) or weights.selector_block is None:
-        return []
-    return [list(one.values) for one in weights.elements]
-
-
-def _version(recipe: Recipe) -> int:
-    """The first version of the layout that has what `recipe` needs."""
-    if recipe.grouping != "per-oc" or recipe.scheme.blocks is not None:
-        return 3
-    return 2 if recipe.form == "asymmetric" else 1
 
 
 def save_configuration(model: Any, quantization_config: dict[str, Any], tokenizer: Any, directory: Path) -> None:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .adapter import Adapter
-from .recipe import QuantizedModel
+from .quantization import QuantizedModel
 from .streaming import present_module
 from .tensor_files import write_tensors
 

@@ -23,8 +23,8 @@ from golden.errors import InputError
 from .adapter import adapter_of
 from .attention import use_int8_attention
 from .block_linear import empty_layer
-from .huggingface import METHOD, VERSION, codebooks_of
 from .layers import replace_module
+from .layout import METHOD, VERSION, codebooks_of
 from .recipe import Recipe
 from .scheme import Scheme
 from .values import QuantValues
@@ -59,7 +59,7 @@ class DintConfig(QuantizationConfigMixin):
     calibration
         What the scales were found on; None where none were searched.
     version
-        Of the layout (`huggingface.VERSION`); a later one than ours is refused.
+        Of the layout (`layout.VERSION`); a later one than ours is refused.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantizing a streamed model: layer by layer into files, so that neither the model nor its quantized copy is ever in memory.
 
-The stages are those of `recipe.quantize_model`, and so is the result, bit for bit. What is finished is kept in a folder,
+The stages are those of `quantization.quantize_model`, and so is the result, bit for bit. What is finished is kept in a folder,
 each decoder layer in a file of its own: an interrupted quantization that is started again finds it there, runs the finished
 layers without deciding anything anew, and ends with the same bytes. The folder belongs to one recipe, model, set of
 calibration windows, device and version of this package; anything else gets another one. Scales have folders of their own,

@@ -196,7 +196,7 @@ def _column(plan: _Plan, device: str, work: Path, tell: Callable[..., None]) -> 
 def _figures(plan: _Plan, loaded: LoadedModel, recipe: Recipe | None, work: Path) -> dict[str, Any]:
     """Perplexity and standard error of one row, measured once: they are a file in `work`."""
     from .kept import key_of
-    from .recipe import quantize_model
+    from .quantization import quantize_model
     from .streamed import discard
 
     windows = plan.calibration.windows

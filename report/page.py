@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import json
-import re
-from base64 import b64encode
-from collections.abc import Callable, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, write_file
 
 from . import accuracy, brief, display, download, grid, ledger, pareto, schema, summary, verification
+from .templates import environment
 
-__all__ = ["environment", "render", "write"]
+__all__ = ["render", "write"]
 
-_HERE = Path(__file__).resolve().parent
 #: The sections by their ids.
 _CONTENTS = {
     "brief": "In short",
@@ -82,50 +79,6 @@ def render(results: Mapping[str, Any]) -> str:
             packed=download.packed_address(results),
         )
     )
-
-
-def environment() -> Any:
-    """jinja2's environment of the templates here for one page: style, script, and the filters by which figures are written."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    found = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = (_HERE / "script.js").read_text(encoding="utf-8")
-    found.globals |= {
-        "not_measured": display.NOT_MEASURED,
-        "style": Markup((_HERE / "style.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "script_hash": f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        "svg": Markup,
-        "new_id": _new_ids(),
-    }
-    found.filters |= {
-        "capitalize_first": lambda words: words[:1].upper() + words[1:],
-        "count": display.count,
-        "csv_address": download.csv_address,
-        "fj": display.femtojoules,
-        "figure": display.significant,
-        "fmt": display.format_name,
-        "period": display.period,
-        "ratio": display.ratio,
-        "score": display.score,
-    }
-    found.tests["numeric"] = lambda cell: re.match(r"[-+]?\d", cell) is not None
-    return found
-
-
-def _new_ids() -> Callable[[str], str]:
-    """Gives ids made of words, each once."""
-    given: dict[str, int] = {}
-
-    def new_id(words: str) -> str:
-        name = download.file_name(words)
-        given[name] = given.get(name, 0) + 1
-        return f"table-{name}" + (f"-{given[name]}" if given[name] > 1 else "")
-
-    return new_id
 
 
 def _comparison_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from .accuracy import CLEAR
 from .charts import Chart, Key, Panel, slug
 from .grid import Table
 from .points import Point
+from .templates import environment
 
 __all__ = ["Section", "lines", "sections", "write"]
 
@@ -48,8 +49,6 @@ class Section:
 
 def write(found: dict[str, Any], path: Path) -> None:
     """The page of one run by itself."""
-    from .page import environment
-
     given.check_pareto(found, "pareto.json")
     found = json.loads(canonical_json(found))
     template = environment().get_template("pareto.html")

@@ -19,7 +19,8 @@ from quant.integers import fastest_execution
 from quant.kept import key_of
 from quant.layers import use_execution
 from quant.models import LoadedModel
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 from quant.scaling import fold, search_scales
 from quant.streamed import discard
 

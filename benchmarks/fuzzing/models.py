@@ -116,7 +116,8 @@ def tiny_quantized(source: Path, directory: Path, **choices: Any) -> Path:
 
     from quant.huggingface import save_quantized
     from quant.models import load_model
-    from quant.recipe import Recipe, quantize_model
+    from quant.quantization import quantize_model
+    from quant.recipe import Recipe
 
     loaded = load_model(source)
     quantized = quantize_model(loaded, Recipe(**choices), torch.arange(8)[None] % 8)

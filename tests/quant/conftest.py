@@ -19,7 +19,7 @@ from quant.block import GroupScale
 from quant.corpus import training_topics
 from quant.huggingface import save_quantized
 from quant.models import LoadedModel, load_model
-from quant.recipe import QuantizedModel
+from quant.quantization import QuantizedModel
 from quant.training import VOCABULARY, train_tokenizer
 
 POSITIONS = 64

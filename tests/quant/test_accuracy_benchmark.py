@@ -17,7 +17,8 @@ from quant.calibration import calibration_windows
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 from quant.scaling import fold, search_scales
 from report import given
 

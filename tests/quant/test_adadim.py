@@ -26,7 +26,8 @@ from quant.models import LoadedModel
 from quant.operands_command import operands
 from quant.optq import DAMPING, round_input_channels
 from quant.output_error import layer_inputs
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 from quant.scheme import Scheme
 from quant.weights import quantize_weights
 

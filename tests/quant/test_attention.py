@@ -20,7 +20,8 @@ from quant.huggingface import load_quantized
 from quant.integers import EXECUTIONS, exact_products
 from quant.layers import QuantLinear, use_execution
 from quant.models import LoadedModel
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 from quant.scheme import Scheme
 from quant.values import QuantValues
 from quant.weights import FORMS, decode, nearest_codes

@@ -22,7 +22,8 @@ from quant.huggingface import load_quantized
 from quant.layers import QuantLinear
 from quant.models import load_model
 from quant.operands_command import operands
-from quant.recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import CLIPPINGS, ROUNDINGS, SCALINGS, Recipe
 from quant.weights import FORMS
 
 from .conftest import tiny_llama, tiny_model

@@ -32,7 +32,8 @@ from quant.export import export_operands
 from quant.huggingface import load_quantized
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors
-from quant.recipe import Recipe, check_groups, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, check_groups
 from quant.scheme import Scheme
 from sim.block_stimulus import from_operands
 from tests.golden.test_block_format import CLUSTERED, samples

@@ -11,7 +11,8 @@ from golden import DINT4, FORMATS, INT4, NumberFormat
 from quant.clipping import clipped_scales
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 from quant.weights import choose_scales
 
 from .conftest import hessian_of

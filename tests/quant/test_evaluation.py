@@ -15,7 +15,8 @@ from quant.corpus import documentation_test, text_sha256
 from quant.evaluation import Evaluator, documentation_protocol, text_protocol
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors, split_error
-from quant.recipe import QuantizedModel, Recipe, quantize_model
+from quant.quantization import QuantizedModel, quantize_model
+from quant.recipe import Recipe
 from quant.texts import text_of, tokenize
 
 

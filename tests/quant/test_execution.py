@@ -19,7 +19,8 @@ from quant.huggingface import load_quantized
 from quant.integers import IntegerMatrix, exact_products
 from quant.layers import QuantLinear, torch_pack, use_execution
 from quant.models import LoadedModel
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 from quant.scheme import Scheme
 from quant.weights import FORMS, QuantizedWeights
 

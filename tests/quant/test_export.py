@@ -14,7 +14,8 @@ from golden.errors import InputError
 from quant.evaluation import documentation_protocol
 from quant.export import default_layers, evenly_spaced, export_operands, recorded
 from quant.models import LoadedModel
-from quant.recipe import QuantizedModel, Recipe, quantize_model
+from quant.quantization import QuantizedModel, quantize_model
+from quant.recipe import Recipe
 
 RECIPES = [
     Recipe("dint4", scaling="aqas"),

@@ -18,7 +18,8 @@ from golden.errors import InputError
 from quant.huggingface import load_quantized
 from quant.layers import use_execution
 from quant.models import LoadedModel
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 
 from .conftest import save
 

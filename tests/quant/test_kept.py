@@ -16,7 +16,8 @@ from benchmarks.accuracy import cells
 from quant import kept
 from quant.evaluation import documentation_protocol
 from quant.models import LoadedModel
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 
 
 def _another_version(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:

@@ -19,7 +19,8 @@ from quant.huggingface import load_quantized
 from quant.models import LoadedModel, load_model
 from quant.operands_command import operands
 from quant.output_error import layer_inputs, output_errors
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 from quant.scaling import METHODS, fold, search_scales
 from quant.scheme import Scheme
 

@@ -19,7 +19,8 @@ from quant.codebooks import in_steps, sampled_blocks
 from quant.huggingface import load_quantized
 from quant.lobcq import fit_codebooks, lloyd_max, rounded_codewords, squared_errors
 from quant.models import LoadedModel
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 
 from .conftest import save
 

@@ -17,7 +17,8 @@ from quant.layerwise import go_through_layers
 from quant.models import LoadedModel
 from quant.optq import DAMPING, compensate, inverse_factor, round_compensated
 from quant.output_error import layer_inputs, mean_error, output_errors
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 from quant.scheme import Scheme
 from quant.weights import choose_scales, decode, quantize_weights
 

@@ -18,7 +18,8 @@ from quant.command import quantize
 from quant.models import LoadedModel
 from quant.outliers import OUTLIERS, with_outliers
 from quant.output_error import layer_inputs
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 
 
 @pytest.mark.parametrize("family", ["tiny", "llama"])

@@ -16,7 +16,8 @@ from quant.block import GroupScale
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 from quant.scaling import fold, search_scales
 from quant.scheme import Scheme
 from quant.weights import decode, quantize_weights

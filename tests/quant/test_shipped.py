@@ -17,7 +17,8 @@ from quant.command import quantize
 from quant.evaluation import Evaluator, documentation_protocol
 from quant.models import ALSO_SHIPPED, SHIPPED, load_model, local_directory
 from quant.outliers import with_outliers
-from quant.recipe import Recipe, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,7 +19,8 @@ from quant.export import export_operands
 from quant.huggingface import load_quantized
 from quant.models import LoadedModel, load_model
 from quant.output_error import layer_inputs, output_errors
-from quant.recipe import Recipe, calibration_steps, quantize_model
+from quant.quantization import quantize_model
+from quant.recipe import Recipe, calibration_steps
 
 from .conftest import save
 
@@ -220,7 +221,7 @@ def test_command_goes_on_after_an_interruption(streamed: LoadedModel, tmp_path: 
             run(out)
     assert [entry.name for entry in out.parent.iterdir()] == [".out.unfinished"]
     with monkeypatch.context() as finished:
-        finished.setattr("quant.recipe.round_compensated", None)  # everything is rounded already
+        finished.setattr("quant.quantization.round_compensated", None)  # everything is rounded already
         run(out)
     assert [entry.name for entry in out.parent.iterdir()] == ["out"]
     assert {file.name for file in out.iterdir()} == {file.name for file in whole.iterdir()}
