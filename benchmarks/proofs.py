@@ -36,7 +36,7 @@ from golden import (
     UnitConfig,
 )
 from golden.artifacts import output_directory
-from golden.errors import DintError
+from golden.errors import DintError, InputError
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
@@ -53,9 +53,9 @@ _SOURCES = ("golden", "hdl", "synth", "benchmarks/proofs.py")  # that the record
 _BEHAVIOURAL = "multiply"  # the Verilog with `*`
 _IN_FULL = DINT4  # the format whose processing elements and units for asymmetric weights are proved in every variety
 
-# Units of groups differ in the length of a group alone, that is, in how wide the sum of one is: the shortest of each element
-# stands for them, whose sums are the fewest to try. Those of LO-BCQ differ in it and in their codebooks, of which these two
-# have the fewest and the most. That no sum overflows, which widths decide, is shown for every length.
+# Units of groups differ in the length of a group alone, that is, in how wide the sum of one is, those of LO-BCQ in it and in
+# their codebooks: these are proved with every number of lanes, in every architecture, and as netlists, the shortest groups and
+# the fewest and the most codebooks; all others in the default architecture with one lane.
 _GROUPS = [one for one in GROUP_FORMATS.values() if one.block == 32]
 _CODEBOOKS = [CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")]
 
@@ -112,7 +112,7 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
 
     Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes
     (those of groups and codebooks every number in the default architecture, the second one in the others), and netlists of the
-    first kit where there is no product of significands in them.
+    first kit where there is no product of significands in them. Groups and codebooks of other sizes have one lane.
 
     Raises
     ------
@@ -162,8 +162,12 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
         yield from (_netlist(unit(), kit) for kit in kits[:1])
     for block_format in SCALED_FORMATS.values():
         yield from (_Task("no overflow", BlockMacConfig.of(block_format, bits)) for bits in (8, block_format.bits))
-    for block_format in (*BLOCK_FORMATS.values(), *_GROUPS, *_CODEBOOKS):
+    in_full = (*BLOCK_FORMATS.values(), *_GROUPS, *_CODEBOOKS)
+    for block_format in in_full:
         yield from _block_units(block_format, kits[:1], lanes)
+    for block_format in SCALED_FORMATS.values():
+        if block_format not in in_full:
+            yield from _block_units(block_format, (), (1,))
 
 
 def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
@@ -247,7 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started, proofs = time.monotonic(), []
     try:
         with output_directory(options.out) as scratch, console.status("proving") as status:
-            kits = discover(options.platforms)
+            if not (kits := discover(options.platforms)):
+                raise InputError("no PDK is found, so that no netlist can be proved: `dint pdks` says how to get one")
             for proof in prove(kits, jobs=options.jobs):
                 proofs.append(proof)
                 status.update(f"{len(proofs)} proved, last {proof.property} of {proof.design}")

@@ -131,7 +131,8 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
         ones = (1 << len(part)) - 1
         for level in (ones, 0):
             before = steady.evaluate({**values, network.inputs["due"][0]: level}, len(part))
-            for shift in range(config.span + 1):
+            # Of scales that are out of reach, where nothing is due, the shift may be any that the register can hold.
+            for shift in range(config.span + 1 if level else 1 << len(network.inputs[names[0]])):
                 shifts = {net: ones * (shift >> place & 1) for place, net in enumerate(network.inputs[names[0]])}
                 nets = shifted.evaluate({**before, **shifts}, len(part))
                 wanted = ([0] * shift + columns)[:total_bits] if level else [0] * total_bits

@@ -126,6 +126,9 @@ def _without_what_is_tried(modules: Mapping[str, Network], name: str) -> dict[st
     shown = {
         f"{one.name}_{port}": one.pins[port] for one in top.instances if one.kind in tried for port in tried[one.kind].outputs
     }
+    for wire, nets in shown.items():  # what is tried goes by the wire's name, and must be what is taken here
+        if top.wires.get(wire) != nets:
+            raise Refuted(f"{name}: {wire} is not what the instance of that name shows")
     rest = tuple(one for one in top.instances if one.kind not in tried)
     others = {kind: module for kind, module in modules.items() if kind not in tried}
     return others | {name: replace(top, instances=rest, inputs={**top.inputs, **shown})}

@@ -45,6 +45,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
     monkeypatch.setattr(proofs, "_show", refuted)
     assert proofs.main(["--out", str(tmp_path / "none"), "--jobs", "1"]) == 1
+    monkeypatch.setattr(proofs, "discover", lambda _: [])
+    assert proofs.main(["--out", str(tmp_path / "none")]) == 1
+    assert "after 0 proofs: no PDK is found, so that no netlist can be proved" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
     assert issubclass(Refuted, DintError)
 
@@ -105,9 +108,9 @@ def test_what_is_proved_covers_the_block_formats() -> None:
     in_full = {(name, bits) for name in BLOCK_FORMATS for bits in (8, 4)}
     others = {(name, bits) for name in ("int4_g32", "dint4_g32", "lobcq_c2_g16", "lobcq_c16_g16") for bits in (8, 4)}
     everything = {(name, bits) for name in SCALED_FORMATS for bits in (8, 4)}
-    codebooks = {(name, bits) for name, bits in others if name.startswith("lobcq")}
-    wanted = dict.fromkeys(("scales", "scaled sums", "every cycle"), in_full | others)
-    wanted |= {"no overflow": everything, "codewords": codebooks}
+    codebooks = {(name, bits) for name, bits in everything if name.startswith("lobcq")}
+    wanted = dict.fromkeys(("scales", "scaled sums", "every cycle", "no overflow"), everything)
+    wanted["codewords"] = codebooks
     for shown, kinds in wanted.items():
         these = [task.config for task in tasks if task.property == shown]
         assert {(one.blocks.name, one.activation_bits) for one in these if isinstance(one, BlockMacConfig)} == kinds
@@ -115,6 +118,8 @@ def test_what_is_proved_covers_the_block_formats() -> None:
     for task in tasks:
         if task.property == "every cycle" and isinstance(one := task.config, BlockMacConfig):
             every_cycle.setdefault((one.blocks.name, one.activation_bits), set()).add((one.architecture, one.lanes))
+    for name, bits in everything - in_full - others:
+        assert every_cycle[name, bits] == {(BlockMacConfig.of(SCALED_FORMATS[name], bits).architecture, 1)}
     for name, bits in in_full | others:
         unit = BlockMacConfig.of(SCALED_FORMATS[name], bits)
         able = {name for name, one in ARCHITECTURES.items() if one.can_do(unit.multiplied)}

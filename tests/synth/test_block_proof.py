@@ -273,3 +273,22 @@ def test_an_accumulator_of_another_width_is_refuted(
     monkeypatch.setattr(BlockMacConfig, "accumulator_bits", property(lambda _: right + more))
     with pytest.raises(Refuted, match=rf"65536 scaled products reach .*{message}"):
         no_overflow(config)
+
+
+def test_what_is_out_of_reach_adds_nothing_whatever_its_shift() -> None:
+    """NVFP4's shifts end at 14; the register of NaN's may hold 15."""
+    config = BlockMacConfig.of(NVFP4)
+    leaking = broken(verilog(config), r"assign addend = (.*);", r"assign addend = (& shift & ~ due) ? 46'h1 : \1;")
+    with pytest.raises(Refuted, match="shifted by 15, not due: scaled wrongly"):
+        scaled_sums(config, leaking)
+
+
+def test_what_is_tried_is_what_the_sum_takes() -> None:
+    """Of two wires, one is what the scaler shows and what is added, the other has the name by which the scaler is tried."""
+    text = broken(verilog(IN_SCALES), r"\.addend\(scaler_addend\)", ".addend(other)")
+    text = broken(text, r"\.row_1\(scaler_addend\)", ".row_1(other)")
+    bits = IN_SCALES.accumulator_bits
+    wires = f"wire [{bits - 1}:0] other;\n  assign scaler_addend = ~ other;\n"
+    text = broken(text, r"  assign take = ", rf"  {wires}  assign take = ")
+    with pytest.raises(Refuted, match="scaler_addend is not what the instance of that name shows"):
+        every_cycle(IN_SCALES, text)
