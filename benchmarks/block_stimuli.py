@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden import BlockMacConfig
+from golden.codebook_memory import element_values
 from sim.replay import PortStimulus
 from sim.stimulus import de_bruijn
 
-__all__ = ["extremes", "orders", "products", "scales", "sum_of_extremes"]
+__all__ = ["every_base", "extremes", "orders", "products", "scales", "sum_of_extremes"]
 
 _EVERY_BASE = 16  # bits of scales and base of which every combination is simulated
 _SHIFT = 3  # of a scale of 1, where there is a base
@@ -44,12 +45,13 @@ def products(config: BlockMacConfig, seed: int) -> PortStimulus:
 def scales(config: BlockMacConfig, seed: int) -> PortStimulus:
     """Every code of a scale, or pair of codes, with every base; each cycle a block and a sum of its own, operands at random.
 
-    Where that would be more than 2^16, every pair has one base: drawn, so that shifts in reach and some beyond are as likely.
+    No block's sum is zero: whatever scales that, right or wrong, zero it remains. Without `every_base` each pair has one base:
+    drawn, so that shifts in reach and some beyond are as likely.
     """
     random = np.random.default_rng([seed, 11])
     shape = (1 << config.scale_bits,) * config.scale_factors
     codes = np.indices(shape).reshape(config.scale_factors, -1).T
-    if config.scale_bits * config.scale_factors + config.base_bits <= _EVERY_BASE:
+    if every_base(config):
         bases = np.repeat(np.arange(1 << config.base_bits), len(codes))
         codes = np.tile(codes, (1 << config.base_bits, 1))
     else:
@@ -57,7 +59,16 @@ def scales(config: BlockMacConfig, seed: int) -> PortStimulus:
         wanted = random.integers(-2, config.span + 3, len(codes))
         bases = np.clip(codes.sum(axis=1) - wanted, 0, (1 << config.base_bits) - 1)
     weights, activations, selectors = _operands(config, len(codes), random)
+    while len(zero := np.flatnonzero(_block_sums(config, weights, activations, selectors) == 0)):
+        weights[zero], activations[zero], chosen = _operands(config, len(zero), random)
+        for name, column in chosen.items():
+            selectors[name][zero] = column
     return _stimulus(config, "scales", weights, activations, codes, bases, **selectors)
+
+
+def every_base(config: BlockMacConfig) -> bool:
+    """Whether `scales` has every combination of scales and base: up to 2^16 are simulated."""
+    return config.scale_bits * config.scale_factors + config.base_bits <= _EVERY_BASE
 
 
 def orders(config: BlockMacConfig, length: int, seed: int) -> PortStimulus:
@@ -140,6 +151,17 @@ def _operands(
         activations,
         {name: random.integers(0, 1 << config.blocks.selector_bits, shape) for name in config.selector_ports},
     )
+
+
+def _block_sums(
+    config: BlockMacConfig, weights: NDArray[np.int64], activations: NDArray[np.int64], selectors: dict[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Of each cycle the sum of its products, (cycles,)."""
+    chosen = [*selectors.values(), None, None]
+    values = element_values(config.blocks, weights, chosen[0])
+    if config.scaled_activations:
+        activations = element_values(config.blocks, activations, chosen[1])
+    return (values * activations).sum(axis=1)
 
 
 def _stimulus(

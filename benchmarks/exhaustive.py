@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig, ToolError, UnitConfig
 from sim import column
 from sim.replay import Replay
+
+from .block_stimuli import every_base
 
 __all__ = ["every_product", "every_scale"]
 
@@ -37,6 +40,9 @@ def every_product(config: UnitConfig, stimulus: Replay) -> int:
 def every_scale(config: UnitConfig, stimulus: Replay) -> int:
     """The number of different scales, or pairs of them, that blocks of `stimulus` have: all there are; of other units 0.
 
+    Where `every_base` holds, each comes with every base and counts once with each. Blocks of one cycle count, whose sum is not
+    zero: with another one no scale would be seen to be wrong.
+
     Raises
     ------
     ToolError
@@ -44,12 +50,15 @@ def every_scale(config: UnitConfig, stimulus: Replay) -> int:
     """
     if not isinstance(config, BlockMacConfig):
         return 0
-    names = [name for name in ("scale", "activation_scale") if name in stimulus.inputs]
-    codes = np.concatenate([stimulus.inputs[name] for name in names], axis=1)
-    taken = (stimulus.inputs["valid"] & ~stimulus.inputs["rst"] & stimulus.inputs["last"])[:, 0] == 1
-    found, owed = len(np.unique(codes[taken], axis=0)), 1 << config.scale_bits * config.scale_factors
-    if found != owed:
-        raise ToolError(f"{config.name}: the stimulus has {found} different scales of {owed}")
+    inputs, owed = stimulus.inputs, config.scale_bits * config.scale_factors
+    names = list(config.scale_ports)
+    if config.base_bits and every_base(config):
+        names, owed = [*names, "base"], owed + config.base_bits
+    taken = (inputs["valid"] & inputs["first"] & inputs["last"] & ~inputs["rst"])[:, 0] == 1
+    taken &= _sums_of_products(config, inputs) != 0
+    scales = np.concatenate([inputs[name] for name in names], axis=1)
+    if (found := len(np.unique(scales[taken], axis=0))) != 1 << owed:
+        raise ToolError(f"{config.name}: the stimulus has {found} different scales of {1 << owed}")
     return found
 
 
@@ -74,3 +83,14 @@ def _different(config: UnitConfig, stimulus: Replay) -> int:
         activations = activations[:-late]
     pairs, taken = codes * 256 + activations, (inputs["valid"] & ~inputs["rst"])[: len(codes), 0] == 1
     return sum(len(np.unique(pairs[taken, lane])) for lane in range(config.lanes))
+
+
+def _sums_of_products(config: BlockMacConfig, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Each cycle's sum of products, (cycles,), from the tables of the elements."""
+    tables = np.array([one.values for one in config.blocks.elements])
+    numbers = {name: np.repeat(inputs[name], config.lanes // config.selectors, axis=1) for name in config.selector_ports}
+    weights = tables[numbers.get("selectors", 0), inputs["weights"]]
+    activations = inputs["activations"].astype(np.int64)
+    if config.scaled_activations:
+        activations = tables[numbers.get("activation_selectors", 0), activations]
+    return (weights * activations).sum(axis=1)
