@@ -40,18 +40,21 @@ from golden import (
     CODEBOOK_FORMATS,
     FORMATS,
     GROUP_FORMATS,
+    SCALED_FORMATS,
+    VARIANTS,
     AsymmetricConfig,
     BlockMacConfig,
     MacConfig,
     NumberFormat,
     PeConfig,
     UnitConfig,
+    format_by_name,
 )
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
 from pipeline.checks import DIRECTORY, write_record
-from sim import asymmetric_stimulus, column
+from sim import asymmetric_stimulus, block_stimulus, column
 from sim.in_amaranth import respond
 from sim.processes import children_end_with_us
 from sim.replay import Replay
@@ -75,12 +78,14 @@ from .exhaustive import every_product, every_scale
 
 __all__ = ["Check", "checks", "every_architecture", "main"]
 
-#: Units of other groups and arrays differ in the width of a block's sum, those of other numbers of codebooks lie between.
+#: These have units of every number of lanes, and netlists. Others have units of one lane in RTL: those of longer groups and
+#: arrays differ from these in the width of a block's sum, those of other numbers of codebooks lie between.
 BLOCKS = {
     **BLOCK_FORMATS,
     **{name: GROUP_FORMATS[name] for name in ("int4_g32", "dint4_g32")},
     **{name: CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")},
 }
+_NAMES = [*FORMATS, *VARIANTS, *SCALED_FORMATS]
 Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
 
 _SEED = 1
@@ -91,13 +96,14 @@ _ORDERS = {"verilator": 6, "icarus": 4}
 _BLOCK_ORDERS = {"verilator": 4, "icarus": 3}  # and of `last`: 16^4, 16^3
 _ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
 _PATHS = (0.9, 1.15)  # the longest path of the delays, over the shortest period; 1.00 to 1.06 on five kits
+_WITH_DELAYS = 1000  # cycles of random operands with delays
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
 _LONGEST_SUM = 1024  # cycles of its sums of extreme products
 
 
 def _mac(lanes: int = 1, pipeline: int = 0, decoded: bool = False) -> Shape:
     return lambda name, architecture: MacConfig(
-        FORMATS[name], lanes=lanes, pipeline=pipeline, architecture=architecture, decoded=decoded
+        format_by_name(name), lanes=lanes, pipeline=pipeline, architecture=architecture, decoded=decoded
     )
 
 
@@ -110,7 +116,9 @@ def _zero_points(name: str, architecture: str) -> UnitConfig:
 
 
 def _block(activation_bits: int, lanes: int = 1) -> Shape:
-    return lambda name, architecture: BlockMacConfig.of(BLOCKS[name], activation_bits, lanes=lanes, architecture=architecture)
+    return lambda name, architecture: BlockMacConfig.of(
+        SCALED_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture
+    )
 
 
 _ONE_LANE = _mac()
@@ -128,10 +136,18 @@ _IN_VERILATOR = (
     _zero_points,
 )
 _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
-_BLOCKS = tuple(_block(bits, lanes) for bits in (8, 4) for lanes in (1, 4, 16))
-_BLOCKS_SMALL = (_block(8), _block(4))  # for Icarus: default architectures only, as their scales are 2^16 cycles
+_VARIANTS = {"icarus": (_ONE_LANE,), "verilator": (_ONE_LANE, _mac(4))}  # default architectures only
+_INTEGERS, _IN_FORMAT = _BLOCKS_SMALL = (_block(8), _block(4))  # in Icarus default architectures only
+_BLOCKS = (*_BLOCKS_SMALL, *(_block(bits, lanes) for bits in (8, 4) for lanes in (4, 16)))
+# In every architecture. The products of groups by integers are those of plain formats; in the format, activations are narrower,
+# and codebooks have integers of 6 bits multiplied, which are no format of the catalogue: one lane shows those.
+_IN_FULL = {
+    **dict.fromkeys(BLOCK_FORMATS, _BLOCKS),
+    **dict.fromkeys(("int4_g32", "dint4_g32"), (_IN_FORMAT,)),
+    "lobcq_c2_g16": _BLOCKS_SMALL,
+}
 _MAPPED = (_mac(4), _mac(4, 1), _mac(4, 2), _element())  # default architectures only; one lane is mapped in all
-_MAPPED_BLOCKS = (*BLOCK_FORMATS, "dint4_g32", "lobcq_c2_g16")  # `python -m benchmarks.proofs` has netlists of the others
+_DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one
 _AMARANTH_JOBS = 2
 
 
@@ -168,7 +184,7 @@ def _default(name: str, shape: Shape) -> UnitConfig:
 
 def _weights(name: str) -> NumberFormat:
     """What weights, or the elements of their blocks, are multiplied in."""
-    return FORMATS[name] if name in FORMATS else BlockMacConfig.of(BLOCKS[name]).multiplied
+    return BlockMacConfig.of(SCALED_FORMATS[name]).multiplied if name in SCALED_FORMATS else format_by_name(name)
 
 
 def checks(
@@ -179,31 +195,47 @@ def checks(
     for name in formats:
         for simulator in simulators:
             found += [partial(_rtl, configs, simulator) for configs in _simulated(name, simulator) if configs]
-        if name in BLOCKS:
+        if name in FORMATS:
+            found.append(partial(_in_amaranth, every_architecture(name)))
+        elif name in VARIANTS:
+            found.append(partial(_in_amaranth, [_default(name, _ONE_LANE)]))
+        elif name in BLOCKS:
             found += [partial(_in_amaranth, _of_blocks(name, shape)) for shape in _BLOCKS_SMALL]
-            if name in _MAPPED_BLOCKS:
-                found += [partial(_netlists, [_default(name, shape)], pdk, cache) for pdk in pdks for shape in _BLOCKS_SMALL]
-            continue
-        found.append(partial(_in_amaranth, every_architecture(name)))
         for pdk in pdks:
-            found.append(partial(_netlists, every_architecture(name), pdk, cache))
-            found += [partial(_netlists, [_default(name, shape)], pdk, cache) for shape in _MAPPED]
-            found.append(partial(_with_delays, MacConfig(FORMATS[name], lanes=4), pdk, cache))
+            if name in FORMATS:
+                found.append(partial(_netlists, every_architecture(name), pdk, cache))
+            found += [partial(_netlists, [config], pdk, cache) for config in _mapped(name)]
+            found += [partial(_with_delays, config, pdk, cache) for config in _delayed(name)]
     return found
 
 
 def _simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
     """The units of a format that are simulated side by side as Verilog."""
-    if name not in BLOCKS:
+    if name in FORMATS:
         return [every_architecture(name, shape) for shape in _RTL[simulator.name]]
+    if name in VARIANTS:
+        return [[_default(name, shape)] for shape in _VARIANTS[simulator.name]]
     if simulator.name == "icarus":
         return [[_default(name, shape)] for shape in _BLOCKS_SMALL]
-    return [_of_blocks(name, shape) for shape in _BLOCKS]
+    return [_of_blocks(name, shape) for shape in (_BLOCKS if name in BLOCKS else _BLOCKS_SMALL)]
 
 
 def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
-    """In every architecture; of groups and codebooks the default one, as the others' products are those of plain formats."""
-    return every_architecture(name, shape) if name in BLOCK_FORMATS else [_default(name, shape)]
+    """In every architecture where these multiply what no other unit does, else in the default one."""
+    return every_architecture(name, shape) if shape in _IN_FULL.get(name, ()) else [_default(name, shape)]
+
+
+def _mapped(name: str) -> list[UnitConfig]:
+    """The units of the default architecture that are mapped; of plain formats one lane is mapped in every architecture."""
+    shapes = _MAPPED if name in FORMATS else _BLOCKS_SMALL if name in BLOCKS else ()
+    return [_default(name, shape) for shape in shapes]
+
+
+def _delayed(name: str) -> list[MacConfig | BlockMacConfig]:
+    """The units whose netlists are simulated with delays."""
+    if name in _DELAYED_BLOCKS:
+        return [BlockMacConfig.of(BLOCKS[name])]
+    return [MacConfig(FORMATS[name], lanes=4)] if name in FORMATS else []
 
 
 def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
@@ -277,7 +309,7 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     return _check("netlist", pdk.name, configs, sums, started, stimuli, unknown)
 
 
-def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
+def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> Check:
     """Corner cases and random operands at the reported period: the same sums, the delays applied; and no setup violation."""
     started = time.monotonic()
     mapped = map_design(config, pdk, area_recipes(config, pdk)[0], cache)
@@ -290,7 +322,11 @@ def _with_delays(config: MacConfig, pdk: Pdk, cache: Path) -> Check:
     netlist = read_netlist(mapped.netlist, mapped.design)
     check_delays(mapped, read_delays(sdf, netlist, library).longest_path_ns(netlist))
     unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)
-    stimuli = [Stimulus.corners(config), Stimulus.uniform(config, 1000, _SEED)]
+    stimuli: list[Replay]
+    if isinstance(config, BlockMacConfig):
+        stimuli = [block_stimulus.corners(config, _LONGEST_SUM), block_stimulus.uniform(config, _WITH_DELAYS, _SEED)]
+    else:
+        stimuli = [Stimulus.corners(config), Stimulus.uniform(config, _WITH_DELAYS, _SEED)]
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
         sums = sum(unit.measure(one, mapped.delay_ns, SDF, Path(folder)).sums_compared for one in stimuli)
         try:
@@ -338,22 +374,31 @@ def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[Unit
     units: list[UnitConfig] = []
     for name in formats:
         units += [unit for simulator in simulators for configs in _simulated(name, simulator) for unit in configs]
-        units += [_default(name, shape) for shape in (_BLOCKS_SMALL if name in BLOCKS else _MAPPED)]
+        units += [*_mapped(name), *_delayed(name)]
     return list(dict.fromkeys(units))
+
+
+def _kits(platforms: Path | None) -> list[Pdk]:
+    """The kits at hand, at least one: without netlists nothing would be all right."""
+    if found := discover(platforms):
+        return found
+    raise InputError(
+        "no kit is on this machine, so no netlist can be checked: apt install qflow-tech-osu018, or --platforms"
+    )
 
 
 def main() -> None:
     """Run everything; print what was compared; write `verification.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument("--format", action="append", choices=[*FORMATS, *BLOCKS], help="only this format; repeat for several")
+    parser.add_argument("--format", action="append", choices=_NAMES, help="only this format; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
-    formats = arguments.format or [*FORMATS, *BLOCKS]
+    formats = arguments.format or _NAMES
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
-    pdks = discover(arguments.platforms)
+    pdks = _kits(arguments.platforms)
     started = time.monotonic()
     with output_directory(arguments.out) as scratch:
         units = _units(formats, simulators)

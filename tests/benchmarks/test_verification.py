@@ -4,15 +4,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import block_stimuli, exhaustive, verification
-from golden import CODEBOOK_FORMATS, DINT3, DINT4, GROUP_FORMATS, NVFP4, AsymmetricConfig, BlockMacConfig, MacConfig, ToolError
+from golden import (
+    CODEBOOK_FORMATS,
+    DINT3,
+    DINT4,
+    GROUP_FORMATS,
+    MXFP4,
+    NVFP4,
+    SCALED_FORMATS,
+    VARIANTS,
+    AsymmetricConfig,
+    BlockFormat,
+    BlockMacConfig,
+    InputError,
+    MacConfig,
+    ScaleEncoding,
+    ToolError,
+)
 from hdl.verilog import generate
-from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, find_simulator
+from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, block_stimulus, find_simulator
 from synth.pdk import find
 
 
@@ -210,3 +228,73 @@ def test_what_is_checked_covers_the_block_formats() -> None:
     assert wanted <= units
     assert {"mxfp4", "nvfp4"} < set(verification.BLOCKS)
     assert {"mac_nvfp4_x4_multiply", "mac_nvfp4_a4_x16_baugh_wooley"} <= units
+
+
+def test_blocks_of_zero_show_no_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sum that is scaled is zero, unless its scale is; one that were would not count."""
+    for config in (BlockMacConfig.of(NVFP4, 4), BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=4)):
+        whole = block_stimuli.scales(config, 0)
+        late = {name: np.pad(column, ((0, 1), (0, 0))) for name, column in whole.inputs.items()}
+        shown = config.respond(late)["accumulator"][1:, 0]
+        significands, _, reached = config.scaling(
+            np.concatenate([whole.inputs[name] for name in config.scale_ports], axis=1), 0
+        )
+        assert np.array_equal(shown != 0, reached & (significands != 0))
+        monkeypatch.setattr(block_stimuli, "_block_sums", lambda _, weights, *__: np.ones(len(weights)))
+        with pytest.raises(ToolError, match=r"the stimulus has \d+ different scales of 16384"):
+            exhaustive.every_scale(config, block_stimuli.scales(config, 0))
+        monkeypatch.undo()
+
+
+def test_a_base_that_is_not_there_is_missed() -> None:
+    config = BlockMacConfig.of(MXFP4)
+    whole = block_stimuli.scales(config, 0)
+    assert exhaustive.every_scale(config, whole) == 256 * 256
+    base = whole.inputs["base"].copy()
+    base[-1] = 0
+    with pytest.raises(ToolError, match="mac_mxfp4_x1: the stimulus has 65535 different scales of 65536"):
+        exhaustive.every_scale(config, replace(whole, columns={**whole.inputs, "base": base}))
+
+
+def test_special_values_of_other_sizes() -> None:
+    """Of a quarter and an eighth of a step: every product, as of dINT4's own."""
+    for name in ("dint4_quarter", "dint4_eighth"):
+        check = verification._rtl([verification._default(name, verification._ONE_LANE)], find_simulator("icarus"))
+        assert check.products == 4096
+
+
+def test_every_format_and_every_netlist_is_on_the_list() -> None:
+    """By what is to be called, not by what the lists of names say."""
+    kit, names = find("osu018"), [*VARIANTS, *SCALED_FORMATS]
+    simulators = [find_simulator("icarus"), find_simulator("verilator")]
+    found: dict[str, set[str]] = {"_rtl": set(), "_in_amaranth": set(), "_netlists": set(), "_with_delays": set()}
+    for check in verification.checks(names, simulators, [kit]):
+        assert isinstance(check, partial)
+        units = check.args[0]
+        found[check.func.__name__] |= {unit.name for unit in (units if isinstance(units, list) else [units])}
+    scaled = {BlockMacConfig.of(one, bits).name for one in SCALED_FORMATS.values() for bits in (8, one.bits)}
+    assert len(scaled) == 48
+    assert scaled | {MacConfig(one, lanes=lanes).name for one in VARIANTS.values() for lanes in (1, 4)} <= found["_rtl"]
+    assert {MacConfig(one).name for one in VARIANTS.values()} <= found["_in_amaranth"]
+    blocks = {BlockMacConfig.of(one, bits).name for one in verification.BLOCKS.values() for bits in (8, one.bits)}
+    assert found["_netlists"] == blocks
+    assert found["_with_delays"] == {"mac_nvfp4_x1", "mac_dint4_g32_x1"}
+    others = {f"mac_{name}_x1_multiply" for name in ("lobcq_c2_g16", "lobcq_c2_g16_a4", "int4_g32_a4", "dint4_g32_a4")}
+    assert others <= found["_rtl"]
+
+
+def test_scaled_sums_with_delays(tmp_path: Path) -> None:
+    """As those of MAC units; of a format so small that it takes a second."""
+    scales = ScaleEncoding("e2m1", "E2M1", exponent_bits=2, mantissa_bits=1, bias=1, signed=True, negative=True)
+    small = BlockFormat("small", "small", (DINT3,), block=2, scales=scales, full_scale=Fraction(3))
+    config = BlockMacConfig.of(small, 3, depth=16)
+    check = verification._with_delays(config, find("osu018"), tmp_path)
+    assert check.sums == block_stimulus.corners(config).cycles + 1000
+
+
+def test_without_a_kit_nothing_is_all_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "discover", lambda _: [])
+    monkeypatch.setattr("sys.argv", ["verification"])
+    with pytest.raises(InputError, match="no kit is on this machine, so no netlist can be checked: apt install") as refused:
+        verification.main()
+    assert "\n" not in str(refused.value)
