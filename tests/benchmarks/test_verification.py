@@ -31,6 +31,7 @@ from golden import (
 )
 from hdl.verilog import generate
 from sim import SimulationMismatch, Stimulus, asymmetric_stimulus, block_stimulus, find_simulator
+from sim.side_by_side import Comparison
 from synth.pdk import find
 
 
@@ -281,6 +282,22 @@ def test_every_format_and_every_netlist_is_on_the_list() -> None:
     assert found["_with_delays"] == {"mac_nvfp4_x1", "mac_dint4_g32_x1"}
     others = {f"mac_{name}_x1_multiply" for name in ("lobcq_c2_g16", "lobcq_c2_g16_a4", "int4_g32_a4", "dint4_g32_a4")}
     assert others <= found["_rtl"]
+
+
+def test_busy_netlists_are_shared_among_simulators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 2^16 pairs of scales in Verilator; every order in Icarus, which alone sees unknown values. Everything once."""
+    shared = []
+
+    def compare(_, __, stimuli, simulator):
+        shared.extend((simulator.name, stimulus.source) for stimulus in stimuli)
+        return [Comparison(1, stimulus.cycles, int(simulator.name == "icarus")) for stimulus in stimuli]
+
+    monkeypatch.setattr(verification, "compare_units", compare)
+    for config, busy in ((BlockMacConfig.of(MXFP4, 4), "verilator"), (BlockMacConfig.of(NVFP4), "icarus")):
+        shared.clear()
+        check = verification._netlists([config], find("osu018"), tmp_path)
+        assert sorted(shared) == sorted([("icarus", "orders"), (busy, "products"), (busy, "scales")])
+        assert check.unknown_before_reset == 1
 
 
 def test_scaled_sums_with_delays(tmp_path: Path) -> None:
