@@ -391,13 +391,6 @@ def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[Unit
     return list(dict.fromkeys(units))
 
 
-def _kits(platforms: Path | None) -> list[Pdk]:
-    """The kits at hand, at least one: without netlists nothing would be all right."""
-    if found := discover(platforms):
-        return found
-    raise InputError("no kit is on this machine, so no netlist can be checked: apt install qflow-tech-osu018, or --platforms")
-
-
 def main() -> None:
     """Run everything; print what was compared; write `verification.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=(__doc__ or "").splitlines()[0])
@@ -409,7 +402,8 @@ def main() -> None:
     console = Console()
     formats = arguments.format or _NAMES
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
-    pdks = _kits(arguments.platforms)
+    if not (pdks := discover(arguments.platforms)):
+        raise InputError("no PDK is found, so that no netlist can be checked: `dint pdks` says how to get one")
     started = time.monotonic()
     with output_directory(arguments.out) as scratch:
         units = _units(formats, simulators)

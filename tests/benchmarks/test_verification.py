@@ -312,6 +312,6 @@ def test_scaled_sums_with_delays(tmp_path: Path) -> None:
 def test_without_a_kit_nothing_is_all_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "discover", lambda _: [])
     monkeypatch.setattr("sys.argv", ["verification"])
-    with pytest.raises(InputError, match="no kit is on this machine, so no netlist can be checked: apt install") as refused:
+    with pytest.raises(InputError, match="no PDK is found, so that no netlist can be checked: `dint pdks`") as refused:
         verification.main()
     assert "\n" not in str(refused.value)
