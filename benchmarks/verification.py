@@ -201,7 +201,9 @@ def checks(
         elif name in VARIANTS:
             found.append(partial(_in_amaranth, [_default(name, _ONE_LANE)]))
         elif name in BLOCKS:
-            found += [partial(_in_amaranth, _of_blocks(name, shape)) for shape in _BLOCKS_SMALL]
+            # Those of LO-BCQ in every architecture would take a minute.
+            make = every_architecture if name in BLOCK_FORMATS else lambda *given: [_default(*given)]
+            found += [partial(_in_amaranth, make(name, shape)) for shape in _BLOCKS_SMALL]
         for pdk in pdks:
             if name in FORMATS:
                 found.append(partial(_netlists, every_architecture(name), pdk, cache))
