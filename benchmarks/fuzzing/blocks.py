@@ -6,13 +6,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
-from golden import BLOCK_FORMATS, BlockFormat, BlockMacConfig
+from golden import SCALED_FORMATS, BlockFormat, BlockMacConfig
 from golden.lobcq import LARGEST, frozen_formats
+from golden.scale_encoding import E4M3, E8M0, SIGNED_E4M3, ScaleEncoding
 
 from . import mutations
 from .engine import Case, Target, garbage, nothing
@@ -21,8 +23,33 @@ from .units import spoilt_arguments
 __all__ = ["TARGETS"]
 
 
+def _encoding(_: None, rng: Random, __: Path) -> Case:
+    chosen = rng.choice((E4M3, E8M0, SIGNED_E4M3))
+    spoilt = spoilt_arguments({field.name: getattr(chosen, field.name) for field in fields(chosen)}, rng)
+    return Case(lambda: ScaleEncoding(**spoilt), _sound_encoding)
+
+
+def _sound_encoding(made: ScaleEncoding) -> None:
+    for name in ("signed", "negative"):
+        garbage(type(getattr(made, name)) is not bool, f"{name}: {getattr(made, name)!r}")
+    for name in ("exponent_bits", "mantissa_bits", "bias"):
+        garbage(type(getattr(made, name)) is not int, f"{name}: {getattr(made, name)!r}")
+    garbage(not 1 <= made.used_bits <= made.bits <= 8, f"bits: {made.bits}, of which {made.used_bits} are used")
+    codes = [code for code in range(1 << made.used_bits) if code & made.nan_code != made.nan_code]
+    values = made.decode(codes)
+    garbage(not np.isfinite(values).all(), "decode: not finite")
+    garbage(made.decode_one(made.nan_code) is not None, "decode_one: NaN is a number")
+    garbage(
+        [made.decode_one(code) for code in codes] != [Fraction(value) for value in values.tolist()], "decode: not decode_one"
+    )
+    again = made.encode(values)
+    garbage(made.decode(again).tolist() != values.tolist(), "encode: a number is moved")
+    numbers = np.concatenate([values * 0.75, values * 1.0625, values * 1.5])
+    garbage(made.encode(numbers).tolist() != [made.encode_one(one) for one in numbers.tolist()], "encode: not encode_one")
+
+
 def _format(_: None, rng: Random, __: Path) -> Case:
-    chosen = rng.choice(list(BLOCK_FORMATS.values()))
+    chosen = rng.choice(list(SCALED_FORMATS.values()))
     spoilt = spoilt_arguments({field.name: getattr(chosen, field.name) for field in fields(chosen)}, rng)
     return Case(lambda: BlockFormat(**spoilt), _sound_format)
 
@@ -42,15 +69,16 @@ def _sound_format(made: BlockFormat) -> None:
 
 
 def _unit(_: None, rng: Random, __: Path) -> Case:
-    chosen = rng.choice([one for one in BLOCK_FORMATS.values() if one.selector_block is None])
+    chosen = rng.choice(list(SCALED_FORMATS.values()))
     arguments = {
         "weight_format": chosen.elements[0],
         "activation_bits": rng.choice((8, 4)),
         "block_format": chosen,
-        "lanes": 4,
-        "depth": 4096,
-        "span": 12,
+        "lanes": rng.choice((1, 4, 16)),
+        "depth": rng.choice((chosen.block, 4096, 65536)),
+        "span": rng.choice((0, 5, 12)),
         "architecture": "digit-grid",
+        "writable_codebooks": chosen.selector_block is not None,
     }
     spoilt = spoilt_arguments(arguments, rng)
 
@@ -70,11 +98,14 @@ def _sound_unit(unit: BlockMacConfig) -> None:
         garbage(type(getattr(unit, name)) is not int, f"{name}: {getattr(unit, name)!r}")
     facts = unit.describe()
     garbage(json.loads(json.dumps(facts, allow_nan=False)) != facts, "describe: no plain data")
-    reach = max(map(abs, unit.weight_format.values))
+    elements = [abs(value) for one in unit.blocks.elements for value in one.values]
+    block, block_bits = unit.blocks.block, unit.block_sum.accumulator_bits
+    reach = max([*elements, LARGEST]) if unit.writable_codebooks else max(elements)
     product = reach * (128 if unit.activation_bits == 8 else reach)
     significand = ((2 << unit.blocks.scales.mantissa_bits) - 1) ** unit.scale_factors
     largest = (product * unit.depth * significand) << (unit.span or 0)
-    garbage(largest >> unit.accumulator_bits - 1 > 1, "accumulator_bits: too few")
+    for name, bits, sum_ in (("accumulator", unit.accumulator_bits, largest), ("block sum", block_bits, product * block)):
+        garbage(bits != sum_.bit_length() + 1, f"{name}: {bits} bits for sums of +-{sum_}")
 
 
 def _codebooks(_: Path) -> list[str]:
@@ -100,6 +131,7 @@ def _codebook_file(words: list[str], rng: Random, folder: Path) -> Case:
 
 
 TARGETS = (
+    Target("scale encodings", 5, nothing, _encoding),
     Target("block formats", 10, nothing, _format),
     Target("block units", 10, nothing, _unit),
     Target("codebook files", 5, _codebooks, _codebook_file),

@@ -63,6 +63,7 @@ def test_limits_that_are_just_kept() -> None:
     assert BlockMacConfig.of(MXFP4, span=36).accumulator_bits == 64
     for bits in (2, 8):
         assert BlockSumConfig(FP4_E2M1, bits).activation_bits == bits
+        assert BlockSumConfig(FP4_E2M1, bits).accumulator_bits == 1  # of products that are all zero
 
 
 @pytest.mark.parametrize(

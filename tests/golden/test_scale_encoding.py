@@ -146,6 +146,8 @@ def test_what_is_below_zero_has_the_code_of_the_opposite_and_a_sign() -> None:
     assert negative.tolist() == [code + 128 if code else 0 for code in positive.tolist()]
     assert negative.tolist() == [SIGNED_E4M3.encode_one(-number) for number in x.tolist()]
     assert (SIGNED_E4M3.bits, SIGNED_E4M3.used_bits, E4M3.bits, E4M3.used_bits) == (8, 8, 8, 7)
+    short = ScaleEncoding("e2m1", "E2M1", exponent_bits=2, mantissa_bits=1, bias=1, signed=True, negative=True)
+    assert short.encode([-4.0, -0.5, -0.1, 0.5]).tolist() == [14, 9, 0, 1]  # the sign is the fourth bit, not the eighth
 
 
 @EVERY
@@ -155,6 +157,9 @@ def test_what_is_no_scale_is_refused(encoding: ScaleEncoding) -> None:
             encoding.decode([0, code])
         with pytest.raises(InputError, match=f"^scale code {code} is none of {encoding.title}"):
             encoding.decode_one(code)
+    signs = ", 128 more for their negatives" if encoding is SIGNED_E4M3 else ""
+    with pytest.raises(InputError, match=f"0 to {encoding.nan_code - 1}, and {encoding.nan_code} for NaN{signs}$"):
+        encoding.decode_one(-1)
     with pytest.raises(InputError, match="integers are needed"):
         encoding.decode([1.0])
     with pytest.raises(InputError, match="is NaN: it has no exact value; check"):
