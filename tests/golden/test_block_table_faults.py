@@ -79,39 +79,39 @@ def _codeword(patch: pytest.MonkeyPatch) -> None:
 
 QUICK: dict[str, Any] = {"phases": (Phase.generate,), "derandomize": True, "database": None, "report_multiple_bugs": False}
 BROKEN: dict[str, tuple[Callable[[Any], None], Callable[[], None]]] = {
-    "an element": (lambda patch: _entry(patch, FP4_E2M1, 7), lambda: units_agree("mxfp4", False, 200, **QUICK)),
-    "a special value": (lambda patch: _entry(patch, DINT4, 9), lambda: dots_agree("dint4_g32", True, 200, **QUICK)),
-    "a codeword": (_codeword, lambda: units_agree("lobcq_c2_g16", True, 200, **QUICK)),
+    "an element": (lambda patch: _entry(patch, FP4_E2M1, 7), lambda: units_agree("mxfp4", False, 2000, **QUICK)),
+    "a special value": (lambda patch: _entry(patch, DINT4, 9), lambda: dots_agree("dint4_g32", True, 2000, **QUICK)),
+    "a codeword": (_codeword, lambda: units_agree("lobcq_c2_g16", True, 2000, **QUICK)),
     "subnormal scales": (
         lambda patch: _parts(patch, lambda codes, s, x: (np.where(codes & 120, s, s + 8), x)),
-        lambda: units_agree("nvfp4", True, 200, **QUICK),
+        lambda: units_agree("nvfp4", True, 2000, **QUICK),
     ),
     "signs of scales": (
         lambda patch: _parts(patch, lambda _, s, x: (abs(s), x)),
-        lambda: units_agree("int4_g32", False, 200, **QUICK),
+        lambda: units_agree("int4_g32", False, 2000, **QUICK),
     ),
     "NaN with a sign": (
         lambda patch: patch.setattr(ScaleEncoding, "is_nan", lambda self, codes: self.checked(codes) == self.nan_code),
         lambda: scales_of_units_agree("dint4_g32", False),
     ),
-    "the upper end of the reach": (_reach, lambda: units_agree("mxfp4", True, 200, **QUICK)),
-    "first": (lambda patch: _run(patch, 0, np.zeros_like), lambda: units_agree("nvfp4", False, 200, **QUICK)),
-    "last": (lambda patch: _run(patch, 1, lambda last: np.roll(last, 1)), lambda: units_agree("nvfp4", False, 200, **QUICK)),
-    "valid": (lambda patch: _run(patch, 2, np.ones_like), lambda: units_agree("nvfp4", False, 200, **QUICK)),
-    "reset": (lambda patch: _run(patch, 3, np.zeros_like), lambda: units_agree("nvfp4", False, 200, **QUICK)),
-    "base": (lambda patch: _run(patch, 4, np.zeros_like), lambda: units_agree("mxfp4", False, 200, **QUICK)),
+    "the upper end of the reach": (_reach, lambda: units_agree("mxfp4", True, 2000, **QUICK)),
+    "first": (lambda patch: _run(patch, 0, np.zeros_like), lambda: units_agree("nvfp4", False, 2000, **QUICK)),
+    "last": (lambda patch: _run(patch, 1, lambda last: np.roll(last, 1)), lambda: units_agree("nvfp4", False, 2000, **QUICK)),
+    "valid": (lambda patch: _run(patch, 2, np.ones_like), lambda: units_agree("nvfp4", False, 2000, **QUICK)),
+    "reset": (lambda patch: _run(patch, 3, np.zeros_like), lambda: units_agree("nvfp4", False, 2000, **QUICK)),
+    "base": (lambda patch: _run(patch, 4, np.zeros_like), lambda: units_agree("mxfp4", False, 2000, **QUICK)),
     "the accumulator's width": (_narrow, lambda: longest_sums_agree("nvfp4", False)),
     "which blocks are mirrored": (
         lambda patch: patch.setattr(NumberFormat, "mirrors", lambda _, negative, positive: positive >= negative),
-        lambda: quantizers_agree("int4_g32", 200, **QUICK),
+        lambda: quantizers_agree("int4_g32", 2000, **QUICK),
     ),
     "a threshold of scales": (
         lambda patch: patch.setitem(vars(E4M3), "_thresholds", E4M3.thresholds() * (1 + 2**-50)),
-        lambda: scales_agree(E4M3, UNSIGNED, 400, **QUICK),
+        lambda: scales_agree(E4M3, UNSIGNED, 2000, **QUICK),
     ),
     "ties of elements": (
         lambda patch: patch.setattr(NumberFormat, "_tie", lambda _, *both: both[0]),
-        lambda: quantizers_agree("nvfp4", 200, **QUICK),
+        lambda: quantizers_agree("nvfp4", 2000, **QUICK),
     ),
 }
 

@@ -138,7 +138,7 @@ def blocks_of_numbers(draw: Any, of: Definition, blocks: int) -> list[float]:
 # Comparisons, each a property that can be run with the golden model broken, too
 
 
-def units_agree(name: str, scaled: bool, examples: int = 25, **options: Any) -> None:
+def units_agree(name: str, scaled: bool, examples: int = 15, **options: Any) -> None:
     @settings(deadline=None, max_examples=examples, **options)
     @given(unit_and_rows(name, scaled))
     def agree(drawn: tuple[BlockMacConfig, TableUnit, Rows]) -> None:
