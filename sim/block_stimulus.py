@@ -24,7 +24,8 @@ _SUM_PRODUCTS = 256  # length of the sums of random operands, as of other units
 _CONTROLS = ("first", "last", "valid", "rst")
 _SCALES = ("scale", "activation_scale")
 _KNOWN = {*_CONTROLS, *_SCALES, "activations", "weights", "base"}
-_MISSED = 0.1  # of the scales among control sequences: any code, so that most are out of reach
+_MISSED = 0.1  # of the scales among control sequences: NaN or any code, so that most are out of reach
+_ANYWHERE = 4  # times the number of shifts: sums of blocks whose own sums lie anywhere
 
 _Columns = dict[str, NDArray[np.int64]]
 
@@ -167,11 +168,13 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     1. Every code of a weight with every code or extreme value of an activation in every lane (with every codebook, where
        there are some), each cycle a block and a sum of its own.
     2. Every code of a scale, NaN and negative ones among them, with the greatest and the least block; where there are two
-       scales, with the extremes of the other; where there is a `base`, at its extremes and in its middle, so that scales are in
-       reach, beyond it, and next to either end.
+       scales, with the extremes of the other; where there is a `base`, at its extremes, in its middle, and where the largest scales
+       are in reach: so scales are in reach, beyond it, and next to either end.
     3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs, to the depth or
        `longest_sum` cycles; walks across zero, where the carry runs through the whole accumulator.
-    4. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
+    4. Whole blocks whose sums lie anywhere from the least to the greatest, at any scale in reach: of random operands they are
+       near zero, and leave the upper places of what multiplies and shifts them alone.
+    5. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
     """
     operands = _joined(_every_operand(config))
@@ -190,6 +193,7 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
         every,
         _every_scale(config, chosen["greatest"], chosen["least"]),
         *_extreme_sums(config, chosen, longest_sum),
+        _sums_anywhere(config, operands, int(rows["greatest"]), int(rows["least"])),
         _columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
         _every_order(config),
     ]
@@ -269,7 +273,10 @@ def _every_scale(config: BlockMacConfig, *blocks: _Columns) -> _Columns:
         others = np.concatenate([ends + sign for sign in _signs(config)])
         crossed = np.array(list(product(codes, others)))
         pairs = np.concatenate([crossed, crossed[:, ::-1]])
-    bases = np.array([0, config.exponents // 2, (1 << config.base_bits) - 1] if config.base_bits else [0])
+    assert config.span is not None
+    bases = np.array([0])
+    if config.base_bits:
+        bases = np.array([0, config.exponents // 2, config.exponents - config.span, (1 << config.base_bits) - 1])
     count = len(pairs) * len(bases)
     chosen = np.random.default_rng(11).integers(0, len(blocks), count)
     given: dict[str, ArrayLike] = {name: column[chosen] for name, column in _joined(list(blocks)).items()}
@@ -299,6 +306,20 @@ def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_s
         yield _columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
 
 
+def _sums_anywhere(config: BlockMacConfig, operands: _Columns, greatest: int, least: int) -> _Columns:
+    """Blocks of the greatest and the least products in any proportion, every other one with some of any other products."""
+    assert config.span is not None
+    random = np.random.default_rng(15)
+    blocks, block = _ANYWHERE * (config.span + 1) * _blocks_of_sum(config), config.blocks.block // config.lanes
+    cycles = blocks * block
+    up = random.random(cycles) < random.permutation(np.linspace(0, 1, blocks)).repeat(block)
+    other = (random.random(cycles) < 1 / 4) & (np.arange(cycles) // block % 2 == 1)
+    drawn = random.integers(0, len(operands["weights"]), cycles)
+    rows = np.where(other, drawn, np.where(up, greatest, least))
+    whole = random_operands(config, cycles, random) | _random_scales(config, cycles, random, alike=True)
+    return whole | {name: column[rows] for name, column in operands.items()}
+
+
 def _every_order(config: BlockMacConfig) -> _Columns:
     order = np.array(de_bruijn(symbols=1 << len(_CONTROLS), length=3))
     controls = {name: order >> place & 1 for place, name in enumerate(_CONTROLS)}
@@ -317,30 +338,40 @@ def _every_order(config: BlockMacConfig) -> _Columns:
     drawn = {port.name: _random(port, len(order), random) for port in config.inputs if port.name not in controls}
     assert config.span is not None
     bases = np.full(len(order), (config.exponents - config.span) // 2)
-    reached = scale_ports(_codes_in_reach(config, bases, random))
+    shifts = random.integers(0, config.span + 1, len(order))
+    reached = scale_ports(_codes_in_reach(config, bases, shifts, random))
     missed = random.random(len(order)) < _MISSED
-    scales = {name: np.where(missed, drawn[name][:, 0], codes) for name, codes in reached.items()}
+    scales = {}
+    for name, codes in reached.items():  # where there is no base, NaN alone is out of reach
+        others = np.where(random.random(len(order)) < 1 / 2, config.blocks.scales.nan_code, drawn[name][:, 0])
+        scales[name] = np.where(missed, others, codes)
     return _columns(config, {**drawn, **controls, **scales, "base": bases})
 
 
-def _random_scales(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> _Columns:
-    """The ports of scales, in reach: of each block, and the base of each sum."""
+def _random_scales(
+    config: BlockMacConfig, cycles: int, random: np.random.Generator, *, alike: bool = False
+) -> _Columns:
+    """The ports of scales, in reach: of each block, and the base of each sum; `alike`: every other sum has one shift."""
     assert config.span is not None
     block = config.blocks.block // config.lanes
     blocks = np.arange(cycles) // block
     sums = blocks // _blocks_of_sum(config)
     of_sum = random.integers(0, config.exponents - config.span + 1, int(sums[-1]) + 1)
-    of_block = of_sum[np.arange(int(blocks[-1]) + 1) // _blocks_of_sum(config)]
-    codes = _codes_in_reach(config, of_block, random)
+    sum_of = np.arange(int(blocks[-1]) + 1) // _blocks_of_sum(config)
+    shifts = random.integers(0, config.span + 1, len(sum_of))
+    if alike:  # all there are, one after the other
+        shifts = np.where(sum_of % 2, shifts, sum_of // 2 % (config.span + 1))
+    codes = _codes_in_reach(config, of_sum[sum_of], shifts, random)
     ports = scale_ports(codes[blocks]) | ({"base": of_sum[sums]} if config.base_bits else {})
     return {name: column[:, None] for name, column in ports.items()}
 
 
-def _codes_in_reach(config: BlockMacConfig, bases: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """Codes of scales, (blocks, 1 or 2), that are in reach of `bases` (blocks,)."""
-    assert config.span is not None
+def _codes_in_reach(
+    config: BlockMacConfig, bases: NDArray[np.int64], shifts: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Codes of scales, (blocks, 1 or 2), that shift by `shifts` from `bases`, (blocks,) each."""
     offsets, most, signs = _offsets(config), config.exponents // config.scale_factors, _signs(config)
-    left = bases + random.integers(0, config.span + 1, len(bases))
+    left = bases + shifts
     found = []
     for others in reversed(range(config.scale_factors)):
         exponents = random.integers(np.maximum(0, left - others * most), np.minimum(most, left) + 1)

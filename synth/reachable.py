@@ -21,13 +21,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import AsymmetricConfig, MacConfig, PeConfig
+from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig
 
 from .gates import Gate, Network
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Logic"]
 
-Unit = MacConfig | PeConfig | AsymmetricConfig
+Unit = MacConfig | PeConfig | AsymmetricConfig | BlockMacConfig
 
 #: Bits of inputs and states whose cases are enumerated, at most.
 _MOST_BITS = 18
@@ -56,7 +56,7 @@ class Limits:
 
     def within(self, other: Network) -> Network:
         """The unit, or one that was made from it, with every register taking 0 from what is not possible."""
-        logic = _Logic(other)
+        logic = Logic(other)
         possible = logic.all([*self._sums(logic), *self._zero_points(logic), *self._states(logic)])
         taken = {register: logic.gate("and", net, possible) for register, net in other.flip_flops.items()}
         return replace(other, gates=(*other.gates, *logic.gates), flip_flops=taken)
@@ -66,7 +66,7 @@ class Limits:
 
         Of the inputs, they are 0 after what is not possible.
         """
-        logic, network = _Logic(other), self._network
+        logic, network = Logic(other), self._network
         held = _held(network, self._config)
         now = {register: register for register in other.flip_flops}
         inputs = dict(other.inputs)
@@ -79,10 +79,15 @@ class Limits:
             nets = logic.copied(other, now)
             now |= {register: nets[taken] for register, taken in other.flip_flops.items()}
         counts = logic.all(possible)
-        taken = {register: logic.gate("and", now[register], counts) for register in other.flip_flops}
+        after = self._counting(logic, {register: now[register] for register in other.flip_flops})
+        taken = {register: logic.gate("and", net, counts) for register, net in after.items()}
         return replace(other, inputs=inputs, gates=tuple(logic.gates), flip_flops=taken)
 
-    def _sums(self, logic: _Logic) -> Iterator[int]:
+    def _counting(self, logic: Logic, state: Mapping[int, int]) -> Mapping[int, int]:  # noqa: ARG002
+        """What counts of a state, the net of each register: all."""
+        return state
+
+    def _sums(self, logic: Logic) -> Iterator[int]:
         config, inputs = self._config, self._network.inputs
         adds: int | None = None
         if not isinstance(config, PeConfig) and not config.pipeline:
@@ -115,7 +120,7 @@ class Limits:
         for word in sums:
             yield word, min(products), max(products)
 
-    def _zero_points(self, logic: _Logic, moved: Mapping[int, int] | None = None) -> Iterator[int]:
+    def _zero_points(self, logic: Logic, moved: Mapping[int, int] | None = None) -> Iterator[int]:
         if not isinstance(config := self._config, AsymmetricConfig):
             return
         for name in ("read_zero_point", "zero_points"):
@@ -124,7 +129,7 @@ class Limits:
                 point = [(moved or {}).get(net, net) for net in nets[start : start + config.zero_point_bits]]
                 yield logic.between([*point, 0], 0, config.weight_format.steps)
 
-    def _states(self, logic: _Logic) -> Iterator[int]:
+    def _states(self, logic: Logic) -> Iterator[int]:
         for group, states in self._reached:
             yield logic.any([logic.equal(group.registers, state) for state in states])
 
@@ -232,7 +237,7 @@ def _column(word: int, cases: int) -> NDArray[np.int64]:
     return np.unpackbits(packed, count=cases, bitorder="little").astype(np.int64)
 
 
-class _Logic:
+class Logic:
     """Gates to add to a network, each read after it is driven."""
 
     def __init__(self, network: Network) -> None:
