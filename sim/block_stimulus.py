@@ -25,7 +25,8 @@ _CONTROLS = ("first", "last", "valid", "rst")
 _SCALES = ("scale", "activation_scale")
 _KNOWN = {*_CONTROLS, *_SCALES, "activations", "weights", "base"}
 _MISSED = 0.1  # of the scales among control sequences: NaN or any code, so that most are out of reach
-_ANYWHERE = 4  # times the number of shifts: sums of blocks whose own sums lie anywhere
+_ANYWHERE = 8  # times the number of shifts: sums of blocks whose own sums lie anywhere
+_RUNS = (4, 15)  # places that a carry runs through
 
 _Columns = dict[str, NDArray[np.int64]]
 
@@ -173,7 +174,7 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs, to the depth or
        `longest_sum` cycles; walks across zero, where the carry runs through the whole accumulator.
     4. Whole blocks whose sums lie anywhere from the least to the greatest, at any scale in reach: of random operands they are
-       near zero, and leave the upper places of what multiplies and shifts them alone.
+       near zero, and leave the upper places of what multiplies and shifts them alone. In half of them carries run far.
     5. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
     """
@@ -182,6 +183,9 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     # What a row is worth is seen an edge later.
     late = {name: np.pad(column, ((0, 1), (0, 0))) for name, column in every.items()}
     shown = config.respond(late)["accumulator"][1:, 0]
+    one = _one(config)
+    codes = [[one[name] for name in config.scale_ports]]
+    significands, shifts, _ = config.scaling(codes, one.get("base", 0))
     rows = {
         "greatest": shown.argmax(),
         "least": shown.argmin(),
@@ -193,7 +197,7 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
         every,
         _every_scale(config, chosen["greatest"], chosen["least"]),
         *_extreme_sums(config, chosen, longest_sum),
-        _sums_anywhere(config, operands, int(rows["greatest"]), int(rows["least"])),
+        _sums_anywhere(config, operands, shown // int(significands[0] << shifts[0])),
         _columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
         _every_order(config),
     ]
@@ -306,18 +310,33 @@ def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_s
         yield _columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
 
 
-def _sums_anywhere(config: BlockMacConfig, operands: _Columns, greatest: int, least: int) -> _Columns:
-    """Blocks of the greatest and the least products in any proportion, every other one with some of any other products."""
+def _sums_anywhere(config: BlockMacConfig, operands: _Columns, sums: NDArray[np.int64]) -> _Columns:
+    """Blocks whose sums lie anywhere, made of the rows of `operands`, whose products have `sums`.
+
+    Every other one is such that it makes nearly a multiple of some power of two, times its significand: a carry runs there, or
+    just does not.
+    """
     assert config.span is not None
     random = np.random.default_rng(15)
     blocks, block = _ANYWHERE * (config.span + 1) * _blocks_of_sum(config), config.blocks.block // config.lanes
-    cycles = blocks * block
-    up = random.random(cycles) < random.permutation(np.linspace(0, 1, blocks)).repeat(block)
-    other = (random.random(cycles) < 1 / 4) & (np.arange(cycles) // block % 2 == 1)
-    drawn = random.integers(0, len(operands["weights"]), cycles)
-    rows = np.where(other, drawn, np.where(up, greatest, least))
-    whole = random_operands(config, cycles, random) | _random_scales(config, cycles, random, alike=True)
-    return whole | {name: column[rows] for name, column in operands.items()}
+    whole = random_operands(config, blocks * block, random)
+    whole |= _random_scales(config, blocks * block, random, alike=True)
+    codes, base = np.concatenate([whole[name][::block] for name in config.scale_ports], axis=1), whole.get("base")
+    significands, _, _ = config.scaling(codes, 0 if base is None else base[::block, 0])
+
+    order = sums.argsort(kind="stable")
+    values = sums[order]
+    drawn = random.integers(values[0] * block, values[-1] * block + 1, (blocks, 4096))
+    power = 1 << random.integers(*_RUNS, (blocks, 1))
+    away = drawn * significands[:, None] + random.integers(-1, 2, (blocks, 1)) + power // 2
+    chosen = np.abs(away % power - power // 2).argmin(axis=1)
+    left = drawn[np.arange(blocks), np.where(np.arange(blocks) % 2, chosen, 0)]
+    rows = np.empty((blocks, block), np.int64)
+    for cycle in range(block):  # what comes nearest to what is left
+        above = np.clip(np.searchsorted(values, left), 1, len(values) - 1)
+        at = above - (left - values[above - 1] < values[above] - left)
+        rows[:, cycle], left = order[at], left - values[at]
+    return whole | {name: column[rows.ravel()] for name, column in operands.items()}
 
 
 def _every_order(config: BlockMacConfig) -> _Columns:
