@@ -256,7 +256,9 @@ def measure(config: Unit, sample: int = _SAMPLE) -> dict[str, Any]:
     stimuli = stimuli_for(config, None, None, SEED)
     suspects = faults(network)
     blocks = isinstance(config, BlockMacConfig)  # which random operands show less of: ABC would be asked too often
-    alive = survivors(network, config, stimuli, suspects) if blocks else survivors(network, config, stimuli[:1], suspects, _SOON)
+    alive = (
+        survivors(network, config, stimuli, suspects) if blocks else survivors(network, config, stimuli[:1], suspects, _SOON)
+    )
     equivalent = {fault for fault in alive if _same(network, broken(network, fault))}
     missed = [fault for fault in alive if fault not in equivalent]
     if not blocks:

@@ -24,9 +24,9 @@ _SUM_PRODUCTS = 256  # length of the sums of random operands, as of other units
 _CONTROLS = ("first", "last", "valid", "rst")
 _SCALES = ("scale", "activation_scale")
 _KNOWN = {*_CONTROLS, *_SCALES, "activations", "weights", "base"}
-_MISSED = 0.1  # of the scales among control sequences: NaN or any code, so that most are out of reach
-_ANYWHERE = 8  # times the number of shifts: sums of blocks whose own sums lie anywhere
-_RUNS = (4, 15)  # places that a carry runs through
+_MISSED = 0.4  # of the scales among control sequences: NaN or any code, so that most are out of reach
+_ANYWHERE = 16  # times the number of shifts: sums of blocks whose own sums lie anywhere
+_RUNS = (4, 17)  # places that a carry runs through
 
 _Columns = dict[str, NDArray[np.int64]]
 
@@ -169,12 +169,12 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     1. Every code of a weight with every code or extreme value of an activation in every lane (with every codebook, where
        there are some), each cycle a block and a sum of its own.
     2. Every code of a scale, NaN and negative ones among them, with the greatest and the least block; where there are two
-       scales, with the extremes of the other; where there is a `base`, at its extremes, in its middle, and where the largest scales
-       are in reach: so scales are in reach, beyond it, and next to either end.
+       scales, with the extremes of the other; where there is a `base`, at its extremes, in its middle, and where the largest
+       scales are in reach: so scales are in reach, beyond it, and next to either end.
     3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs, to the depth or
        `longest_sum` cycles; walks across zero, where the carry runs through the whole accumulator.
     4. Whole blocks whose sums lie anywhere from the least to the greatest, at any scale in reach: of random operands they are
-       near zero, and leave the upper places of what multiplies and shifts them alone. In half of them carries run far.
+       near zero, and leave the upper places of what multiplies and shifts them alone. In most of them carries run far.
     5. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
     """
@@ -313,8 +313,8 @@ def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_s
 def _sums_anywhere(config: BlockMacConfig, operands: _Columns, sums: NDArray[np.int64]) -> _Columns:
     """Blocks whose sums lie anywhere, made of the rows of `operands`, whose products have `sums`.
 
-    Every other one is such that it makes nearly a multiple of some power of two, times its significand: a carry runs there, or
-    just does not.
+    Three of four are such that they make nearly a multiple of some power of two, times their significands: a carry runs
+    there, or just does not.
     """
     assert config.span is not None
     random = np.random.default_rng(15)
@@ -330,7 +330,7 @@ def _sums_anywhere(config: BlockMacConfig, operands: _Columns, sums: NDArray[np.
     power = 1 << random.integers(*_RUNS, (blocks, 1))
     away = drawn * significands[:, None] + random.integers(-1, 2, (blocks, 1)) + power // 2
     chosen = np.abs(away % power - power // 2).argmin(axis=1)
-    left = drawn[np.arange(blocks), np.where(np.arange(blocks) % 2, chosen, 0)]
+    left = drawn[np.arange(blocks), np.where(np.arange(blocks) % 4, chosen, 0)]
     rows = np.empty((blocks, block), np.int64)
     for cycle in range(block):  # what comes nearest to what is left
         above = np.clip(np.searchsorted(values, left), 1, len(values) - 1)
@@ -367,9 +367,7 @@ def _every_order(config: BlockMacConfig) -> _Columns:
     return _columns(config, {**drawn, **controls, **scales, "base": bases})
 
 
-def _random_scales(
-    config: BlockMacConfig, cycles: int, random: np.random.Generator, *, alike: bool = False
-) -> _Columns:
+def _random_scales(config: BlockMacConfig, cycles: int, random: np.random.Generator, *, alike: bool = False) -> _Columns:
     """The ports of scales, in reach: of each block, and the base of each sum; `alike`: every other sum has one shift."""
     assert config.span is not None
     block = config.blocks.block // config.lanes

@@ -3,8 +3,9 @@
 
 Such a unit keeps what it will not look at: the sum of a block that was added, until another block begins; whether that block
 opened a sum. And its reset does twice what once would do. Two units that differ there hold different states, and yet show the
-same for all time. So they are compared in what counts of their states (`BlockLimits._counting`), by bisimulation: states alike in
-that lead to states alike in that. Of the unit itself, too, that is to be shown, which `own` is for: it starts from what counts.
+same for all time. So they are compared in what counts of their states (`BlockLimits._counting`), by bisimulation: states alike
+in that lead to states alike in that. Of the unit itself, too, that is to be shown, which `own` is for: it starts from what
+counts.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,20 @@ import pytest
 
 from benchmarks import mutation, python_mutation
 from benchmarks.mutation import Fault, broken, faults, survivors
-from golden import DINT3, INT8, MacConfig, PeConfig
+from golden import (
+    DINT3,
+    INT3,
+    INT8,
+    AsymmetricConfig,
+    BlockFormat,
+    BlockMacConfig,
+    MacConfig,
+    PeConfig,
+    ScaleEncoding,
+)
 from hdl.verilog import generate
 from pipeline import checks, stages
+from sim import block_stimulus
 from sim.stimulus import Stimulus
 from synth import yosys
 from synth.gates import Network
@@ -114,6 +126,37 @@ def test_a_whole_unit_is_scored() -> None:
     assert result["score"] == 1
     assert result["mutants"] == result["killed"] + result["equivalent"] + result["beyond_limits"]
     assert result["checked_in_icarus"] == 2
+
+
+def test_a_unit_of_a_block_format_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a small one every 30th fault, with few operands."""
+    scales = ScaleEncoding("e2m1", "E2M1", exponent_bits=2, mantissa_bits=1, bias=1)
+    config = BlockMacConfig.of(BlockFormat("small", "Small", (INT3,), 2, scales, Fraction(4)), depth=8)
+
+    def stimuli_for(config: BlockMacConfig, *_: Any) -> list[Any]:
+        return [block_stimulus.uniform(config, 2000, 0), block_stimulus.corners(config)]
+
+    monkeypatch.setattr(mutation, "stimuli_for", stimuli_for)
+    monkeypatch.setattr(mutation, "faults", lambda network: faults(network)[::30])
+    result = mutation.measure(config, sample=2)
+    assert result["survivors"] == []
+    assert result["mutants"] == result["killed"] + result["equivalent"] + result["beyond_limits"] > 100
+    assert result["checked_in_icarus"] >= 2
+
+
+def test_every_kind_of_unit_is_scored() -> None:
+    blocks = [unit for unit in mutation.UNITS if isinstance(unit, BlockMacConfig)]
+    assert {(unit.blocks.scales.name, unit.selectors > 0, unit.scaled_activations) for unit in blocks} == {
+        (scales, selectors, scaled)
+        for scales, selectors in (("e8m0", False), ("e4m3", False), ("signed_e4m3", False), ("e4m3", True))
+        for scaled in (False, True)
+    }
+    assert {MacConfig, PeConfig, AsymmetricConfig} < {type(unit) for unit in mutation.UNITS}
+
+
+def test_an_output_that_is_held_is_another(network: Network) -> None:
+    held = broken(network, Fault(network.outputs["accumulator"][-1], None, "0"))
+    assert not mutation._same(network, held)
 
 
 def test_mutants_change_one_thing_each() -> None:
