@@ -64,7 +64,7 @@ def test_registered_select_lines(simulate, name, architecture):
     sums = simulate(config, weights, activations, always, always)
     assert np.array_equal(sums, config.run(weights, activations, always, always))
     assert sums.tolist() == (2 * np.array(number_format.values)[weights[:, 0]] * activations[:, 0]).tolist()
-    for lanes in (1, 16):  # both ways to hold
+    for lanes in (1, 16) if architecture == number_format.architecture else (1,):  # both ways to hold
         config = MacConfig(number_format, lanes=lanes, pipeline=2, architecture=architecture, decoded=True)
         operands = stimulus(config, 200, seed=3)
         assert np.array_equal(simulate(config, *operands), config.run(*operands))
