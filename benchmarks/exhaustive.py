@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,11 +71,8 @@ def _different(config: UnitConfig, stimulus: Replay) -> int:
         in_use = column.weights_in_use(stimulus)
         return len(np.unique((in_use * 256 + inputs["activation"][:, 0])[in_use >= 0]))
     codes, activations = inputs["weights"], inputs["activations"]
-    if isinstance(config, BlockMacConfig) and config.selectors:
-        of_lane = np.arange(config.lanes) * config.selectors // config.lanes
-        codes = codes + (inputs["selectors"][:, of_lane] << config.weight_format.bits)
-        if config.scaled_activations:
-            activations = activations + (inputs["activation_selectors"][:, of_lane] << config.activation_bits)
+    if isinstance(config, BlockMacConfig):
+        codes, activations = _operands(config, inputs)
     if isinstance(config, AsymmetricConfig):
         # Of the unit that is read when the sum is there, with the zero-point that it is corrected by then.
         late = config.pipeline + 1
@@ -85,12 +84,20 @@ def _different(config: UnitConfig, stimulus: Replay) -> int:
     return sum(len(np.unique(pairs[taken, lane])) for lane in range(config.lanes))
 
 
-def _sums_of_products(config: BlockMacConfig, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+def _sums_of_products(config: BlockMacConfig, inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
     """Each cycle's sum of products, (cycles,), from the tables of the elements."""
-    tables = np.array([one.values for one in config.blocks.elements])
-    numbers = {name: np.repeat(inputs[name], config.lanes // config.selectors, axis=1) for name in config.selector_ports}
-    weights = tables[numbers.get("selectors", 0), inputs["weights"]]
-    activations = inputs["activations"].astype(np.int64)
-    if config.scaled_activations:
-        activations = tables[numbers.get("activation_selectors", 0), activations]
-    return (weights * activations).sum(axis=1)
+    table = np.concatenate([one.values for one in config.blocks.elements])
+    weights, activations = _operands(config, inputs)
+    return (table[weights] * (table[activations] if config.scaled_activations else activations)).sum(axis=1)
+
+
+def _operands(config: BlockMacConfig, inputs: Mapping[str, NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Weights and activations, (cycles, lanes) each: codes with their selectors above them, or integers."""
+    found = []
+    for operand, selectors in (("weights", "selectors"), ("activations", "activation_selectors")):
+        numbers = inputs[operand].astype(np.int64)
+        if selectors in config.selector_ports:
+            of_lane = inputs[selectors].astype(np.int64).repeat(config.lanes // config.selectors, axis=1)
+            numbers = numbers + (of_lane << config.blocks.bits)
+        found.append(numbers)
+    return found

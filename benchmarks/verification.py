@@ -55,14 +55,15 @@ from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
 from hdl.architectures import ARCHITECTURES
 from pipeline.checks import DIRECTORY, write_record
-from sim import asymmetric_stimulus, block_stimulus, column
+from sim import asymmetric_stimulus, column
+from sim.command import stimuli_for
 from sim.in_amaranth import respond
 from sim.processes import children_end_with_us
 from sim.replay import Replay
 from sim.runner import SimulationMismatch
 from sim.side_by_side import compare_units
 from sim.simulators import Simulator, find_simulator
-from sim.stimulus import Stimulus
+from sim.stimulus import LONGEST_SUM, Stimulus
 from synth import sta
 from synth.cell_models import cell_models
 from synth.energy import SDF, Unit
@@ -342,15 +343,12 @@ def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> C
     netlist = read_netlist(mapped.netlist, mapped.design)
     check_delays(mapped, read_delays(sdf, netlist, library).longest_path_ns(netlist))
     unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)
-    stimuli: list[Replay]
-    if isinstance(config, BlockMacConfig):
-        stimuli = [block_stimulus.corners(config, _LONGEST_SUM), block_stimulus.uniform(config, _WITH_DELAYS, _SEED)]
-    else:
-        stimuli = [Stimulus.corners(config), Stimulus.uniform(config, _WITH_DELAYS, _SEED)]
+    longest_sum = _LONGEST_SUM if isinstance(config, BlockMacConfig) else LONGEST_SUM
+    stimuli = stimuli_for(config, None, _WITH_DELAYS, _SEED, longest_sum)
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
         sums = sum(unit.measure(one, mapped.delay_ns, SDF, Path(folder)).sums_compared for one in stimuli)
         try:
-            unit.measure(stimuli[1], mapped.delay_ns / 4, SDF, Path(folder))
+            unit.measure(stimuli[0], mapped.delay_ns / 4, SDF, Path(folder))
         except ToolError as error:
             if "may be shorter than the critical path" not in str(error):
                 raise

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What FuseSoC calls: the bench of a core, and the generator.
 
-python3 -m flows.fusesoc bench OPTIONS.json VERILOG        what the core of the bench calls
-python3 -m flows.fusesoc generate REQUEST.yml              what the script of the generator core calls
+The cores are those of `flows.fusesoc_cores`.
+
+    python3 -m flows.fusesoc bench OPTIONS.json VERILOG        what the core of the bench calls
+    python3 -m flows.fusesoc generate REQUEST.yml              what the script of the generator core calls
 """
 
 from __future__ import annotations
