@@ -7,7 +7,7 @@ one by one, and taken at random elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -15,20 +15,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden import BlockMacConfig, LayerOperands, Operands, Port
 
+from .block_columns import (
+    CONTROLS,
+    SCALES,
+    Columns,
+    bases_of,
+    blocks_of_sum,
+    codes_in_reach,
+    columns,
+    joined,
+    random_operands,
+    random_port,
+    random_scales,
+    scale_ports,
+    scale_signs,
+    scales_of_one,
+)
+from .carry_runs import crossings, sums_anywhere
 from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
 
 __all__ = ["corners", "from_operands", "gaussian", "runs", "uniform"]
 
-_SUM_PRODUCTS = 256  # length of the sums of random operands, as of other units
-_CONTROLS = ("first", "last", "valid", "rst")
-_SCALES = ("scale", "activation_scale")
-_KNOWN = {*_CONTROLS, *_SCALES, "activations", "weights", "base"}
+_KNOWN = {*CONTROLS, *SCALES, "activations", "weights", "base"}
+_SHORTER = 16  # times shorter than the depth: sums of extreme blocks that do not make the extremes of the accumulator
 _MISSED = 0.4  # of the scales among control sequences: NaN or any code, so that most are out of reach
-_ANYWHERE = 16  # times the number of shifts: sums of blocks whose own sums lie anywhere
-_RUNS = (4, 17)  # places that a carry runs through
-
-_Columns = dict[str, NDArray[np.int64]]
 
 
 def uniform(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
@@ -39,15 +50,7 @@ def uniform(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
     """
     check_cycles(cycles)
     random = np.random.default_rng([seed, 10])
-    return PortStimulus(random_operands(config, cycles, random) | _random_scales(config, cycles, random), "uniform")
-
-
-def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> _Columns:
-    """All input ports but those of scales: operands at random, whole blocks, one after the other."""
-    step, block = np.arange(cycles), config.blocks.block // config.lanes
-    first, last = step % (_blocks_of_sum(config) * block) == 0, step % block == block - 1
-    drawn = {port.name: _random(port, cycles, random) for port in config.inputs if port.name not in (*_CONTROLS, *_SCALES)}
-    return _columns(config, {**drawn, "first": first, "last": last})
+    return PortStimulus(random_operands(config, cycles, random) | random_scales(config, cycles, random), "uniform")
 
 
 def gaussian(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
@@ -58,7 +61,7 @@ def gaussian(config: BlockMacConfig, cycles: int, seed: int) -> PortStimulus:
     check_cycles(cycles)
     random = np.random.default_rng([seed, 13])
     operands = random_operands(config, cycles, random)
-    block, count = config.blocks.block // config.lanes, _blocks_of_sum(config)
+    block, count = config.blocks.block // config.lanes, blocks_of_sum(config)
     blocks = np.arange(cycles) // block
     sums = int(blocks[-1]) // count + 1
     drawn = random.normal(size=(config.scale_factors, sums, count * config.blocks.block))
@@ -84,11 +87,11 @@ def from_operands(operands: Operands, config: BlockMacConfig, cycles: int, seed:
     check_cycles(cycles)
     sums = checked_sums(operands, config)
     random = np.random.default_rng([seed, 14])
-    pieces: list[_Columns] = []
+    pieces: list[Columns] = []
     while sum(len(piece["first"]) for piece in pieces) < cycles:
         layer, token, output = drawn_sum(operands, sums, random)
         pieces.append(_sum(config, layer, token, output))
-    whole = {name: column[:cycles] for name, column in _joined(pieces).items()}
+    whole = {name: column[:cycles] for name, column in joined(pieces).items()}
     completed, stated = (whole.pop(name)[:, 0] for name in ("completed", "stated"))
     return PortStimulus(whole, "opt", completed.astype(bool), stated)
 
@@ -108,8 +111,8 @@ def runs(
         start, outputs = int(place * blocks), layer.accumulators.shape[1]
         ends = -(-length // block) + start
         following = [_sum(config, layer, token, (output + number) % outputs) for number in range(-(-ends // blocks))]
-        pieces.append({name: column[start * block : ends * block] for name, column in _joined(following).items()})
-    whole = {name: column[:cycles] for name, column in _joined(pieces).items() if name not in ("completed", "stated")}
+        pieces.append({name: column[start * block : ends * block] for name, column in joined(following).items()})
+    whole = {name: column[:cycles] for name, column in joined(pieces).items() if name not in ("completed", "stated")}
     first = whole["first"][:, 0].astype(bool)
     if config.base_bits:
         first |= np.diff(whole["base"][:, 0], prepend=-1) != 0
@@ -118,7 +121,7 @@ def runs(
     return PortStimulus(whole, source)
 
 
-def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) -> _Columns:
+def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) -> Columns:
     """One whole sum, and `completed` and `stated` beside the ports."""
     lanes, block = config.lanes, config.blocks.block // config.lanes
     assert layer.block_scales is not None
@@ -151,16 +154,7 @@ def _sum(config: BlockMacConfig, layer: LayerOperands, token: int, output: int) 
             given[port.name] = row.repeat(rows * lanes // len(row)).reshape(rows, lanes)[:, :: lanes // port.fields]
     completed = (step == rows - 1) & (above >= 0)
     stated = int(layer.accumulators[token, output]) << above if above >= 0 else 0
-    return _columns(config, given) | {"completed": completed[:, None], "stated": np.where(completed, stated, 0)[:, None]}
-
-
-def bases_of(config: BlockMacConfig, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The least base of each sum, (sums,), that keeps its largest scale in reach: `codes` are (sums, blocks, 1 or 2)."""
-    assert config.span is not None
-    if not config.base_bits:
-        return np.zeros(len(codes), np.int64)
-    exponents = _offsets(config)[codes & config.blocks.scales.nan_code].sum(axis=2)
-    return np.maximum(exponents.min(axis=1), exponents.max(axis=1) - config.span)
+    return columns(config, given) | {"completed": completed[:, None], "stated": np.where(completed, stated, 0)[:, None]}
 
 
 def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:
@@ -171,21 +165,24 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     2. Every code of a scale, NaN and negative ones among them, with the greatest and the least block; where there are two
        scales, with the extremes of the other; where there is a `base`, at its extremes, in its middle, and where the largest
        scales are in reach: so scales are in reach, beyond it, and next to either end.
-    3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs, to the depth or
-       `longest_sum` cycles; walks across zero, where the carry runs through the whole accumulator.
+    3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs; those that
+       make the extremes to the depth or `longest_sum` cycles. Walks across zero, where the carry runs through the whole
+       accumulator.
     4. Whole blocks whose sums lie anywhere from the least to the greatest, at any scale in reach: of random operands they are
        near zero, and leave the upper places of what multiplies and shifts them alone. In most of them carries run far.
-    5. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
+    5. Sums that cross multiples of powers of two again and again, so that carries run from any place to any.
+    6. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
     """
-    operands = _joined(_every_operand(config))
-    every = _columns(config, {**operands, **_one(config), "first": 1, "last": 1})
+    operands = joined(_every_operand(config))
+    every = columns(config, {**operands, **scales_of_one(config), "first": 1, "last": 1})
     # What a row is worth is seen an edge later.
     late = {name: np.pad(column, ((0, 1), (0, 0))) for name, column in every.items()}
     shown = config.respond(late)["accumulator"][1:, 0]
-    one = _one(config)
+    one = scales_of_one(config)
     codes = [[one[name] for name in config.scale_ports]]
     significands, shifts, _ = config.scaling(codes, one.get("base", 0))
+    sums = shown // int(significands[0] << shifts[0])
     rows = {
         "greatest": shown.argmax(),
         "least": shown.argmin(),
@@ -196,28 +193,13 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     pieces = [
         every,
         _every_scale(config, chosen["greatest"], chosen["least"]),
-        *_extreme_sums(config, chosen, longest_sum),
-        _sums_anywhere(config, operands, shown // int(significands[0] << shifts[0])),
-        _columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
+        *_extreme_sums(config, chosen, {name: int(sums[rows[name]]) for name in ("greatest", "least")}, longest_sum),
+        sums_anywhere(config, operands, sums),
+        crossings(config, operands, sums, longest_sum),
+        columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
         _every_order(config),
     ]
     return PortStimulus({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}, "corners")
-
-
-def scale_ports(codes: NDArray[np.int64]) -> _Columns:
-    """The scale ports, (cycles,) each, that show `codes` (cycles, 1 or 2): the weights' scale, then the activations'."""
-    return dict(zip(_SCALES, codes.T, strict=False))
-
-
-def _columns(config: BlockMacConfig, given: Mapping[str, ArrayLike], cycles: int | None = None) -> _Columns:
-    """Every input port, (cycles, fields), as given, (cycles,), (cycles, fields) or a number for all; else valid zeros."""
-    arrays = {name: np.asarray(column, dtype=np.int64) for name, column in {"valid": 1, **given}.items()}
-    count = max(len(one) for one in arrays.values() if one.ndim) if cycles is None else cycles
-    ports = {}
-    for port in config.inputs:
-        column = arrays.get(port.name, np.zeros((), np.int64))
-        ports[port.name] = np.broadcast_to(column[:, None] if column.ndim == 1 else column, (count, port.fields))
-    return ports
 
 
 def _values(port: Port) -> NDArray[np.int64]:
@@ -225,12 +207,7 @@ def _values(port: Port) -> NDArray[np.int64]:
     return np.array(extreme_activations()) if port.signed else np.arange(1 << port.bits)
 
 
-def _random(port: Port, cycles: int, random: np.random.Generator) -> NDArray[np.int64]:
-    low = -(1 << port.bits - 1) if port.signed else 0
-    return random.integers(low, low + (1 << port.bits), (cycles, port.fields))
-
-
-def _every_operand(config: BlockMacConfig) -> Iterator[_Columns]:
+def _every_operand(config: BlockMacConfig) -> Iterator[Columns]:
     """Every pair of operands, first the same in all lanes, then different ones; for every value of further ports."""
     ports = {port.name: port for port in config.inputs}
     pairs = np.array(list(product(_values(ports["weights"]), _values(ports["activations"]))))
@@ -243,38 +220,14 @@ def _every_operand(config: BlockMacConfig) -> Iterator[_Columns]:
             yield {"weights": pairs[rows, 0], "activations": pairs[rows, 1], **same}
 
 
-def _joined(pieces: Iterator[_Columns] | list[_Columns]) -> _Columns:
-    listed = list(pieces)
-    return {name: np.concatenate([piece[name] for piece in listed]) for name in listed[0]}
-
-
-def _offsets(config: BlockMacConfig) -> NDArray[np.int64]:
-    """By code of a scale that is a number without a sign: its exponent, from the least on; ascending."""
-    encoding = config.blocks.scales
-    return encoding.parts(np.arange(encoding.nan_code))[1] - encoding.least_exponent
-
-
-def _signs(config: BlockMacConfig) -> tuple[int, ...]:
-    """What makes a code of a scale without a sign one of each sign that there is."""
-    encoding = config.blocks.scales
-    return (0, encoding.nan_code + 1) if encoding.negative else (0,)
-
-
-def _one(config: BlockMacConfig, code: int | None = None, shift: int = 0) -> dict[str, int]:
-    """Ports of scales of 1, or of `code`, and the base from where blocks are shifted by `shift`, if there is a base."""
-    code = config.blocks.scales.encode_one(1) if code is None else code
-    ports = {"base": int(_offsets(config)[code]) * config.scale_factors - shift} if config.base_bits else {}
-    return ports | dict.fromkeys(_SCALES[: config.scale_factors], code)
-
-
-def _every_scale(config: BlockMacConfig, *blocks: _Columns) -> _Columns:
+def _every_scale(config: BlockMacConfig, *blocks: Columns) -> Columns:
     """Every scale with one of `blocks`, each cycle a block and a sum of its own."""
     encoding = config.blocks.scales
     codes = np.arange(1 << encoding.used_bits)
     pairs = codes[:, None]
     if config.scaled_activations:
         ends = np.array([0, encoding.encode_one(1), encoding.nan_code - 1, encoding.nan_code])
-        others = np.concatenate([ends + sign for sign in _signs(config)])
+        others = np.concatenate([ends + sign for sign in scale_signs(config)])
         crossed = np.array(list(product(codes, others)))
         pairs = np.concatenate([crossed, crossed[:, ::-1]])
     assert config.span is not None
@@ -283,65 +236,41 @@ def _every_scale(config: BlockMacConfig, *blocks: _Columns) -> _Columns:
         bases = np.array([0, config.exponents // 2, config.exponents - config.span, (1 << config.base_bits) - 1])
     count = len(pairs) * len(bases)
     chosen = np.random.default_rng(11).integers(0, len(blocks), count)
-    given: dict[str, ArrayLike] = {name: column[chosen] for name, column in _joined(list(blocks)).items()}
+    given: dict[str, ArrayLike] = {name: column[chosen] for name, column in joined(list(blocks)).items()}
     given |= scale_ports(np.tile(pairs, (len(bases), 1)))
-    return _columns(config, {**given, "base": np.repeat(bases, len(pairs)), "first": 1, "last": 1})
+    return columns(config, {**given, "base": np.repeat(bases, len(pairs)), "first": 1, "last": 1})
 
 
-def _extreme_sums(config: BlockMacConfig, chosen: dict[str, _Columns], longest_sum: int) -> Iterator[_Columns]:
+def _extreme_sums(
+    config: BlockMacConfig, chosen: dict[str, Columns], worth: dict[str, int], longest_sum: int
+) -> Iterator[Columns]:
     assert config.span is not None
     block, largest = config.blocks.block // config.lanes, config.blocks.scales.nan_code - 1
     rows = min(config.depth // config.lanes, longest_sum // block * block)
     step = np.arange(rows)
-    for name, sign in product(("greatest", "least"), _signs(config)):
-        same = {port: column.repeat(rows, axis=0) for port, column in chosen[name].items()}
-        ends = {"first": step == 0, "last": step % block == block - 1}
-        scales = _one(config, largest, config.span)
-        yield _columns(config, {**same, **ends, **scales, "scale": scales["scale"] + sign})
+    sums = [(-worth[name] if sign else worth[name], name, sign) for name in worth for sign in scale_signs(config)]
+    for one in sums:
+        _, name, sign = one
+        cycles = rows if one in (min(sums), max(sums)) else max(block, rows // _SHORTER)
+        same = {port: column.repeat(cycles, axis=0) for port, column in chosen[name].items()}
+        ends = {"first": step[:cycles] == 0, "last": step[:cycles] % block == block - 1}
+        scales = scales_of_one(config, largest, config.span)
+        yield columns(config, {**same, **ends, **scales, "scale": scales["scale"] + sign})
     least = 1 if config.blocks.scales.mantissa_bits else 0  # the least that is not zero
     for names, scales in (
-        (("down", "up", "up", "down"), _one(config, least)),
-        (("least", "greatest"), _one(config, largest, config.span)),
+        (("down", "up", "up", "down"), scales_of_one(config, least)),
+        (("least", "greatest"), scales_of_one(config, largest, config.span)),
     ):
         count = min(config.depth // config.blocks.block, 16)
         order = np.resize(np.arange(len(names)), count)
-        joined = _joined([chosen[name] for name in names])
-        walk = {port: column[order] for port, column in joined.items()}
-        yield _columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
+        whole = joined([chosen[name] for name in names])
+        walk = {port: column[order] for port, column in whole.items()}
+        yield columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
 
 
-def _sums_anywhere(config: BlockMacConfig, operands: _Columns, sums: NDArray[np.int64]) -> _Columns:
-    """Blocks whose sums lie anywhere, made of the rows of `operands`, whose products have `sums`.
-
-    Three of four are such that they make nearly a multiple of some power of two, times their significands: a carry runs
-    there, or just does not.
-    """
-    assert config.span is not None
-    random = np.random.default_rng(15)
-    blocks, block = _ANYWHERE * (config.span + 1) * _blocks_of_sum(config), config.blocks.block // config.lanes
-    whole = random_operands(config, blocks * block, random)
-    whole |= _random_scales(config, blocks * block, random, alike=True)
-    codes, base = np.concatenate([whole[name][::block] for name in config.scale_ports], axis=1), whole.get("base")
-    significands, _, _ = config.scaling(codes, 0 if base is None else base[::block, 0])
-
-    order = sums.argsort(kind="stable")
-    values = sums[order]
-    drawn = random.integers(values[0] * block, values[-1] * block + 1, (blocks, 4096))
-    power = 1 << random.integers(*_RUNS, (blocks, 1))
-    away = drawn * significands[:, None] + random.integers(-1, 2, (blocks, 1)) + power // 2
-    chosen = np.abs(away % power - power // 2).argmin(axis=1)
-    left = drawn[np.arange(blocks), np.where(np.arange(blocks) % 4, chosen, 0)]
-    rows = np.empty((blocks, block), np.int64)
-    for cycle in range(block):  # what comes nearest to what is left
-        above = np.clip(np.searchsorted(values, left), 1, len(values) - 1)
-        at = above - (left - values[above - 1] < values[above] - left)
-        rows[:, cycle], left = order[at], left - values[at]
-    return whole | {name: column[rows.ravel()] for name, column in operands.items()}
-
-
-def _every_order(config: BlockMacConfig) -> _Columns:
-    order = np.array(de_bruijn(symbols=1 << len(_CONTROLS), length=3))
-    controls = {name: order >> place & 1 for place, name in enumerate(_CONTROLS)}
+def _every_order(config: BlockMacConfig) -> Columns:
+    order = np.array(de_bruijn(symbols=1 << len(CONTROLS), length=3))
+    controls = {name: order >> place & 1 for place, name in enumerate(CONTROLS)}
     first, last, valid, reset = controls.values()
     in_block, in_sum, block = 0, 0, config.blocks.block // config.lanes
     for cycle in range(len(order)):  # no block too long, and no sum: another one begins instead
@@ -354,49 +283,14 @@ def _every_order(config: BlockMacConfig) -> _Columns:
             last[cycle] |= in_block == block
             in_block = 0 if last[cycle] else in_block
     random = np.random.default_rng(12)
-    drawn = {port.name: _random(port, len(order), random) for port in config.inputs if port.name not in controls}
+    drawn = {port.name: random_port(port, len(order), random) for port in config.inputs if port.name not in controls}
     assert config.span is not None
     bases = np.full(len(order), (config.exponents - config.span) // 2)
     shifts = random.integers(0, config.span + 1, len(order))
-    reached = scale_ports(_codes_in_reach(config, bases, shifts, random))
+    reached = scale_ports(codes_in_reach(config, bases, shifts, random))
     missed = random.random(len(order)) < _MISSED
     scales = {}
     for name, codes in reached.items():  # where there is no base, NaN alone is out of reach
         others = np.where(random.random(len(order)) < 1 / 2, config.blocks.scales.nan_code, drawn[name][:, 0])
         scales[name] = np.where(missed, others, codes)
-    return _columns(config, {**drawn, **controls, **scales, "base": bases})
-
-
-def _random_scales(config: BlockMacConfig, cycles: int, random: np.random.Generator, *, alike: bool = False) -> _Columns:
-    """The ports of scales, in reach: of each block, and the base of each sum; `alike`: every other sum has one shift."""
-    assert config.span is not None
-    block = config.blocks.block // config.lanes
-    blocks = np.arange(cycles) // block
-    sums = blocks // _blocks_of_sum(config)
-    of_sum = random.integers(0, config.exponents - config.span + 1, int(sums[-1]) + 1)
-    sum_of = np.arange(int(blocks[-1]) + 1) // _blocks_of_sum(config)
-    shifts = random.integers(0, config.span + 1, len(sum_of))
-    if alike:  # all there are, one after the other
-        shifts = np.where(sum_of % 2, shifts, sum_of // 2 % (config.span + 1))
-    codes = _codes_in_reach(config, of_sum[sum_of], shifts, random)
-    ports = scale_ports(codes[blocks]) | ({"base": of_sum[sums]} if config.base_bits else {})
-    return {name: column[:, None] for name, column in ports.items()}
-
-
-def _codes_in_reach(
-    config: BlockMacConfig, bases: NDArray[np.int64], shifts: NDArray[np.int64], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Codes of scales, (blocks, 1 or 2), that shift by `shifts` from `bases`, (blocks,) each."""
-    offsets, most, signs = _offsets(config), config.exponents // config.scale_factors, _signs(config)
-    left = bases + shifts
-    found = []
-    for others in reversed(range(config.scale_factors)):
-        exponents = random.integers(np.maximum(0, left - others * most), np.minimum(most, left) + 1)
-        ends = (np.searchsorted(offsets, exponents, side) for side in ("left", "right"))
-        found.append(random.integers(*ends) + (random.choice(signs, len(bases)) if len(signs) > 1 else 0))
-        left = left - exponents
-    return np.stack(found, axis=1)
-
-
-def _blocks_of_sum(config: BlockMacConfig) -> int:
-    return max(1, min(_SUM_PRODUCTS, config.depth) // config.blocks.block)
+    return columns(config, {**drawn, **controls, **scales, "base": bases})

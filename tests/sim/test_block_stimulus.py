@@ -112,29 +112,6 @@ def test_what_was_left_out_is_remembered_to_the_end_of_the_sum() -> None:
         simulate_verilog(text, config, [block_stimulus.corners(config)], find_simulator("icarus"), quiet=True)
 
 
-@EVERY
-def test_sums_of_blocks_lie_anywhere(config: BlockMacConfig) -> None:
-    operands = next(block_stimulus._every_operand(config))
-    values = np.array(config.weight_format.values)
-    left = values[operands["weights"]]
-    right = values[operands["activations"]] if config.scaled_activations else operands["activations"]
-    products = (left * right).sum(axis=1)
-    inputs = block_stimulus._sums_anywhere(config, operands, products)
-    left = values[inputs["weights"]]
-    right = values[inputs["activations"]] if config.scaled_activations else inputs["activations"]
-    block = config.blocks.block // 4
-    sums = (left * right).sum(axis=1).reshape(-1, block).sum(axis=1)
-    shares = np.histogram(sums, 10, (products.min() * block, products.max() * block))[0] / len(sums)
-    assert shares.min() > 0.05
-    codes = np.concatenate([inputs[name][::block] for name in config.scale_ports], axis=1)
-    base = inputs["base"][::block, 0] if config.base_bits else 0
-    significands, shifts, reached = config.scaling(codes, base)
-    assert reached.all()
-    assert (np.bincount(shifts) >= 8).all()
-    scaled = sums * significands
-    assert np.isin(scaled % 256, (0, 1, 255)).mean() > 0.1  # of others 1 %
-
-
 @dataclass(frozen=True)
 class Selecting(BlockMacConfig):
     """A unit with a port more, which changes no sum: codebooks would be selected there."""

@@ -13,7 +13,7 @@ from benchmarks import mutation
 from benchmarks.mutation import Fault, broken
 from golden import CODEBOOK_FORMATS, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig
 from hdl.verilog import generate
-from sim import block_stimulus
+from sim import block_columns, block_stimulus
 from sim.replay import PortStimulus
 from synth import yosys
 from synth.block_reachable import BlockLimits
@@ -64,10 +64,10 @@ def test_all_that_a_unit_is_made_for_is_possible(config: BlockMacConfig) -> None
     whole = next(block_stimulus._every_operand(config))
     row = {name: column[[np.argmax(np.abs(column[:, 0]))]] for name, column in whole.items()}
     step, block = np.arange(rows), config.blocks.block // config.lanes
-    scales = block_stimulus._one(config, config.blocks.scales.nan_code - 1, config.span or 0)
+    scales = block_columns.scales_of_one(config, config.blocks.scales.nan_code - 1, config.span or 0)
     same = {name: column.repeat(rows, axis=0) for name, column in row.items()}
     given = {**same, "first": step == 0, "last": step % block == block - 1, **scales}
-    assert "0" not in possible(config, PortStimulus(block_stimulus._columns(config, given), "longest"))
+    assert "0" not in possible(config, PortStimulus(block_columns.columns(config, given), "longest"))
 
 
 @pytest.mark.parametrize("last", [0, 1], ids=["block", "sum"])
@@ -77,7 +77,7 @@ def test_what_is_too_long_is_not_possible(last: int) -> None:
     largest = config.blocks.scales.nan_code - 1
     cycles = 2 + (config.depth if last else config.blocks.block)
     given = {"weights": 7, "activations": 127, "scale": largest, "last": last, "first": np.arange(cycles) == 0}
-    shown = possible(config, PortStimulus(block_stimulus._columns(config, given), "long"))
+    shown = possible(config, PortStimulus(block_columns.columns(config, given), "long"))
     assert "0" not in shown[: cycles - 2]
     assert "0" in shown
 
