@@ -108,7 +108,7 @@ def extremes(config: BlockMacConfig) -> PortStimulus:
     lanes = np.ones((1, config.lanes), int)
     at = np.arange(2 * cycles)
     largest = np.full((len(at), config.scale_factors), encoding.nan_code - 1)
-    largest[cycles:, 0] += (encoding.nan_code + 1) * encoding.negative
+    largest[cycles:, 0] += encoding.sign * encoding.negative
     controls = {"first": at % cycles == 0, "last": at % block == block - 1}
     base = config.exponents - (config.span or 0)
     return _stimulus(config, "extremes", weights * lanes, activations * lanes, largest, base, **selectors, **controls)

@@ -163,8 +163,8 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     1. Every code of a weight with every code or extreme value of an activation in every lane (with every codebook, where
        there are some), each cycle a block and a sum of its own.
     2. Every code of a scale, NaN and negative ones among them, with the greatest and the least block; where there are two
-       scales, with the extremes of the other; where there is a `base`, at its extremes, in its middle, and where the largest
-       scales are in reach: so scales are in reach, beyond it, and next to either end.
+       scales, with the extremes of the other, and every significand with every one; where there is a `base`, at its extremes,
+       in its middle, and where the largest scales are in reach: so scales are in reach, beyond it, and next to either end.
     3. Sums of the greatest and of the least blocks at the largest scales, of either sign where there are signs; those that
        make the extremes to the depth or `longest_sum` cycles. Walks across zero, where the carry runs through the whole
        accumulator.
@@ -229,7 +229,8 @@ def _every_scale(config: BlockMacConfig, *blocks: Columns) -> Columns:
         ends = np.array([0, encoding.encode_one(1), encoding.nan_code - 1, encoding.nan_code])
         others = np.concatenate([ends + sign for sign in scale_signs(config)])
         crossed = np.array(list(product(codes, others)))
-        pairs = np.concatenate([crossed, crossed[:, ::-1]])
+        lowest = np.arange(2 << encoding.mantissa_bits)  # every significand
+        pairs = np.concatenate([crossed, crossed[:, ::-1], list(product(lowest, lowest))])
     assert config.span is not None
     bases = np.array([0])
     if config.base_bits:
