@@ -28,7 +28,10 @@ def checked_seed(value: int | None) -> int | None:
 Format = Annotated[
     str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.", autocompletion=format_names)
 ]
-Activations = Annotated[str, typer.Option(help="int8; or, with --format mxfp4 or nvfp4, the same.")]
+Activations = Annotated[str, typer.Option(help="int8; or, with a block format, the same.")]
+WritableCodebooks = Annotated[
+    bool, typer.Option("--writable-codebooks", help="Codebooks in registers with a write port, not part of the circuit.")
+]
 Lanes = Annotated[int, typer.Option(help="Products per cycle, 1 to 64.")]
 UnitLanes = Annotated[int | None, typer.Option("--lanes", help="Products per cycle of a MAC unit, 1 to 64; default 16.")]
 Shape = Annotated[str, typer.Option(help="mac: a MAC unit; pe: a weight-stationary systolic element.")]

@@ -26,6 +26,7 @@ from commands.options import (
     Quiet,
     Seed,
     Shape,
+    WritableCodebooks,
 )
 
 
@@ -52,6 +53,7 @@ def synthesize(
     shape: Shape = "mac",
     architecture: Architecture = "",
     activations: Activations = "int8",
+    writable_codebooks: WritableCodebooks = False,
     liberty: Liberty = None,
     platforms: Platforms = None,
     cycles: Annotated[int, typer.Option(help="Clock cycles of the energy measurement.")] = 512,
@@ -84,6 +86,7 @@ def synthesize(
         shape=shape,
         architecture=architecture,
         activations=activations,
+        writable_codebooks=writable_codebooks,
         liberty=tuple(liberty or ()),
         platforms=platforms,
         cycles=cycles,

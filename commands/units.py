@@ -25,6 +25,7 @@ from commands.options import (
     Shape,
     Simulator,
     UnitLanes,
+    WritableCodebooks,
     ZeroPoints,
 )
 from commands.running import OUTPUT_PANEL
@@ -52,9 +53,7 @@ def generate(
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,
     activations: Activations = "int8",
-    writable_codebooks: Annotated[
-        bool, typer.Option("--writable-codebooks", help="Codebooks in registers with a write port, not part of the circuit.")
-    ] = False,
+    writable_codebooks: WritableCodebooks = False,
     flow: Annotated[
         list[str] | None,
         typer.Option(help="Files for fusesoc, librelane or orfs too; repeat for several.", autocompletion=flow_names),
@@ -111,6 +110,7 @@ def simulate(
     zero_points: ZeroPoints = None,
     architecture: Architecture = "",
     activations: Activations = "int8",
+    writable_codebooks: WritableCodebooks = False,
     seed: Seed = 0,
     layer: Annotated[
         int | None, typer.Option(help="Replay every product of this decoder layer of --model, or of --operands.")
@@ -153,6 +153,7 @@ def simulate(
         zero_points=zero_points,
         architecture=architecture,
         activations=activations,
+        writable_codebooks=writable_codebooks,
         seed=seed,
         layer=layer,
         model=model,

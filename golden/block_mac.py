@@ -242,11 +242,15 @@ class BlockMacConfig(UnitConfig):
         ports += [Port(name, self.scale_bits) for name in self.scale_ports]
         if self.base_bits:
             ports.append(Port("base", self.base_bits))
-        if self.writable_codebooks:
-            widths = 1, self.blocks.selector_bits + self.blocks.bits, self.value_bits
-            ports += [Port(name, bits, signed=name == _WRITES[2]) for name, bits in zip(_WRITES, widths, strict=True)]
+        widths = 1, self.blocks.selector_bits + self.blocks.bits, self.value_bits
+        ports += [Port(name, bits, signed=name == _WRITES[2]) for name, bits in zip(self.write_ports, widths, strict=False)]
         total = Port("accumulator", self.accumulator_bits, signed=True, output=True)
         return (*ports, total, Port("exact", output=True, initial=1))
+
+    @property
+    def write_ports(self) -> tuple[str, ...]:
+        """Names of the ports that write codewords: whether, where and what; only where codebooks are writable."""
+        return _WRITES if self.writable_codebooks else ()
 
     @property
     def scale_ports(self) -> tuple[str, ...]:
@@ -377,7 +381,7 @@ class BlockMacConfig(UnitConfig):
         if self.base_bits:
             controls["base"] = inputs["base"][:, 0]
         if self.writable_codebooks:
-            controls["writes"] = np.concatenate([inputs[name] for name in _WRITES], axis=1)
+            controls["writes"] = np.concatenate([inputs[name] for name in self.write_ports], axis=1)
         scales = np.concatenate([inputs[name] for name in self.scale_ports], axis=1)
         selectors = [inputs[name] for name in self.selector_ports]
         outputs = self.run(inputs["weights"], inputs["activations"], scales, **controls, selectors=selectors)

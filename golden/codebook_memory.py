@@ -18,7 +18,7 @@ __all__ = ["codebooks_in_time", "element_values"]
 
 
 def element_values(
-    blocks: BlockFormat, codes: ArrayLike, selectors: Any = None, codebooks: NDArray[np.int64] | None = None
+    blocks: BlockFormat, codes: ArrayLike, selectors: Any = None, codebooks: NDArray[np.int16] | None = None
 ) -> NDArray[np.int64]:
     """Values, in units, of `codes` (cycles, lanes).
 
@@ -32,10 +32,10 @@ def element_values(
     numbers = numbers.repeat(checked.shape[1] // numbers.shape[1], axis=1)
     if codebooks is None:
         return _tables(blocks)[numbers, checked]
-    return codebooks[np.arange(len(checked))[:, None], numbers, checked]
+    return codebooks[np.arange(len(checked))[:, None], numbers, checked].astype(np.int64)
 
 
-def codebooks_in_time(blocks: BlockFormat, largest: int, writes: ArrayLike, reset: NDArray[np.bool_]) -> NDArray[np.int64]:
+def codebooks_in_time(blocks: BlockFormat, largest: int, writes: ArrayLike, reset: NDArray[np.bool_]) -> NDArray[np.int16]:
     """What the memory holds in each cycle: (cycles, codebooks, 2^bits).
 
     Parameters
@@ -58,7 +58,7 @@ def codebooks_in_time(blocks: BlockFormat, largest: int, writes: ArrayLike, rese
     columns = np.asarray(writes)
     if columns.shape != (len(reset), 3):
         raise InputError(f"writes of codebooks have shape {columns.shape}: {(len(reset), 3)} is needed")
-    held, contents = initial.copy(), np.empty((len(reset), *initial.shape), dtype=np.int64)
+    held, contents = initial.copy(), np.empty((len(reset), *initial.shape), dtype=np.int16)
     for cycle, (write, place, word) in enumerate(columns.astype(np.int64).tolist()):
         contents[cycle] = held
         if reset[cycle]:

@@ -8,7 +8,7 @@ from typing import Any
 from golden.arguments import AnyPath, Paths, check_seed, path, paths
 from golden.catalogue import SCALED_FORMATS
 from golden.errors import InputError
-from golden.shapes import LANES
+from golden.shapes import LANES, unit_of_options
 
 __all__ = ["simulate"]
 
@@ -28,6 +28,7 @@ def simulate(
     zero_points: int | None = None,
     architecture: str = "",
     activations: str = "int8",
+    writable_codebooks: bool = False,
     seed: int = 0,
     layer: int | None = None,
     model: AnyPath | None = None,
@@ -43,7 +44,7 @@ def simulate(
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, shape, zero_points, architecture, activations
+    format, lanes, depth, pipeline, decoded, shape, zero_points, architecture, activations, writable_codebooks
         The unit, as for `dint generate`; by default a MAC unit with 16 lanes.
     simulator
         "icarus", "verilator", or "auto": Icarus if it is there, else Verilator; the other way round for a layer.
@@ -114,6 +115,7 @@ def simulate(
             shape=shape,
             zero_points=zero_points,
             activations=activations,
+            writable_codebooks=writable_codebooks,
             waves=path(waves),
         )
     if waves is not None:
@@ -123,6 +125,7 @@ def simulate(
     if shape != "mac" or zero_points is not None:
         given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
         raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
+    unit_of_options(format, activations=activations, writable_codebooks=writable_codebooks)  # which has neither
     from .whole_layer import simulate_layer
 
     lanes = LANES if lanes is None else lanes

@@ -58,10 +58,11 @@ def random_port(port: Port, cycles: int, random: np.random.Generator) -> NDArray
 
 
 def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> Columns:
-    """All input ports but those of scales: operands at random, whole blocks, one after the other."""
+    """All input ports but those of scales: operands at random, whole blocks, one after the other; codebooks stay."""
     step, block = np.arange(cycles), config.blocks.block // config.lanes
     first, last = step % (blocks_of_sum(config) * block) == 0, step % block == block - 1
-    drawn = {port.name: random_port(port, cycles, random) for port in config.inputs if port.name not in (*CONTROLS, *SCALES)}
+    known = (*CONTROLS, *SCALES, *config.write_ports)
+    drawn = {port.name: random_port(port, cycles, random) for port in config.inputs if port.name not in known}
     return columns(config, {**drawn, "first": first, "last": last})
 
 

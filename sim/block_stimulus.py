@@ -32,6 +32,7 @@ from .block_columns import (
     scales_of_one,
 )
 from .carry_runs import crossings, sums_anywhere
+from .codebook_writes import every_word, largest_words, random_writes
 from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
 
@@ -173,6 +174,9 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     5. Sums that cross multiples of powers of two again and again, so that carries run from any place to any.
     6. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
+
+    Where codebooks are written: all words of all places, and the third again with the largest ones, before the sixth; in that,
+    words are written at random. Otherwise codebooks are those of the format.
     """
     operands = joined(_every_operand(config))
     every = columns(config, {**operands, **scales_of_one(config), "first": 1, "last": 1})
@@ -194,9 +198,11 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
         every,
         _every_scale(config, chosen["greatest"], chosen["least"]),
         *_extreme_sums(config, chosen, {name: int(sums[rows[name]]) for name in ("greatest", "least")}, longest_sum),
+        *_walks(config, chosen),
         sums_anywhere(config, operands, sums),
         crossings(config, operands, sums, longest_sum),
-        columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on
+        *_with_words(config, longest_sum),
+        columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on, nor codebooks stay as they were written
         _every_order(config),
     ]
     return PortStimulus({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}, "corners")
@@ -212,7 +218,7 @@ def _every_operand(config: BlockMacConfig) -> Iterator[Columns]:
     ports = {port.name: port for port in config.inputs}
     pairs = np.array(list(product(_values(ports["weights"]), _values(ports["activations"]))))
     lanes = np.arange(config.lanes)
-    others = [port for port in config.inputs if port.name not in _KNOWN]
+    others = [port for port in config.inputs if port.name not in (*_KNOWN, *config.write_ports)]
     for value in range(max((1 << port.bits for port in others), default=1)):
         same = {port.name: np.full((len(pairs), port.fields), value % (1 << port.bits)) for port in others}
         for ahead in dict.fromkeys((0, 7 if config.lanes > 1 else 0)):
@@ -257,7 +263,12 @@ def _extreme_sums(
         ends = {"first": step[:cycles] == 0, "last": step[:cycles] % block == block - 1}
         scales = scales_of_one(config, largest, config.span)
         yield columns(config, {**same, **ends, **scales, "scale": scales["scale"] + sign})
+
+
+def _walks(config: BlockMacConfig, chosen: dict[str, Columns]) -> Iterator[Columns]:
+    assert config.span is not None
     least = 1 if config.blocks.scales.mantissa_bits else 0  # the least that is not zero
+    largest = config.blocks.scales.nan_code - 1
     for names, scales in (
         (("down", "up", "up", "down"), scales_of_one(config, least)),
         (("least", "greatest"), scales_of_one(config, largest, config.span)),
@@ -267,6 +278,13 @@ def _extreme_sums(
         whole = joined([chosen[name] for name in names])
         walk = {port: column[order] for port, column in whole.items()}
         yield columns(config, {**walk, **scales, "first": np.arange(count) == 0, "last": 1})
+
+
+def _with_words(config: BlockMacConfig, longest_sum: int) -> Iterator[Columns]:
+    if config.writable_codebooks:
+        writes, operands, worth = largest_words(config)
+        yield from (every_word(config), writes)
+        yield from _extreme_sums(config, operands, worth, longest_sum)
 
 
 def _every_order(config: BlockMacConfig) -> Columns:
@@ -285,6 +303,7 @@ def _every_order(config: BlockMacConfig) -> Columns:
             in_block = 0 if last[cycle] else in_block
     random = np.random.default_rng(12)
     drawn = {port.name: random_port(port, len(order), random) for port in config.inputs if port.name not in controls}
+    drawn |= random_writes(config, len(order), random)
     assert config.span is not None
     bases = np.full(len(order), (config.exponents - config.span) // 2)
     shifts = random.integers(0, config.span + 1, len(order))

@@ -46,6 +46,7 @@ def simulate(
     shape: str = "mac",
     zero_points: int | None = None,
     activations: str = "int8",
+    writable_codebooks: bool = False,
     out: Path | None = None,
     time_limit: float = 1800.0,
     quiet: bool = False,
@@ -54,7 +55,7 @@ def simulate(
 
     Parameters
     ----------
-    format, lanes, pipeline, architecture, decoded, depth, shape, zero_points, activations
+    format, lanes, pipeline, architecture, decoded, depth, shape, zero_points, activations, writable_codebooks
         The unit, as for `dint generate`; by default a MAC unit with 16 lanes.
     simulator
         "icarus", "verilator", or "auto": Icarus if it is there, else Verilator.
@@ -93,6 +94,7 @@ def simulate(
         shape=shape,
         zero_points=zero_points,
         activations=activations,
+        writable_codebooks=writable_codebooks,
     )
     stimuli = stimuli_for(config, operands, cycles, seed)
     check_time_limit(time_limit)

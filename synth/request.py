@@ -33,7 +33,7 @@ class Request:
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, architecture, shape, activations
+    format, lanes, depth, pipeline, decoded, architecture, shape, activations, writable_codebooks
         The unit, as for `dint generate`; by default a MAC unit with one lane.
     pdk, liberty, platforms
         The kit: its name, or its Liberty files; and where it is, if not in one of the usual places.
@@ -61,6 +61,7 @@ class Request:
     architecture: str = ""
     shape: str = "mac"
     activations: str = "int8"
+    writable_codebooks: bool = False
     pdk: str = DEFAULT_PDK
     liberty: tuple[Path, ...] = ()
     platforms: Path | None = None
@@ -85,6 +86,7 @@ class Request:
             decoded=self.decoded,
             shape=self.shape,
             activations=self.activations,
+            writable_codebooks=self.writable_codebooks,
         )
 
     @cached_property

@@ -28,6 +28,7 @@ def synthesize(
     shape: str = "mac",
     architecture: str = "",
     activations: str = "int8",
+    writable_codebooks: bool = False,
     liberty: Paths = (),
     platforms: AnyPath | None = None,
     cycles: int = 512,
@@ -45,7 +46,7 @@ def synthesize(
 
     Parameters
     ----------
-    format, lanes, depth, pipeline, decoded, shape, architecture, activations
+    format, lanes, depth, pipeline, decoded, shape, architecture, activations, writable_codebooks
         The unit, as for `dint generate`; by default a MAC unit with one lane.
     pdk, liberty, platforms
         Name of the PDK, or its Liberty files instead; folder in the layout of OpenROAD-flow-scripts' `flow/platforms`, where
@@ -94,6 +95,7 @@ def synthesize(
         architecture=architecture,
         shape=shape,
         activations=activations,
+        writable_codebooks=writable_codebooks,
         pdk=pdk,
         liberty=paths(liberty),
         platforms=path(platforms),

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codebooks that are written while a unit works: all places, with contents that tell them apart, and the largest codewords."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden import BlockMacConfig
+
+from .block_columns import Columns, columns, joined, scales_of_one
+
+__all__ = ["every_word", "largest_words", "random_writes"]
+
+_PASSES = 2  # over all places with random words, and with the opposite of each bit
+_WRITTEN = 0.5  # of the cycles among control sequences
+
+
+def random_writes(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> Columns:
+    """The ports that write codewords, (cycles, 1) each: any word at any place, in every other cycle or so."""
+    places = len(config.blocks.elements) << config.blocks.bits
+    written = (
+        random.random(cycles) < _WRITTEN,
+        random.integers(0, places, cycles),
+        random.integers(-config.largest_value, config.largest_value + 1, cycles),
+    )
+    return {name: column.astype(np.int64)[:, None] for name, column in zip(config.write_ports, written, strict=False)}
+
+
+def every_word(config: BlockMacConfig) -> Columns:
+    """All places are written, one after the other, and then read, each by weights and, if they read codewords, by activations.
+
+    Contents are random words, the opposite of each bit, and the largest of both signs, as in a march test (van de Goor,
+    "Testing Semiconductor Memories", 1991). The other operand is the largest there is.
+    """
+    places, largest = len(config.blocks.elements) << config.blocks.bits, config.largest_value
+    random = np.random.default_rng(17)
+    drawn = random.integers(-largest, largest, (_PASSES, places))
+    contents = np.concatenate([np.stack([words, ~words]) for words in drawn])
+    ends = np.full((2, places), largest) * ((1,), (-1,))
+    pieces = []
+    for words in (*contents, *ends):
+        pieces.append(_write(config, np.arange(places), words))
+        known = int(np.abs(words).argmax())
+        pieces.append(_read(config, np.arange(places), known if config.scaled_activations else None))
+        if config.scaled_activations:
+            pieces.append(_read(config, known, np.arange(places)))
+    return joined(pieces)
+
+
+def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], dict[str, int]]:
+    """What writes the largest codewords of both signs; then the operands that make extreme products, and what these are."""
+    largest = config.largest_value
+    writes = _write(config, np.arange(2), np.array((largest, -largest)))
+    product = config.largest_product
+    least = _read(config, 0, 1 if config.scaled_activations else None)
+    greatest = _read(config, 0 if config.scaled_activations else 1, 0 if config.scaled_activations else None)
+    operands = {"greatest": greatest, "least": least}
+    return writes, operands, {"greatest": product * config.lanes, "least": -product * config.lanes}
+
+
+def _write(config: BlockMacConfig, places: NDArray[np.int64], words: NDArray[np.int64]) -> Columns:
+    return columns(config, {**dict(zip(config.write_ports, (1, places, words), strict=True)), "valid": 0}, len(places))
+
+
+def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations: NDArray[np.int64] | int | None) -> Columns:
+    """Products of the words at some places with those at others, or, None, with the least activation; each a sum of its own."""
+    codes, selectors = (1 << config.blocks.bits) - 1, config.selector_ports
+    given: dict[str, ArrayLike] = {"activations": -(1 << config.activation_bits - 1), "first": 1, "last": 1}
+    for name, port, places in zip(("weights", "activations"), (*selectors, ""), (weights, activations), strict=False):
+        if places is not None:
+            given |= {name: np.asarray(places) & codes, port: np.asarray(places) >> config.blocks.bits}
+    count = max(np.size(places) for places in (weights, activations) if places is not None)
+    return columns(config, {**scales_of_one(config), **given}, count)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codebooks that are written: all places with all bits of both values, extremes that no format has, and faults are found."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from golden import CODEBOOK_FORMATS, BlockMacConfig
+from hdl.verilog import generate
+from sim import SimulationMismatch, block_stimulus, find_simulator
+from sim.command import simulate, simulate_verilog
+
+UNITS = [
+    BlockMacConfig.of(CODEBOOK_FORMATS[name], bits, lanes=4, depth=64, writable_codebooks=True)
+    for name, bits in (("lobcq_c2_g16", 8), ("lobcq_c2_g16", 4), ("lobcq_c16_g16", 4))
+]
+EVERY = pytest.mark.parametrize("config", UNITS, ids=lambda config: config.name)
+
+
+@EVERY
+def test_corners(config: BlockMacConfig) -> None:
+    stimulus = block_stimulus.corners(config)
+    inputs = stimulus.inputs
+    outputs = config.respond(inputs)
+    written = inputs["codebook_write"][:, 0] == 1
+    places, words = (inputs[name][written, 0] for name in ("codebook_address", "codebook_word"))
+    for place in range(len(config.blocks.elements) * 16):
+        own = words[places == place]
+        assert {-31, 31} <= set(own)
+        assert np.bitwise_or.reduce(own) == -1
+        assert np.bitwise_and.reduce(own) == 0
+    # The greatest and the least products that written words make, with the largest scales, for the whole depth.
+    largest = 31 * (31 if config.scaled_activations else 128) * 64 * 14**config.scale_factors << (config.span or 0)
+    assert outputs["accumulator"].max() == largest
+    assert outputs["accumulator"].min() == -largest
+    frozen = config.varied(writable_codebooks=False)
+    same = ~np.logical_or.accumulate(written)
+    without = block_stimulus.corners(frozen)
+    assert same.sum() > 0.5 * without.cycles
+    for name, column in without.inputs.items():
+        assert np.array_equal(column[: same.sum()], inputs[name][same])
+
+
+@EVERY
+def test_random_operands_leave_codebooks_as_they_are(config: BlockMacConfig) -> None:
+    for stimulus in (block_stimulus.uniform(config, 300, 0), block_stimulus.gaussian(config, 300, 0)):
+        assert not stimulus.inputs["codebook_write"].any()
+
+
+FAULTS = {
+    "a write without being asked": (r"codebook_write & (_5_)", r"\1"),
+    "a word at two places": (r"codebook_address == 4'hc", r"codebook_address[2:0] == 3'h4"),
+    "a bit that is not written": (r"codebook_word : word_7", r"{codebook_word[5:1], word_7[0]} : word_7"),
+    "reset that keeps a word": (r"rst \? [^:]* : (_7_)", r"\1"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_broken_memories_fail(fault: str) -> None:
+    config = UNITS[1]
+    text, count = re.subn(*FAULTS[fault], generate(config))
+    assert count == 1
+    with pytest.raises(SimulationMismatch, match="corners operands"):
+        simulate_verilog(text, config, [block_stimulus.corners(config)], find_simulator("icarus"), quiet=True)
+
+
+def test_the_command_takes_such_units() -> None:
+    options = {"activations": "lobcq_c2_g16", "depth": 64, "writable_codebooks": True}
+    results = simulate("lobcq_c2_g16", 8, "icarus", cycles=100, quiet=True, **options)
+    assert [(one["design"], one["source"]) for one in results] == [
+        ("mac_lobcq_c2_g16_a4_x8_writable_d64", source) for source in ("uniform", "corners")
+    ]
+    assert all(one["sums_compared"] == one["cycles"] for one in results)
