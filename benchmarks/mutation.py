@@ -341,6 +341,8 @@ UNITS: list[Any] = [
     *(AsymmetricConfig(number_format, depth=256, units=2) for number_format in (DINT4, INT4)),
     *(unit for name in FORMATS for unit in every_architecture(name)),
     *(BlockMacConfig.of(one, bits) for one in _BLOCK_FORMATS for bits in (8, 4)),
+    BlockMacConfig.of(NVFP4, pipeline=1),
+    BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], writable_codebooks=True),
 ]
 
 

@@ -111,8 +111,9 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     first kit.
 
     Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes
-    (those of groups and codebooks every number in the default architecture, the second one in the others), and netlists of the
-    first kit where there is no product of significands in them. Groups and codebooks of other sizes have one lane.
+    (those of groups and codebooks every number in the default architecture, the second one in the others); with a pipeline
+    register the last of these numbers; and netlists of the first kit where there is no product of significands in them. Groups
+    and codebooks of other sizes have one lane.
 
     Raises
     ------
@@ -199,8 +200,9 @@ def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence
                 in_full = block_format.name in BLOCK_FORMATS or name == unit().architecture
                 counts = lanes if in_full else lanes[1:2]
                 yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in counts)
+                yield _Task("every cycle", unit(lanes=counts[-1], architecture=name, pipeline=1))
         if bits == 8 or not block_format.scales.mantissa_bits:
-            yield from (_netlist(unit(), kit) for kit in kits)
+            yield from (_netlist(unit(pipeline=pipeline), kit) for kit in kits for pipeline in (0, 1))
 
 
 def _netlist(config: UnitConfig, kit: Pdk) -> _Task:

@@ -117,9 +117,9 @@ def _zero_points(name: str, architecture: str) -> UnitConfig:
     return AsymmetricConfig(FORMATS[name], lanes=1, units=2, architecture=architecture)
 
 
-def _block(activation_bits: int, lanes: int = 1) -> Shape:
+def _block(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
     return lambda name, architecture: BlockMacConfig.of(
-        SCALED_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture
+        SCALED_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture, pipeline=pipeline
     )
 
 
@@ -142,6 +142,7 @@ _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VER
 _VARIANTS = {"icarus": (_ONE_LANE, _mac(4)), "verilator": (_mac(4),)}  # default architectures only; 10 s a unit in Verilator
 _INTEGERS, _IN_FORMAT = _BLOCKS_SMALL = (_block(8), _block(4))  # in Icarus default architectures only
 _BLOCKS = (*_BLOCKS_SMALL, *(_block(bits, lanes) for bits in (8, 4) for lanes in (4, 16)))
+_BLOCKS_REGISTERED = (_block(8, 4, 1), _block(4, 4, 1))  # in Verilator, default architectures only
 # In every architecture. The products of groups by integers are those of plain formats; in the format, activations are narrower,
 # and codebooks have integers of 6 bits multiplied, which are no format of the catalogue: one lane shows those.
 _IN_FULL = {
@@ -226,7 +227,7 @@ def _simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
         return [[_default(name, shape)] for shape in _VARIANTS[simulator.name]]
     if simulator.name == "icarus":
         return [[_default(name, shape)] for shape in _BLOCKS_SMALL]
-    return [_of_blocks(name, shape) for shape in _BLOCKS] if name in BLOCKS else []
+    return [_of_blocks(name, shape) for shape in (*_BLOCKS, *_BLOCKS_REGISTERED)] if name in BLOCKS else []
 
 
 def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
@@ -236,7 +237,8 @@ def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
 
 def _mapped(name: str) -> list[UnitConfig]:
     """The units of the default architecture that are mapped; of plain formats one lane is mapped in every architecture."""
-    shapes = _MAPPED if name in FORMATS else _BLOCKS_SMALL if name in BLOCKS else ()
+    registered = (_block(8, pipeline=1),) if name in _DELAYED_BLOCKS else ()
+    shapes = _MAPPED if name in FORMATS else (*_BLOCKS_SMALL, *registered) if name in BLOCKS else ()
     return [_default(name, shape) for shape in shapes]
 
 

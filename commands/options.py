@@ -40,7 +40,10 @@ ZeroPoints = Annotated[
 ]
 Depth = Annotated[int, typer.Option(help="Products that the accumulator holds without overflow.")]
 Pipeline = Annotated[
-    int | None, typer.Option(help="Of a MAC unit: 0: none (default); 1: operand registers; 2: and compressed products.")
+    int | None,
+    typer.Option(
+        help="Of a MAC unit: 0: none (default); 1: operand registers (block formats: scaled sums); 2: compressed products too."
+    ),
 ]
 Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]
 Architecture = Annotated[

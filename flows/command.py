@@ -56,7 +56,8 @@ def generate(
     depth
         Products that the accumulator, or a partial sum, holds without overflow.
     pipeline
-        Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`); by default 0.
+        Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`), of a block format 0 or 1
+        (`golden.BlockMacConfig`); by default 0.
     architecture
         How to multiply; empty for the format's default.
     period_ns

@@ -68,6 +68,8 @@ class BlockMacConfig(UnitConfig):
         Name of the multiplier architecture; empty for the default of what is multiplied: elements, or integers of codebooks.
     writable_codebooks
         Codebooks are in registers, and there are ports to write them; reset puts the format's there.
+    pipeline
+        0, or 1: the scaled sum of a block is registered before it is added.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class BlockMacConfig(UnitConfig):
     span: int | None = None
     architecture: str = ""
     writable_codebooks: bool = False
+    pipeline: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +105,10 @@ class BlockMacConfig(UnitConfig):
             raise InputError(f"lanes is {self.lanes}: {shared} of {blocks.title} share a selector; give a divisor or multiple")
         if self.writable_codebooks and shared is None:
             raise InputError(f"writable_codebooks: {blocks.title} has no codebooks; leave it out")
+        if self.pipeline not in (0, 1):
+            raise InputError(
+                f"pipeline is {self.pipeline}: units of {blocks.title} have 0 (none) or 1 (scaled sums registered)"
+            )
         if not blocks.block <= self.depth <= 1 << 24 or self.depth % blocks.block:
             raise InputError(f"depth is {self.depth}: it counts products, whole blocks of {blocks.block}, up to {1 << 24}")
         span = self.exponents if self.span is None else integer("span", self.span)
@@ -198,11 +205,6 @@ class BlockMacConfig(UnitConfig):
         return 0 if self.span == self.exponents else self.exponents.bit_length()
 
     @property
-    def pipeline(self) -> int:
-        """None beside the registers between the two accumulators."""
-        return 0
-
-    @property
     def shape(self) -> str:
         """What the command line calls it."""
         return "mac"
@@ -226,6 +228,8 @@ class BlockMacConfig(UnitConfig):
             parts.append(self.architecture.replace("-", "_"))
         if self.writable_codebooks:
             parts.append("writable")
+        if self.pipeline:
+            parts.append(f"p{self.pipeline}")
         if self.span != BlockMacConfig.of(self.blocks, self.activation_bits).span:
             parts.append(f"s{self.span}")
         if self.depth != 65536:
@@ -282,7 +286,7 @@ class BlockMacConfig(UnitConfig):
     @property
     def latency_cycles(self) -> int:
         """Rising edges until a block is in the sum, the edge that takes its last operands being the first."""
-        return 2
+        return 2 + self.pipeline
 
     @property
     def sum_unit(self) -> Fraction:
@@ -358,19 +362,23 @@ class BlockMacConfig(UnitConfig):
         sums = self.block_sum.run(factors, operands, begins, taken, cleared).tolist()
 
         half = 1 << self.accumulator_bits - 1
-        total, exact, opening, ended = 0, True, False, None
+        total, exact, opening = 0, True, False
+        # Blocks that have ended and are not added yet: the cycle that they ended with, and whether they open a sum.
+        waiting: list[tuple[int, bool] | None] = [None] * (1 + self.pipeline)
         shown, flags = np.empty(cycles, dtype=np.int64), np.empty(cycles, dtype=bool)
         for cycle in range(cycles):
+            due = waiting.pop(0)
             if cleared[cycle]:
-                total, exact = 0, True
-            elif ended is not None:
-                kept, intact = (0, True) if opening else (total, exact)
+                total, exact, waiting = 0, True, [None] * self.pipeline
+            elif due is not None:
+                ended, opens = due
+                kept, intact = (0, True) if opens else (total, exact)
                 addend = sums[ended] * significands[ended] << shifts[ended] if reached[ended] else 0
                 total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended]
-            ended = None
+            waiting.append(None)
             if taken[cycle] and not cleared[cycle]:
                 opening = bool(starts[cycle] or (opening and not begins[cycle]))
-                ended = cycle if ends[cycle] else None
+                waiting[-1] = (cycle, opening) if ends[cycle] else None
             shown[cycle], flags[cycle] = total, exact
         return BlockMacOutputs(shown, flags)
 

@@ -59,8 +59,8 @@ def unit_of_options(
             lanes=default_lanes if lanes is None else lanes,
             depth=depth,
             architecture=architecture,
-            shape=shape,
             pipeline=pipeline,
+            shape=shape,
             decoded=decoded or None,
             zero_points=zero_points,
             writable_codebooks=writable_codebooks,
@@ -110,6 +110,7 @@ def block_unit_of_options(
     activations: str = _INTEGERS,
     lanes: int = LANES,
     depth: int = 65536,
+    pipeline: int | None = None,
     architecture: str = "",
     writable_codebooks: bool = False,
     shape: str = MAC,
@@ -132,5 +133,12 @@ def block_unit_of_options(
     bits = 8 if activations == _INTEGERS else blocks.bits
     if writable_codebooks and blocks.selector_block is None:
         raise InputError(f"--writable-codebooks: {blocks.title} has no codebooks; leave it out")
-    choices = {"lanes": lanes, "depth": depth, "architecture": architecture, "writable_codebooks": writable_codebooks}
-    return BlockMacConfig.of(blocks, bits, **choices)
+    return BlockMacConfig.of(
+        blocks,
+        bits,
+        lanes=lanes,
+        depth=depth,
+        pipeline=pipeline or 0,
+        architecture=architecture,
+        writable_codebooks=writable_codebooks,
+    )

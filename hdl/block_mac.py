@@ -9,6 +9,7 @@ Where there are codebooks, codes are decoded to integers before (`hdl.codebook`)
 
 The sum of a block is complete in its register while the next block's first products are added up; in that one cycle it is
 scaled, and added to the accumulator. In all others the multiplier and the shifter are given zero, so that they are quiet.
+With a pipeline register the scaled sum is kept in it for a cycle before it is added.
 """
 
 from __future__ import annotations
@@ -112,14 +113,14 @@ class BlockMac(Assembly):
         m.d.scaled += [register.eq(one) for register, one in zip(registers, meant, strict=True)]
         shift, reached, *factor = registers
 
-        due, keep, kept = Signal(name="due"), Signal(name="keep"), Signal(len(self.accumulator), name="kept")
-        m.d.comb += [
-            due.eq(done & reached & ~self.rst),
-            keep.eq(~(self.rst | (done & opening))),
-            kept.eq(self.accumulator & keep.replicate(len(kept))),
-        ]
+        due = Signal(name="due")
+        m.d.comb += due.eq(done & reached & ~self.rst)
         operands = {"block": block, "due": due, "shift": shift, **dict(zip(("significand", "sign"), factor, strict=False))}
         (addend,) = self.place(m, "scaler", "scaler", lambda: Scaler(config, self.name_of("scaler")), operands)
+        if config.pipeline:
+            addend, done, opening, reached = self._registered(m, addend, done, opening, reached)
+        keep, kept = Signal(name="keep"), Signal(len(self.accumulator), name="kept")
+        m.d.comb += [keep.eq(~(self.rst | (done & opening))), kept.eq(self.accumulator & keep.replicate(len(kept)))]
         rows = {"row_0": kept, "row_1": addend}
         (total,) = self.place(m, "final_adder", "final_adder", lambda: FinalAdder(len(kept)), rows)
         m.d.scaled += [
@@ -127,6 +128,15 @@ class BlockMac(Assembly):
             self.exact.eq(self.rst | Mux(done, (self.exact | opening) & reached, self.exact)),
         ]
         return m
+
+    def _registered(self, m: Module, addend: Value, done: Value, opening: Value, reached: Value) -> tuple[Value, ...]:
+        """What is added, whether that is so, opens a sum, and was in reach, an edge later; nothing is added in reset."""
+        later = [Signal.like(addend, name="addend_1"), *(Signal(name=name) for name in ("done_1", "opening_1", "reached_2"))]
+        now = (addend, done & ~self.rst, opening, reached)
+        m.d.scaled += [register.eq(one) for register, one in zip(later, now, strict=True)]
+        counts, added = Signal(name="counts"), Signal(len(addend), name="added")
+        m.d.comb += [counts.eq(~self.rst), added.eq(later[0] & counts.replicate(len(added)))]
+        return (added, *later[1:])
 
     def _factors(self, m: Module) -> Value:
         """The weights as the multipliers take them: codes, or integers that codebooks gave."""

@@ -180,9 +180,10 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     """
     operands = joined(_every_operand(config))
     every = columns(config, {**operands, **scales_of_one(config), "first": 1, "last": 1})
-    # What a row is worth is seen an edge later.
-    late = {name: np.pad(column, ((0, 1), (0, 0))) for name, column in every.items()}
-    shown = config.respond(late)["accumulator"][1:, 0]
+    # What a row is worth is seen some edges later.
+    late = config.latency_cycles - 1
+    longer = {name: np.pad(column, ((0, late), (0, 0))) for name, column in every.items()}
+    shown = config.respond(longer)["accumulator"][late:, 0]
     one = scales_of_one(config)
     codes = [[one[name] for name in config.scale_ports]]
     significands, shifts, _ = config.scaling(codes, one.get("base", 0))

@@ -26,6 +26,8 @@ __all__ = ["BlockLimits"]
 class BlockLimits(Limits):
     """What is possible in a unit of a block format after its reset, as `Limits`.
 
+    With a pipeline register, what it holds counts if a block is in it.
+
     A block has at most its products, and a sum at most `depth`, at the largest scales that there are; a sum to which a block is
     added has at most those that leave room for a cycle's products. What scales were decoded to is enumerated.
     """
@@ -35,6 +37,8 @@ class BlockLimits(Limits):
         self._blocks = config
         self._control = {name: network.wires[name][0] for name in ("fresh", "opening", "done")}
         self._block = network.wires["block.accumulator"]
+        registered = ("done_1", "opening_1", "reached_2", "addend_1") if config.pipeline else ()
+        self._waiting = [network.wires[name] for name in registered]
         self._total, (self._exact,) = network.outputs["accumulator"], network.outputs["exact"]
 
     @cached_property
@@ -55,10 +59,16 @@ class BlockLimits(Limits):
         fresh, opening, done = (state[net] for net in self._control.values())
         total, block = ([state[net] for net in word] for word in (self._total, self._block))
         inexact = logic.gate("not", state[self._exact])
-        anything = logic.gate("or", logic.any(total), inexact)
+        added = anything = logic.gate("or", logic.any(total), inexact)
+        counting = {}
+        if self._waiting:
+            (waits,), (opens,), (reached,), _ = self._waiting
+            anything = logic.gate("or", added, state[waits])
+            counting[opens] = logic.all([state[opens], state[waits], added])
+            counting[reached] = logic.gate("and", state[reached], state[waits])
         nothing = logic.gate("not", logic.any([anything, *block, done]))
         pending = logic.gate("ornot", done, fresh)
-        counting = {net: logic.gate("and", state[net], pending) for net in self._block}
+        counting |= {net: logic.gate("and", state[net], pending) for net in self._block}
         counting[self._control["opening"]] = logic.all([opening, pending, anything])
         counting[self._control["fresh"]] = logic.gate("or", fresh, nothing)
         return {**state, **counting}
@@ -81,7 +91,11 @@ class BlockLimits(Limits):
         fresh, opening, done = (state[net] for net in self._control.values())
         yield logic.gate("ornot", fresh, done)  # what has ended has not begun
         idle = logic.any([fresh, inputs["first"][0], inputs["rst"][0], logic.gate("not", inputs["valid"][0])])
-        alone = logic.any([opening, logic.gate("not", done), inputs["rst"][0]])
+        opens, adds = opening, done
+        if self._waiting:
+            ((adds,), (opens,), _, addend) = ([state[net] for net in word] for word in self._waiting)
+            yield logic.gate("ornot", adds, logic.any(addend))
+        alone = logic.any([opens, logic.gate("not", adds), inputs["rst"][0]])
         block = [state[net] for net in self._block]
         (low, high), (least, greatest) = self._products, self._scaled
         for word, bottom, top, count, unmoved in (
@@ -105,6 +119,8 @@ class BlockLimits(Limits):
         """The least and the greatest product of two elements, or of one and an INT8 activation."""
         config = self._blocks
         values = np.concatenate([one.values for one in config.blocks.elements])
+        if config.writable_codebooks:
+            values = np.array([-config.largest_value, config.largest_value])
         products = np.outer(values, values if config.scaled_activations else (-128, 127))
         return int(products.min()), int(products.max())
 

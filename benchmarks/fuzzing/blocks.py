@@ -85,6 +85,7 @@ def _unit(_: None, rng: Random, __: Path) -> Case:
         "depth": rng.choice((chosen.block, 4096, 65536)),
         "span": rng.choice((0, 5, 12)),
         "architecture": "digit-grid",
+        "pipeline": rng.choice((0, 1)),
         "writable_codebooks": chosen.selector_block is not None,
     }
     spoilt = spoilt_arguments(arguments, rng)
@@ -101,7 +102,7 @@ def _unit(_: None, rng: Random, __: Path) -> Case:
 
 def _sound_unit(unit: BlockMacConfig) -> None:
     garbage(re.fullmatch(r"mac_[a-z0-9_]+", unit.name) is None, f"name: {unit.name!r}")
-    for name in ("lanes", "depth", "span", "activation_bits"):
+    for name in ("lanes", "depth", "span", "activation_bits", "pipeline"):
         garbage(type(getattr(unit, name)) is not int, f"{name}: {getattr(unit, name)!r}")
     facts = unit.describe()
     garbage(json.loads(json.dumps(facts, allow_nan=False)) != facts, "describe: no plain data")

@@ -123,8 +123,8 @@ def _wrapped(number: int, bits: int) -> int:
 class TableUnit:
     """A unit by what is said of its ports: two registers, and a block that is due to be added to the second."""
 
-    def __init__(self, of: Definition, scaled: bool, depth: int, span: int, writable: bool = False) -> None:
-        self.of, self.scaled, self.span = of, scaled, span
+    def __init__(self, of: Definition, scaled: bool, depth: int, span: int, writable: bool = False, stages: int = 0) -> None:
+        self.of, self.scaled, self.span, self.stages = of, scaled, span, stages
         factors = 1 + scaled
         reach = max(abs(value) / of.unit for book in of.books for value in book)
         reach = Fraction(31) if writable else reach
@@ -148,25 +148,27 @@ class TableUnit:
     def run(self, rows: Sequence[dict[str, list[int]]]) -> list[tuple[int, int]]:
         """`accumulator` and `exact` after each edge."""
         shown, register, exact, books = [], 0, 1, self.of.books
-        block, opens, inside, due = 0, False, False, None
+        block, opens, inside = 0, False, False
+        waiting: list[tuple[bool, int | None] | None] = [None] * (1 + self.stages)
         for now in rows:
+            due, ended = waiting.pop(0), None
             if now["rst"][0]:
-                register, exact, books, inside, due = 0, 1, self.of.books, False, None
+                register, exact, books, inside, waiting = 0, 1, self.of.books, False, [None] * self.stages
             else:
                 if due is not None:
                     register, exact = (0, 1) if due[0] else (register, exact)
                     register, exact = _wrapped(register + (due[1] or 0), self.bits), exact & (due[1] is not None)
-                    due = None
                 if now["valid"][0]:
                     if now["first"][0] or not inside:
                         block, opens = 0, bool(now["first"][0])
                     block = _wrapped(block + self._products(now, books), self.block_bits)
                     inside = not now["last"][0]
-                    due = None if inside else (opens, self.added(block, now))
+                    ended = None if inside else (opens, self.added(block, now))
                 if now.get("codebook_write", [0])[0]:
                     book, code = divmod(now["codebook_address"][0], 16)
                     books = [list(one) for one in books]
                     books[book][code] = Fraction(now["codebook_word"][0])
+            waiting.append(ended)
             shown.append((register, exact))
         return shown
 

@@ -90,10 +90,9 @@ def unit_and_rows(draw: Any, name: str, scaled: bool) -> tuple[BlockMacConfig, T
     span = draw(st.sampled_from([whole, whole, 0, 1, 9]))
     depth = draw(st.sampled_from([of.block, of.block, 2 * of.block, 65536 if span == whole else of.block]))
     lanes, writable = draw(st.sampled_from([1, 2, 16])), of.shared is not None and draw(st.booleans())
-    config = BlockMacConfig.of(
-        SCALED_FORMATS[name], 4 if scaled else 8, lanes=lanes, depth=depth, span=span, writable_codebooks=writable
-    )
-    unit = TableUnit(of, scaled, depth, span, writable)
+    chosen = {"lanes": lanes, "depth": depth, "span": span, "writable_codebooks": writable, "pipeline": draw(BITS)}
+    config = BlockMacConfig.of(SCALED_FORMATS[name], 4 if scaled else 8, **chosen)
+    unit = TableUnit(of, scaled, depth, span, writable, config.pipeline)
     base = 0 if span == exponents else draw(ends_first(range(exponents + 1), [0, 1, exponents // 2, exponents - 1, exponents]))
     codes, special = codes_of(of), scale_codes(of)
     pairs = st.tuples(codes, codes if scaled else ACTIVATIONS)
@@ -101,7 +100,7 @@ def unit_and_rows(draw: Any, name: str, scaled: bool) -> tuple[BlockMacConfig, T
     nothing = st.sampled_from([code for code, one in enumerate(of.scales) if not one.value])  # NaN, zeros
     odd = [st.lists(kind, min_size=factors, max_size=factors) for kind in (special, st.one_of(nothing, special))]
     scales = st.one_of(*odd, *[scales_in_reach(of, factors, base, span)] * 3)
-    chosen = st.lists(st.integers(0, len(of.books) - 1), min_size=-(-lanes // 8), max_size=-(-lanes // 8))
+    selected = st.lists(st.integers(0, len(of.books) - 1), min_size=-(-lanes // 8), max_size=-(-lanes // 8))
     words = ends_first(range(-31, 32), [-31, -1, 0, 1, 31])
     ports = {port.name for port in config.inputs}
     rows = []
@@ -111,10 +110,10 @@ def unit_and_rows(draw: Any, name: str, scaled: bool) -> tuple[BlockMacConfig, T
         now |= {"weights": [one for one, _ in drawn], "activations": [other for _, other in drawn], "scale": own[:1]}
         now |= {"activation_scale": own[1:], "base": [base]}
         if of.shared is not None:
-            now |= {"selectors": draw(chosen), "activation_selectors": draw(chosen), "codebook_write": [draw(BITS)]}
+            now |= {"selectors": draw(selected), "activation_selectors": draw(selected), "codebook_write": [draw(BITS)]}
             now |= {"codebook_address": [draw(st.integers(0, 16 * len(of.books) - 1))], "codebook_word": [draw(words)]}
         rows += [{port: now[port] for port in now if port in ports}] * draw(st.sampled_from([1, 1, 1, 1, 2, 40 // lanes]))
-    return config, unit, [*rows, rows[-1] | {"valid": [0]}]
+    return config, unit, [*rows, *[rows[-1] | {"valid": [0]}] * (1 + config.pipeline)]
 
 
 def responded(config: BlockMacConfig, rows: Rows) -> list[tuple[int, int]]:

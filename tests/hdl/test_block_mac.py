@@ -120,10 +120,10 @@ def test_every_scale(in_icarus, config):
 
 @EVERY
 def test_random_sequences(in_icarus, config):
-    """Several lanes and few shifts in one simulator, one lane and all shifts in the other."""
-    unit = config.varied(lanes=4, span=5)
-    inputs = random_inputs(unit, 400, 4)
-    assert in_icarus(unit, inputs) == expected(unit, inputs)
+    """Several lanes, and few shifts or a pipeline register, in one simulator; one lane and all shifts in the other."""
+    for unit in (config.varied(lanes=4, span=5), config.varied(lanes=2, pipeline=1)):
+        inputs = random_inputs(unit, 400, 4)
+        assert in_icarus(unit, inputs) == expected(unit, inputs)
     inputs = random_inputs(config, 60, 1)
     assert in_amaranth(config, inputs) == expected(config, inputs)
 

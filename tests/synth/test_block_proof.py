@@ -31,9 +31,11 @@ verilog = cache(generate)
 UNITS = [BlockMacConfig.of(one, bits, lanes=2) for one in (MXFP4, NVFP4) for bits in (8, 4)]
 IN_SCALES = UNITS[3]  # NVFP4 x NVFP4
 IN_BASES = UNITS[0]
+IN_REGISTERS = BlockMacConfig.of(NVFP4, 4, lanes=2, pipeline=1)
 IN_GROUPS = BlockMacConfig.of(GROUP_FORMATS["dint4_g32"], 4, lanes=2)
 IN_CODEBOOKS = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=16)  # eight lanes share a selector
 OTHERS = [
+    IN_REGISTERS,
     IN_GROUPS,
     BlockMacConfig.of(GROUP_FORMATS["int4_g128"], lanes=4),
     IN_CODEBOOKS,
@@ -135,6 +137,22 @@ def test_a_broken_unit_is_refuted(fault: str) -> None:
     register, pattern, by = CYCLE_FAULTS[fault]
     with pytest.raises(Refuted, match=f"a wrong {register} with"):
         every_cycle(IN_SCALES, broken(verilog(IN_SCALES), pattern, by))
+
+
+REGISTERED_FAULTS = {
+    "added in reset": ("accumulator", r"\.row_1\(added\)", ".row_1(addend_1)"),
+    "a block that a reset leaves": ("done_1", r"\bdone_1 <= \w+;", "done_1 <= done;"),
+    "a sum that begins too soon": ("opening_1", r"\bopening_1 <= \w+;", "opening_1 <= opening | first;"),
+    "a reach too early": ("exact", r"& reached_2;", "& (reached_2 | scale_decoder_reached_1);"),
+    "a bit not kept": ("addend_1", r"\baddend_1 <= \w+;", "addend_1 <= { scaler_addend[59:1], 1'b0 };"),
+}
+
+
+@pytest.mark.parametrize("fault", REGISTERED_FAULTS)
+def test_a_broken_pipeline_register_is_refuted(fault: str) -> None:
+    register, pattern, by = REGISTERED_FAULTS[fault]
+    with pytest.raises(Refuted, match=f"a wrong {register} with"):
+        every_cycle(IN_REGISTERS, broken(verilog(IN_REGISTERS), pattern, by))
 
 
 BLOCK_FAULTS = {

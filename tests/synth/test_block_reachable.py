@@ -24,6 +24,8 @@ NVFP4_UNIT = BlockMacConfig.of(NVFP4, depth=32)
 UNITS = [
     NVFP4_UNIT,
     BlockMacConfig.of(MXFP4, 4, depth=64, lanes=2),
+    BlockMacConfig.of(NVFP4, depth=32, pipeline=1),
+    BlockMacConfig.of(GROUP_FORMATS["int4_g32"], 4, depth=64, lanes=2, pipeline=1),
     BlockMacConfig.of(GROUP_FORMATS["dint4_g32"], depth=64),
     BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], depth=32, lanes=4),
 ]
