@@ -18,6 +18,7 @@ __all__ = [
     "blocks_of_sum",
     "codes_in_reach",
     "columns",
+    "count_of",
     "joined",
     "random_operands",
     "random_port",
@@ -52,9 +53,14 @@ def joined(pieces: Iterator[Columns] | list[Columns]) -> Columns:
     return {name: np.concatenate([piece[name] for piece in listed]) for name in listed[0]}
 
 
-def random_port(port: Port, cycles: int, random: np.random.Generator) -> NDArray[np.int64]:
+def count_of(config: BlockMacConfig, port: Port) -> int:
+    """How many values a port takes: not every selector has a codebook."""
+    return len(config.blocks.elements) if port.name in config.selector_ports else 1 << port.bits
+
+
+def random_port(config: BlockMacConfig, port: Port, cycles: int, random: np.random.Generator) -> NDArray[np.int64]:
     low = -(1 << port.bits - 1) if port.signed else 0
-    return random.integers(low, low + (1 << port.bits), (cycles, port.fields))
+    return random.integers(low, low + count_of(config, port), (cycles, port.fields))
 
 
 def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> Columns:
@@ -62,7 +68,7 @@ def random_operands(config: BlockMacConfig, cycles: int, random: np.random.Gener
     step, block = np.arange(cycles), config.blocks.block // config.lanes
     first, last = step % (blocks_of_sum(config) * block) == 0, step % block == block - 1
     known = (*CONTROLS, *SCALES, *config.write_ports)
-    drawn = {port.name: random_port(port, cycles, random) for port in config.inputs if port.name not in known}
+    drawn = {port.name: random_port(config, port, cycles, random) for port in config.inputs if port.name not in known}
     return columns(config, {**drawn, "first": first, "last": last})
 
 

@@ -23,6 +23,7 @@ from .block_columns import (
     blocks_of_sum,
     codes_in_reach,
     columns,
+    count_of,
     joined,
     random_operands,
     random_port,
@@ -220,8 +221,8 @@ def _every_operand(config: BlockMacConfig) -> Iterator[Columns]:
     pairs = np.array(list(product(_values(ports["weights"]), _values(ports["activations"]))))
     lanes = np.arange(config.lanes)
     others = [port for port in config.inputs if port.name not in (*_KNOWN, *config.write_ports)]
-    for value in range(max((1 << port.bits for port in others), default=1)):
-        same = {port.name: np.full((len(pairs), port.fields), value % (1 << port.bits)) for port in others}
+    for value in range(max((count_of(config, port) for port in others), default=1)):
+        same = {port.name: np.full((len(pairs), port.fields), value % count_of(config, port)) for port in others}
         for ahead in dict.fromkeys((0, 7 if config.lanes > 1 else 0)):
             rows = (np.arange(len(pairs))[:, None] + ahead * lanes) % len(pairs)
             yield {"weights": pairs[rows, 0], "activations": pairs[rows, 1], **same}
@@ -303,7 +304,7 @@ def _every_order(config: BlockMacConfig) -> Columns:
             last[cycle] |= in_block == block
             in_block = 0 if last[cycle] else in_block
     random = np.random.default_rng(12)
-    drawn = {port.name: random_port(port, len(order), random) for port in config.inputs if port.name not in controls}
+    drawn = {port.name: random_port(config, port, len(order), random) for port in config.inputs if port.name not in controls}
     drawn |= random_writes(config, len(order), random)
     assert config.span is not None
     bases = np.full(len(order), (config.exponents - config.span) // 2)

@@ -14,6 +14,7 @@ from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, InputError, Port
 from hdl.verilog import generate
 from sim import SimulationMismatch, block_stimulus, find_simulator
 from sim.command import simulate, simulate_verilog
+from tests.golden.test_block_mac import THREE
 
 SIGNED = GROUP_FORMATS["int4_g32"]
 EVERY = pytest.mark.parametrize(
@@ -121,6 +122,13 @@ class Selecting(BlockMacConfig):
         return (*super().ports, Port("selectors", 3, 2))
 
 
+def test_selectors_without_a_codebook_are_not_given() -> None:
+    config = BlockMacConfig.of(THREE, 4, lanes=2, depth=64)
+    for stimulus in (block_stimulus.uniform(config, 500, 0), block_stimulus.corners(config)):
+        stimulus.rows(config)
+        assert all(set(stimulus.inputs[name][:, 0]) == {0, 1, 2} for name in config.selector_ports)
+
+
 def test_ports_that_are_not_known_are_driven() -> None:
     config = Selecting.of(NVFP4, lanes=4, depth=64)
     for stimulus in (block_stimulus.uniform(config, 500, 0), block_stimulus.corners(config)):
@@ -134,7 +142,8 @@ def test_ports_that_are_not_known_are_driven() -> None:
     ("options", "message"),
     [
         ({"format": "nvfp4", "lanes": 3}, "lanes is 3: give a divisor of NVFP4's block, 16"),
-        ({"format": "nvfp4", "pipeline": 1}, "--pipeline 1: units of NVFP4 have no such choice"),
+        ({"format": "nvfp4", "pipeline": 2}, r"pipeline is 2: units of NVFP4 have 0 \(none\) or 1 \(scaled sums registered\)"),
+        ({"format": "nvfp4", "decoded": True}, "--decoded: units of NVFP4 have no such choice"),
         ({"format": "nvfp4", "activations": "mxfp4"}, r"--activations mxfp4: .*known are int8, nvfp4"),
         ({"format": "int4", "activations": "nvfp4"}, "--activations nvfp4: with --format int4 they are int8"),
         ({"format": "nvfp4", "cycles": 0}, "cycles is 0"),
