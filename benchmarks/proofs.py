@@ -200,7 +200,7 @@ def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence
                 in_full = block_format.name in BLOCK_FORMATS or name == unit().architecture
                 counts = lanes if in_full else lanes[1:2]
                 yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in counts)
-                yield _Task("every cycle", unit(lanes=counts[-1], architecture=name, pipeline=1))
+                yield from (_Task("every cycle", unit(lanes=count, architecture=name, pipeline=1)) for count in counts[-1:])
         if bits == 8 or not block_format.scales.mantissa_bits:
             yield from (_netlist(unit(pipeline=pipeline), kit) for kit in kits for pipeline in (0, 1))
 

@@ -284,6 +284,14 @@ class BlockMacConfig(UnitConfig):
         return signed_bits((self.largest_product * self.depth * significand) << self.span)
 
     @property
+    def addend_bits(self) -> int:
+        """Two's complement bits of what any sum that a block's register holds is worth in the accumulator."""
+        assert self.span is not None
+        mantissa = self.blocks.scales.mantissa_bits
+        significand_bits = (mantissa + 1) * self.scale_factors if mantissa else 0
+        return min(self.accumulator_bits, self.block_sum.accumulator_bits + significand_bits + self.span)
+
+    @property
     def latency_cycles(self) -> int:
         """Rising edges until a block is in the sum, the edge that takes its last operands being the first."""
         return 2 + self.pipeline

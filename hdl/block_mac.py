@@ -131,11 +131,12 @@ class BlockMac(Assembly):
 
     def _registered(self, m: Module, addend: Value, done: Value, opening: Value, reached: Value) -> tuple[Value, ...]:
         """What is added, whether that is so, opens a sum, and was in reach, an edge later; nothing is added in reset."""
-        later = [Signal.like(addend, name="addend_1"), *(Signal(name=name) for name in ("done_1", "opening_1", "reached_2"))]
-        now = (addend, done & ~self.rst, opening, reached)
+        kept = Signal(self.config.addend_bits, name="addend_1")
+        later = [kept, *(Signal(name=name) for name in ("done_1", "opening_1", "reached_2"))]
+        now = (addend[: len(kept)], done & ~self.rst, opening, reached)
         m.d.scaled += [register.eq(one) for register, one in zip(later, now, strict=True)]
-        counts, added = Signal(name="counts"), Signal(len(addend), name="added")
-        m.d.comb += [counts.eq(~self.rst), added.eq(later[0] & counts.replicate(len(added)))]
+        counts, counted, added = Signal(name="counts"), Signal.like(kept, name="counted"), Signal.like(addend, name="added")
+        m.d.comb += [counts.eq(~self.rst), counted.eq(kept & counts.replicate(len(kept))), added.eq(counted.as_signed())]
         return (added, *later[1:])
 
     def _factors(self, m: Module) -> Value:

@@ -136,12 +136,13 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
 
     added, sum_bits = word(bits_of("scaler_addend", config.accumulator_bits)), config.accumulator_bits
     if config.pipeline:
-        yield Transition("addend_1", added)
+        registered = bits_of("addend_1", config.addend_bits)
+        yield Transition("addend_1", word(bits_of("scaler_addend", config.addend_bits)))
         yield Transition("done_1", product(done, _no(rst)))
         yield Transition("opening_1", opening)
         yield Transition("reached_2", reached)
         done, opening, reached = map(_bit, ("done_1", "opening_1", "reached_2"))
-        added = product(_no(rst), word(bits_of("addend_1", sum_bits)))
+        added = product(_no(rst), word(registered, signed=True))
     yield Transition("exact", _either(rst, _choice(done, product(_either(exact, opening), reached), exact)))
     kept = product(_no(_either(rst, product(done, opening))), word(bits_of("accumulator", sum_bits)))
     yield Transition("accumulator", total(kept, added))
