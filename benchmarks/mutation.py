@@ -56,7 +56,7 @@ from synth.block_reachable import BlockLimits
 from synth.gates import VERILOG, Gate, Network
 from synth.reachable import Limits
 
-from .verification import every_architecture
+from .checked_units import every_architecture
 
 __all__ = ["Fault", "broken", "faults", "measure", "settled", "survivors"]
 
@@ -328,7 +328,7 @@ def _described(network: Network, fault: Fault) -> str:
     return f"{gate.kind if gate else 'input or register'} read by {', '.join(readers) or 'a register'}"
 
 
-_SOURCES = ("golden", "hdl", "sim", "synth", "benchmarks/mutation.py", "benchmarks/verification.py")
+_SOURCES = ("golden", "hdl", "sim", "synth", "benchmarks/mutation.py", "benchmarks/checked_units.py")
 _REGISTERED: Any = partial(MacConfig, pipeline=1)
 _BLOCK_FORMATS = (MXFP4, NVFP4, GROUP_FORMATS["dint4_g32"], CODEBOOK_FORMATS["lobcq_c2_g16"])
 UNITS: list[Any] = [

@@ -24,9 +24,8 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -37,23 +36,14 @@ from rich.console import Console
 from rich.table import Table
 
 from golden import (
-    BLOCK_FORMATS,
-    CODEBOOK_FORMATS,
-    FORMATS,
-    GROUP_FORMATS,
-    SCALED_FORMATS,
-    VARIANTS,
     AsymmetricConfig,
     BlockMacConfig,
     MacConfig,
-    NumberFormat,
     PeConfig,
     UnitConfig,
-    format_by_name,
 )
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
-from hdl.architectures import ARCHITECTURES
 from pipeline.checks import DIRECTORY, write_record
 from sim import asymmetric_stimulus, column
 from sim.command import stimuli_for
@@ -76,22 +66,13 @@ from synth.pdk import Pdk, discover
 from synth.sdf import read_delays
 
 from . import block_stimuli
+from .checked_units import NAMES, every_unit, in_amaranth, mapped, simulated, with_delays
 from .exhaustive import every_product, every_scale
 
-__all__ = ["Check", "checks", "every_architecture", "main"]
-
-#: These have units of every number of lanes, and netlists. Others have units of one lane in RTL, in Icarus: those of longer
-#: groups and arrays differ from these in the width of a block's sum, those of other numbers of codebooks lie between.
-BLOCKS = {
-    **BLOCK_FORMATS,
-    **{name: GROUP_FORMATS[name] for name in ("int4_g32", "dint4_g32")},
-    **{name: CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")},
-}
-_NAMES = [*FORMATS, *VARIANTS, *SCALED_FORMATS]
-Shape = Callable[[str, str], UnitConfig]  # of a format's and an architecture's name
+__all__ = ["Check", "checks", "main"]
 
 _SEED = 1
-_JUDGES = tuple(f"benchmarks/{name}.py" for name in ("verification", "exhaustive", "block_stimuli"))
+_JUDGES = tuple(f"benchmarks/{name}.py" for name in ("verification", "checked_units", "exhaustive", "block_stimuli"))
 _SOURCES = ("golden", "hdl", "sim", "synth", *_JUDGES)  # that the record is about
 # Sequences of `first`, `valid` and `rst` of up to so many cycles: 8^6 are a second in Verilator, 8^4 in Icarus.
 _ORDERS = {"verilator": 6, "icarus": 4}
@@ -104,56 +85,6 @@ _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, 
 _LONGEST_SUM = 1024  # cycles of its sums of extreme products
 
 
-def _mac(lanes: int = 1, pipeline: int = 0, decoded: bool = False) -> Shape:
-    return lambda name, architecture: MacConfig(
-        format_by_name(name), lanes=lanes, pipeline=pipeline, architecture=architecture, decoded=decoded
-    )
-
-
-def _element(decoded: bool = False) -> Shape:
-    return lambda name, architecture: PeConfig(FORMATS[name], architecture=architecture, decoded=decoded)
-
-
-def _zero_points(name: str, architecture: str) -> UnitConfig:
-    return AsymmetricConfig(FORMATS[name], lanes=1, units=2, architecture=architecture)
-
-
-def _block(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
-    return lambda name, architecture: BlockMacConfig.of(
-        SCALED_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture, pipeline=pipeline
-    )
-
-
-_ONE_LANE = _mac()
-# Shapes in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
-_LANES = _mac(4)  # of INT8, which takes five minutes in all, in its default architecture; Verilator has 16 lanes of each
-_IN_ICARUS = (_ONE_LANE, _LANES, _element())
-_IN_VERILATOR = (
-    _ONE_LANE,
-    _mac(16),
-    _mac(4, 1),
-    _mac(4, 2),
-    _mac(4, 1, True),
-    _mac(4, 2, True),
-    _element(),
-    _element(True),
-    _zero_points,
-)
-_RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
-_VARIANTS = {"icarus": (_ONE_LANE, _mac(4)), "verilator": (_mac(4),)}  # default architectures only; 10 s a unit in Verilator
-_INTEGERS, _IN_FORMAT = _BLOCKS_SMALL = (_block(8), _block(4))  # in Icarus default architectures only
-_BLOCKS = (*_BLOCKS_SMALL, *(_block(bits, lanes) for bits in (8, 4) for lanes in (4, 16)))
-_BLOCKS_REGISTERED = (_block(8, 4, 1), _block(4, 4, 1))  # in Verilator, default architectures only
-# In every architecture. The products of groups by integers are those of plain formats; in the format, activations are narrower,
-# and codebooks have integers of 6 bits multiplied, which are no format of the catalogue: one lane shows those.
-_IN_FULL = {
-    **dict.fromkeys(BLOCK_FORMATS, _BLOCKS),
-    **dict.fromkeys(("int4_g32", "dint4_g32"), (_IN_FORMAT,)),
-    "lobcq_c2_g16": _BLOCKS_SMALL,
-}
-# Netlists of default architectures; one lane is mapped in all. With pipeline registers in the first kit.
-_MAPPED, _MAPPED_REGISTERED = (_mac(4), _element()), (_mac(4, 1), _mac(4, 2))
-_DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one
 _AMARANTH_JOBS = 2
 
 
@@ -172,27 +103,6 @@ class Check:
     seconds: float
 
 
-def every_architecture(name: str, shape: Shape = _ONE_LANE) -> list[UnitConfig]:
-    """The units of a format, one for each architecture that can do it."""
-    found = []
-    for architecture in ARCHITECTURES.values():
-        if architecture.can_do(_weights(name)):
-            with suppress(InputError):  # a format that takes no zero-point in hardware
-                unit = shape(name, architecture.name)
-                if architecture.decodes(unit.weight_format) or not unit.decoded:
-                    found.append(unit)
-    return found
-
-
-def _default(name: str, shape: Shape) -> UnitConfig:
-    return shape(name, _weights(name).architecture)
-
-
-def _weights(name: str) -> NumberFormat:
-    """What weights, or the elements of their blocks, are multiplied in."""
-    return BlockMacConfig.of(SCALED_FORMATS[name]).multiplied if name in SCALED_FORMATS else format_by_name(name)
-
-
 def checks(
     formats: Sequence[str], simulators: Sequence[Simulator], pdks: Sequence[Pdk], cache: Path = DEFAULT_CACHE
 ) -> list[Callable[[], Check]]:
@@ -200,58 +110,13 @@ def checks(
     found: list[Callable[[], Check]] = []
     for name in formats:
         for simulator in simulators:
-            found += [partial(_rtl, configs, simulator) for configs in _simulated(name, simulator) if configs]
-        if name in FORMATS:
-            found.append(partial(_in_amaranth, every_architecture(name)))
-        elif name in VARIANTS:
-            found.append(partial(_in_amaranth, [_default(name, _ONE_LANE)]))
-        elif name in BLOCKS:
-            # Those of LO-BCQ in every architecture would take a minute.
-            make = every_architecture if name in BLOCK_FORMATS else lambda *given: [_default(*given)]
-            found += [partial(_in_amaranth, make(name, shape)) for shape in _BLOCKS_SMALL]
+            found += [partial(_rtl, configs, simulator) for configs in simulated(name, simulator) if configs]
+        found += [partial(_in_amaranth, configs) for configs in in_amaranth(name)]
         for number, pdk in enumerate(pdks):
-            if name in FORMATS:
-                found.append(partial(_netlists, every_architecture(name), pdk, cache))
-            found += [partial(_netlists, [config], pdk, cache) for config in _mapped(name, registered=number == 0)]
-            found += [partial(_with_delays, config, pdk, cache) for config in _delayed(name)]
+            # Those with pipeline registers in one kit are enough: the others take the same recipe.
+            found += [partial(_netlists, configs, pdk, cache) for configs in mapped(name, registered=number == 0)]
+            found += [partial(_with_delays, config, pdk, cache) for config in with_delays(name)]
     return found
-
-
-def _simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
-    """The units of a format that are simulated side by side as Verilog."""
-    if name in FORMATS:
-        wide = simulator.name == "icarus" and FORMATS[name].bits > 4
-        return [
-            [_default(name, shape)] if wide and shape is _LANES else every_architecture(name, shape)
-            for shape in _RTL[simulator.name]
-        ]
-    if name in VARIANTS:
-        return [[_default(name, shape)] for shape in _VARIANTS[simulator.name]]
-    if simulator.name == "icarus":
-        return [[_default(name, shape)] for shape in _BLOCKS_SMALL]
-    return [_of_blocks(name, shape) for shape in (*_BLOCKS, *_BLOCKS_REGISTERED)] if name in BLOCKS else []
-
-
-def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
-    """In every architecture where these multiply what no other unit does, else in the default one."""
-    return every_architecture(name, shape) if shape in _IN_FULL.get(name, ()) else [_default(name, shape)]
-
-
-def _mapped(name: str, *, registered: bool) -> list[UnitConfig]:
-    """The units of the default architecture that are mapped; of plain formats one lane is mapped in every architecture."""
-    shapes: tuple[Shape, ...] = ()
-    if name in FORMATS:
-        shapes = (*_MAPPED, *_MAPPED_REGISTERED) if registered else _MAPPED
-    elif name in BLOCKS:
-        shapes = (*_BLOCKS_SMALL, _block(8, pipeline=1)) if registered else _BLOCKS_SMALL
-    return [_default(name, shape) for shape in shapes]
-
-
-def _delayed(name: str) -> list[MacConfig | BlockMacConfig]:
-    """The units whose netlists are simulated with delays."""
-    if name in _DELAYED_BLOCKS:
-        return [BlockMacConfig.of(BLOCKS[name])]
-    return [MacConfig(FORMATS[name], lanes=4)] if name in FORMATS else []
 
 
 def _rtl(configs: Sequence[UnitConfig], simulator: Simulator) -> Check:
@@ -396,31 +261,22 @@ def _check(
     )
 
 
-def _units(formats: Iterable[str], simulators: Iterable[Simulator]) -> list[UnitConfig]:
-    """Every unit whose Verilog the checks need."""
-    units: list[UnitConfig] = []
-    for name in formats:
-        units += [unit for simulator in simulators for configs in _simulated(name, simulator) for unit in configs]
-        units += [*_mapped(name, registered=True), *_delayed(name)]
-    return list(dict.fromkeys(units))
-
-
 def main() -> None:
     """Run everything; print what was compared; write `verification.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
-    parser.add_argument("--format", action="append", choices=_NAMES, help="only this format; repeat for several")
+    parser.add_argument("--format", action="append", choices=NAMES, help="only this format; repeat for several")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="checks at a time")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="folder of verification.json")
     arguments = parser.parse_args()
     console = Console()
-    formats = arguments.format or _NAMES
+    formats = arguments.format or NAMES
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
     if not (pdks := discover(arguments.platforms)):
         raise InputError("no PDK is found, so that no netlist can be checked: `dint pdks` says how to get one")
     started = time.monotonic()
     with output_directory(arguments.out) as scratch:
-        units = _units(formats, simulators)
+        units = every_unit(formats, simulators)
         generate_all(units, arguments.jobs)
         console.print(f"{len(units)} units generated in {time.monotonic() - started:.0f} s")
         done: list[Check] = []

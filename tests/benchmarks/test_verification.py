@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import block_stimuli, exhaustive, verification
+from benchmarks import block_stimuli, checked_units, exhaustive, verification
 from golden import (
     CODEBOOK_FORMATS,
     DINT3,
@@ -36,7 +36,7 @@ from synth.pdk import find
 
 
 def test_rtl_of_every_architecture() -> None:
-    configs = verification.every_architecture("dint3", verification._mac(lanes=2))
+    configs = checked_units.every_architecture("dint3", checked_units.mac(lanes=2))
     assert len(configs) == 7
     check = verification._rtl(configs, find_simulator("icarus"))
     assert check.products == 7 * 2 * 8 * 256
@@ -134,14 +134,14 @@ def test_a_product_that_is_not_read_is_missed() -> None:
 @pytest.mark.parametrize(
     ("shape", "units", "different"),
     [
-        (verification._element(), 7, 8 * 256),
-        (verification._element(decoded=True), 6, 8 * 256),
-        (verification._zero_points, 2, 2 * 8 * 256 * 6),  # of 7
+        (checked_units.element(), 7, 8 * 256),
+        (checked_units.element(decoded=True), 6, 8 * 256),
+        (checked_units.zero_points, 2, 2 * 8 * 256 * 6),  # of 7
     ],
     ids=["element", "decoded", "zero-points"],
 )
-def test_every_product_of_other_shapes(shape: verification.Shape, units: int, different: int) -> None:
-    configs = verification.every_architecture("dint3", shape)[:units]
+def test_every_product_of_other_shapes(shape: checked_units.Shape, units: int, different: int) -> None:
+    configs = checked_units.every_architecture("dint3", shape)[:units]
     check = verification._rtl(configs, find_simulator("icarus"))
     assert (check.units, check.products) == (units, units * different)
 
@@ -224,10 +224,10 @@ def test_every_selector(bits: int) -> None:
 
 def test_what_is_checked_covers_the_block_formats() -> None:
     simulators = [find_simulator("icarus"), find_simulator("verilator")]
-    units = {unit.name for unit in verification._units(verification.BLOCKS, simulators)}
-    wanted = {f"mac_{name}_{a}x{lanes}" for name in verification.BLOCKS for a in ("", "a4_") for lanes in (1, 4, 16)}
+    units = {unit.name for unit in checked_units.every_unit(checked_units.BLOCKS, simulators)}
+    wanted = {f"mac_{name}_{a}x{lanes}" for name in checked_units.BLOCKS for a in ("", "a4_") for lanes in (1, 4, 16)}
     assert wanted <= units
-    assert {"mxfp4", "nvfp4"} < set(verification.BLOCKS)
+    assert {"mxfp4", "nvfp4"} < set(checked_units.BLOCKS)
     assert {"mac_nvfp4_x4_multiply", "mac_nvfp4_a4_x16_baugh_wooley"} <= units
 
 
@@ -260,7 +260,7 @@ def test_a_base_that_is_not_there_is_missed() -> None:
 def test_special_values_of_other_sizes() -> None:
     """Of a quarter and an eighth of a step: every product, as of dINT4's own."""
     for name in ("dint4_quarter", "dint4_eighth"):
-        check = verification._rtl([verification._default(name, verification._ONE_LANE)], find_simulator("icarus"))
+        check = verification._rtl([checked_units.default(name, checked_units.ONE_LANE)], find_simulator("icarus"))
         assert check.products == 4096
 
 
@@ -277,8 +277,10 @@ def test_every_format_and_every_netlist_is_on_the_list() -> None:
     assert len(scaled) == 48
     assert scaled | {MacConfig(one, lanes=lanes).name for one in VARIANTS.values() for lanes in (1, 4)} <= found["_rtl"]
     assert {MacConfig(one).name for one in VARIANTS.values()} <= found["_in_amaranth"]
-    blocks = {BlockMacConfig.of(one, bits).name for one in verification.BLOCKS.values() for bits in (8, one.bits)}
-    assert found["_netlists"] == blocks
+    blocks = {BlockMacConfig.of(one, bits).name for one in checked_units.BLOCKS.values() for bits in (8, one.bits)}
+    assert found["_netlists"] == blocks | {f"mac_{name}_x1_p1" for name in checked_units.BLOCKS}
+    registered = {f"mac_{name}_{a}x4_p1" for name in checked_units.BLOCKS for a in ("", "a4_")}
+    assert registered <= found["_rtl"]
     assert found["_with_delays"] == {"mac_nvfp4_x1", "mac_dint4_g32_x1"}
     others = {f"mac_{name}_x1_multiply" for name in ("lobcq_c2_g16", "lobcq_c2_g16_a4", "int4_g32_a4", "dint4_g32_a4")}
     assert others <= found["_rtl"]
