@@ -84,7 +84,7 @@ def orders(config: BlockMacConfig, length: int, seed: int) -> PortStimulus:
     codes = random.integers(*around, (len(symbols), config.scale_factors))
     codes[random.random(codes.shape) < 1 / 32] = most
     if encoding.negative:
-        codes += random.integers(0, 2, codes.shape) * (most + 1)
+        codes += random.integers(0, 2, codes.shape) * encoding.sign_bit
     base = one * config.scale_factors - _SHIFT
     return _stimulus(config, "orders", weights, activations, codes, base, **selectors, **controls)
 
@@ -108,7 +108,7 @@ def extremes(config: BlockMacConfig) -> PortStimulus:
     lanes = np.ones((1, config.lanes), int)
     at = np.arange(2 * cycles)
     largest = np.full((len(at), config.scale_factors), encoding.nan_code - 1)
-    largest[cycles:, 0] += encoding.sign * encoding.negative
+    largest[cycles:, 0] += encoding.sign_bit * encoding.negative
     controls = {"first": at % cycles == 0, "last": at % block == block - 1}
     base = config.exponents - (config.span or 0)
     return _stimulus(config, "extremes", weights * lanes, activations * lanes, largest, base, **selectors, **controls)

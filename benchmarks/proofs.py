@@ -192,7 +192,8 @@ def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) 
 def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
     for bits in (8, block_format.bits):
         unit = partial(BlockMacConfig.of, block_format, bits)
-        yield from (_Task(shown, unit()) for shown in ("scales", "scaled sums"))
+        stages = (0, 1) if kits else (0,)
+        yield from (_Task(shown, unit(pipeline=count)) for count in stages for shown in ("scales", "scaled sums"))
         if block_format.selector_block is not None:
             yield from (_Task("codewords", unit(lanes=count)) for count in lanes)
         for name, architecture in ARCHITECTURES.items():

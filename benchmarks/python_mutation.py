@@ -115,7 +115,7 @@ REASONS = {
     "signs, magnitudes = np.where(array > self.nan_code, -1, 1), array & self.nan_code -- Gt to GtE": (
         "of NaN, which has been refused before"
     ),
-    "signs = np.where((wanted < 0) & (ranks > 0), self.sign, 0) -- Lt to LtE": "zero has rank 0, and so no sign",
+    "signs = np.where((wanted < 0) & (ranks > 0), self.sign_bit, 0) -- Lt to LtE": "zero has rank 0, and so no sign",
     "return guess if Fraction(2) ** guess <= x else guess - 1 -- LtE to Lt": (
         "a power of two is the end of the binade below, too, with the same code"
     ),

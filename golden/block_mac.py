@@ -418,6 +418,7 @@ class BlockMacConfig(UnitConfig):
             "bits_per_scalar": float(self.blocks.bits_per_scalar),
             "accumulator_bits": self.accumulator_bits,
             "depth": self.depth,
+            "pipeline": self.pipeline,
             "latency_cycles": self.latency_cycles,
             "ports": self.describe_ports(),
         }

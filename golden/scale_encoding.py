@@ -90,7 +90,7 @@ class ScaleEncoding:
         return (1 << self.exponent_bits + self.mantissa_bits) - 1
 
     @property
-    def sign(self) -> int:
+    def sign_bit(self) -> int:
         """What the sign bit adds to a code: the negative of the number that it stands for."""
         return self.nan_code + 1
 
@@ -164,7 +164,7 @@ class ScaleEncoding:
         if not self.negative and np.any(wanted < 0):
             raise InputError(f"scale {wanted[wanted < 0].flat[0]} is negative: {self.title} stores scales from zero up")
         ranks = np.searchsorted(self._thresholds, np.abs(wanted), side="left")
-        signs = np.where((wanted < 0) & (ranks > 0), self.sign, 0)
+        signs = np.where((wanted < 0) & (ranks > 0), self.sign_bit, 0)
         return np.where(np.isnan(wanted), self.nan_code, ranks + signs).astype(np.uint8)
 
     def encode_one(self, x: float | Fraction) -> int:
@@ -175,7 +175,7 @@ class ScaleEncoding:
             if not self.negative:
                 raise InputError(f"scale {x} is negative: {self.title} stores scales from zero up")
             opposite = self.encode_one(-x)
-            return opposite + self.sign if opposite else 0
+            return opposite + self.sign_bit if opposite else 0
         if x >= self.maximum:
             return self.nan_code - 1
         exact = Fraction(x)
@@ -202,7 +202,7 @@ class ScaleEncoding:
         return value
 
     def _no_code(self, code: int) -> InputError:
-        signs = f", {self.sign} more for their negatives" if self.negative else ""
+        signs = f", {self.sign_bit} more for their negatives" if self.negative else ""
         known = f"0 to {self.nan_code - 1}, and {self.nan_code} for NaN"
         return InputError(f"scale code {code} is none of {self.title}: {known}{signs}")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MAC unit of a `golden.BlockMacConfig` as an Amaranth component.
 
-    weights, activations ─► MAC unit that sums a block ─► x significand, << shift ─► final adder ─► accumulator ─┐
-                                                             ▲                          ▲                        │
-    scale, activation_scale, base ─► decoder ─► registers ───┘    unless a sum starts ──┴────────────────────────┘
+    weights, activations ─► MAC unit that sums a block ─► x significand, << shift ─► (register) ─► final adder ─► accumulator ─┐
+                                                             ▲                                        ▲                        │
+    scale, activation_scale, base ─► decoder ─► registers ───┘                  unless a sum starts ──┴────────────────────────┘
 
 Where there are codebooks, codes are decoded to integers before (`hdl.codebook`).
 

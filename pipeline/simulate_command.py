@@ -8,7 +8,7 @@ from typing import Any
 from golden.arguments import AnyPath, Paths, check_seed, path, paths
 from golden.catalogue import SCALED_FORMATS
 from golden.errors import InputError
-from golden.shapes import LANES, unit_of_options
+from golden.shapes import LANES
 
 __all__ = ["simulate"]
 
@@ -125,7 +125,9 @@ def simulate(
     if shape != "mac" or zero_points is not None:
         given_shape = f"--shape {shape}" if zero_points is None else f"--zero-points {zero_points}"
         raise InputError(f"{given_shape}: a whole layer is replayed through a MAC unit; leave it out, or --layer")
-    unit_of_options(format, activations=activations, writable_codebooks=writable_codebooks)  # which has neither
+    if activations != "int8" or writable_codebooks:
+        given_choice = "--writable-codebooks" if writable_codebooks else f"--activations {activations}"
+        raise InputError(f"{given_choice}: belongs to block formats, whose layers are not replayed; leave it out, or --layer")
     from .whole_layer import simulate_layer
 
     lanes = LANES if lanes is None else lanes

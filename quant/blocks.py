@@ -70,7 +70,7 @@ def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> 
         tensor_scales = torch.where(largest > 0, found, torch.ones_like(found))
         wanted = magnitudes / (full * tensor_scales.double())
     codes = torch.searchsorted(_scale_tables(encoding, x.device)[0], wanted)
-    codes += encoding.sign * (block_format.mirrors(negative, positive) & (codes > 0))
+    codes += encoding.sign_bit * (block_format.mirrors(negative, positive) & (codes > 0))
     return codes.masked_fill(magnitudes.isnan(), encoding.nan_code).to(torch.uint8), tensor_scales
 
 

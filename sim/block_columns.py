@@ -90,7 +90,7 @@ def scale_exponents(config: BlockMacConfig) -> NDArray[np.int64]:
 def scale_signs(config: BlockMacConfig) -> tuple[int, ...]:
     """What makes a code of a scale without a sign one of each sign that there is."""
     encoding = config.blocks.scales
-    return (0, encoding.sign) if encoding.negative else (0,)
+    return (0, encoding.sign_bit) if encoding.negative else (0,)
 
 
 def scales_of_one(config: BlockMacConfig, code: int | None = None, shift: int = 0) -> dict[str, int]:

@@ -37,7 +37,7 @@ from .codebook_writes import every_word, largest_words, random_writes
 from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
 
-__all__ = ["corners", "from_operands", "gaussian", "runs", "uniform"]
+__all__ = ["corners", "from_operands", "gaussian", "long_paths", "runs", "uniform"]
 
 _KNOWN = {*CONTROLS, *SCALES, "activations", "weights", "base"}
 _SHORTER = 16  # times shorter than the depth: sums of extreme blocks that do not make the extremes of the accumulator
@@ -179,21 +179,13 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     Where codebooks are written: all words of all places, and the third again with the largest ones, before the sixth; in that,
     words are written at random. Otherwise codebooks are those of the format.
     """
-    operands = joined(_every_operand(config))
+    operands, sums = _rows(config)
     every = columns(config, {**operands, **scales_of_one(config), "first": 1, "last": 1})
-    # What a row is worth is seen some edges later.
-    late = config.latency_cycles - 1
-    longer = {name: np.pad(column, ((0, late), (0, 0))) for name, column in every.items()}
-    shown = config.respond(longer)["accumulator"][late:, 0]
-    one = scales_of_one(config)
-    codes = [[one[name] for name in config.scale_ports]]
-    significands, shifts, _ = config.scaling(codes, one.get("base", 0))
-    sums = shown // int(significands[0] << shifts[0])
     rows = {
-        "greatest": shown.argmax(),
-        "least": shown.argmin(),
-        "up": np.where(shown > 0, shown, shown.max()).argmin(),
-        "down": np.where(shown < 0, shown, shown.min()).argmax(),
+        "greatest": sums.argmax(),
+        "least": sums.argmin(),
+        "up": np.where(sums > 0, sums, sums.max()).argmin(),
+        "down": np.where(sums < 0, sums, sums.min()).argmax(),
     }
     chosen = {name: {port: column[[row]] for port, column in operands.items()} for name, row in rows.items()}
     pieces = [
@@ -204,10 +196,33 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
         sums_anywhere(config, operands, sums),
         crossings(config, operands, sums, longest_sum),
         *_with_words(config, longest_sum),
-        columns(config, {"rst": 1, "valid": 0}, 1),  # the sum before must not go on, nor codebooks stay as they were written
+        _reset(config),  # codebooks must not stay as they were written
         _every_order(config),
     ]
-    return PortStimulus({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}, "corners")
+    return PortStimulus(joined(pieces), "corners")
+
+
+def long_paths(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:
+    """Of the corner cases what takes a unit long, carries between any two places, and every order of control signals."""
+    return PortStimulus(
+        joined([crossings(config, *_rows(config), longest_sum), _reset(config), _every_order(config)]), "corners"
+    )
+
+
+def _rows(config: BlockMacConfig) -> tuple[Columns, NDArray[np.int64]]:
+    """Operands of single cycles, every pair in every lane among them, and the sums of their products."""
+    operands, late = joined(_every_operand(config)), config.latency_cycles - 1
+    one = scales_of_one(config)
+    every = columns(config, {**operands, **one, "first": 1, "last": 1})
+    # What a row is worth is seen some edges later.
+    longer = {name: np.pad(column, ((0, late), (0, 0))) for name, column in every.items()}
+    shown = config.respond(longer)["accumulator"][late:, 0]
+    significands, shifts, _ = config.scaling([[one[name] for name in config.scale_ports]], one.get("base", 0))
+    return operands, shown // int(significands[0] << shifts[0])
+
+
+def _reset(config: BlockMacConfig) -> Columns:
+    return columns(config, {"rst": 1, "valid": 0}, 1)
 
 
 def _values(port: Port) -> NDArray[np.int64]:
@@ -255,14 +270,14 @@ def _extreme_sums(
 ) -> Iterator[Columns]:
     assert config.span is not None
     block, largest = config.blocks.block // config.lanes, config.blocks.scales.nan_code - 1
-    rows = min(config.depth // config.lanes, longest_sum // block * block)
-    step = np.arange(rows)
+    longest = max(1, min(config.depth // config.lanes, longest_sum) // block)
     sums = [(-worth[name] if sign else worth[name], name, sign) for name in worth for sign in scale_signs(config)]
     for one in sums:
         _, name, sign = one
-        cycles = rows if one in (min(sums), max(sums)) else max(block, rows // _SHORTER)
-        same = {port: column.repeat(cycles, axis=0) for port, column in chosen[name].items()}
-        ends = {"first": step[:cycles] == 0, "last": step[:cycles] % block == block - 1}
+        blocks = longest if one in (min(sums), max(sums)) else max(1, longest // _SHORTER)
+        step = np.arange(blocks * block)
+        same = {port: column.repeat(len(step), axis=0) for port, column in chosen[name].items()}
+        ends = {"first": step == 0, "last": step % block == block - 1}
         scales = scales_of_one(config, largest, config.span)
         yield columns(config, {**same, **ends, **scales, "scale": scales["scale"] + sign})
 

@@ -19,6 +19,8 @@ __all__ = ["crossings", "sums_anywhere"]
 
 _ANYWHERE = 16  # times the number of shifts: sums of blocks whose own sums lie anywhere
 _RUNS = (4, 17)  # places that a carry runs through in a scaled sum
+_DRAWN = 4096  # sums of a block, of which the one is taken that scales to what is nearest to a multiple
+_SLICE = 256  # blocks that are drawn at once, 8 MiB
 _LAST = 64  # sums that the last cycle of a block chooses from
 _CROSSED = 8  # multiples of each power of two
 _SCALES = 8  # of each shift, to make addends of
@@ -42,12 +44,9 @@ def sums_anywhere(config: BlockMacConfig, operands: Columns, sums: NDArray[np.in
     significands, _, _ = config.scaling(codes, 0 if base is None else base[::block, 0])
 
     values, of_value = np.unique(sums, return_index=True)
-    drawn = random.integers(values[0] * block, values[-1] * block + 1, (blocks, 4096))
-    power = 1 << random.integers(*_RUNS, (blocks, 1))
-    scaled = drawn * significands[:, None]
-    away = np.abs((scaled + random.integers(-1, 2, (blocks, 1)) + power // 2) % power - power // 2)
-    chosen = np.where(np.abs(scaled) < power // 2, power, away).argmin(axis=1)  # zero is a multiple of all
-    left = drawn[np.arange(blocks), np.where(np.arange(blocks) % 4, chosen, 0)]
+    ends = int(values[0]) * block, int(values[-1]) * block + 1
+    slices = np.split(significands, range(_SLICE, blocks, _SLICE))
+    left = np.concatenate([_block_sums(one, ends, random) for one in slices])
     rows = np.empty((blocks, block), np.int64)
     small = values[np.abs(values).argsort()[:_LAST]]
     for cycle in range(block):
@@ -61,13 +60,25 @@ def sums_anywhere(config: BlockMacConfig, operands: Columns, sums: NDArray[np.in
     return whole | {name: column[rows.ravel()] for name, column in operands.items()}
 
 
+def _block_sums(significands: NDArray[np.int64], ends: tuple[int, int], random: np.random.Generator) -> NDArray[np.int64]:
+    """Sums from `ends`, one for each significand; of three of four the product is next to a multiple of a power of two."""
+    each = np.arange(len(significands))
+    drawn = random.integers(*ends, (len(each), _DRAWN))
+    power = 1 << random.integers(*_RUNS, (len(each), 1))
+    scaled = drawn * significands[:, None]
+    away = np.abs((scaled + random.integers(-1, 2, (len(each), 1)) + power // 2) % power - power // 2)
+    chosen = np.where(np.abs(scaled) < power // 2, power, away).argmin(axis=1)  # zero is a multiple of all
+    return drawn[each, np.where(each % 4, chosen, 0)]
+
+
 def crossings(config: BlockMacConfig, operands: Columns, sums: NDArray[np.int64], longest_sum: int) -> Columns:
     """Sums that cross multiples of powers of two back and forth, by ever smaller steps, made of the rows of `operands`.
 
     On the way up a carry runs from the highest place of the step to that of the power of two, and ends there if the multiple
     is odd: so between any two places. Behind that place others are ready to pass the carry on, as it happens; some odd
     multiples have long runs of ones there, or zeros. Two sums go on to the largest power that `longest_sum` cycles reach, one
-    way each. `sums` are those of the rows' products; each cycle is a block.
+    way each. `sums` are those of the rows' products; each cycle is a block. Where the depth is few cycles, fewer places are
+    crossed, by larger steps.
     """
     assert config.span is not None
     random = np.random.default_rng(16)
@@ -78,14 +89,15 @@ def crossings(config: BlockMacConfig, operands: Columns, sums: NDArray[np.int64]
     products, rows = np.unique(sums, return_index=True)
     addends, made = np.unique(np.multiply.outer(products, factors), return_index=True)
 
-    longest = min(config.depth // config.lanes, longest_sum)
-    near, far = (int(min(-addends[0], addends[-1])) * min(cycles, longest) for cycles in (_LEAD, longest))
+    longest = max(1, min(config.depth // config.lanes, longest_sum))
+    near, far = (int(min(-addends[0], addends[-1])) * max(1, cycles) for cycles in (min(_LEAD, longest // 2), longest))
     places = np.arange(1, near.bit_length()).repeat(_CROSSED)
     sizes = np.log2(float(near)) - places  # the multiples, in bits
     multiples = np.exp2(random.random(len(places)) * sizes).astype(np.int64)
     cleared = random.integers(0, 1 + sizes.astype(np.int64))  # ones or zeros above the last
     multiples = (multiples >> cleared << cleared) + random.choice((-1, 1), len(places)) | 1
-    ways, _ = _across(addends, (multiples << places) * random.choice((-1, 1), len(places)), places, random)
+    stride = -(-2 * int(places[-1]) // longest)
+    ways, _ = _across(addends, (multiples << places) * random.choice((-1, 1), len(places)), places, random, stride)
     climbs: list[list[NDArray[np.int64]]] = [[], []]
     total = np.zeros(2, np.int64)
     for place in range(near.bit_length(), far.bit_length()):
@@ -104,9 +116,9 @@ def crossings(config: BlockMacConfig, operands: Columns, sums: NDArray[np.int64]
 
 
 def _across(
-    addends: NDArray[np.int64], away: NDArray[np.int64], places: NDArray[np.int64], random: np.random.Generator
+    addends: NDArray[np.int64], away: NDArray[np.int64], places: NDArray[np.int64], random: np.random.Generator, stride: int = 1
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Which `addends` lead to what is `away` and across it, by steps from 2^`places` down.
+    """Which `addends` lead to what is `away` and across it, by steps from 2^`places` down, `stride` places each.
 
     And how far away it is after the last step of all.
     """
@@ -117,10 +129,10 @@ def _across(
     for step in range(steps.shape[1]):
         beyond = np.zeros_like(away)
         if step >= _APPROACH:
-            beyond = random.integers(0, (1 << np.maximum(0, places + _APPROACH - step)) + 1)
+            beyond = random.integers(0, (1 << np.maximum(0, places - stride * (step - _APPROACH))) + 1)
         steps[:, step] = _nearest(addends, away + np.where(away > 0, beyond, -beyond))
         away = away - addends[steps[:, step]]
-    counts = _APPROACH + places + 1
+    counts = _APPROACH + -(-places // stride) + 1
     legs = zip(lead, greatest, steps, counts, strict=True)
     return [np.concatenate([np.full(run, most), crossing[:count]]) for run, most, crossing, count in legs], away
 

@@ -18,13 +18,15 @@ _WRITTEN = 0.5  # of the cycles among control sequences
 
 def random_writes(config: BlockMacConfig, cycles: int, random: np.random.Generator) -> Columns:
     """The ports that write codewords, (cycles, 1) each: any word at any place, in every other cycle or so."""
+    if not config.writable_codebooks:
+        return {}
     places = len(config.blocks.elements) << config.blocks.bits
     written = (
         random.random(cycles) < _WRITTEN,
         random.integers(0, places, cycles),
         random.integers(-config.largest_value, config.largest_value + 1, cycles),
     )
-    return {name: column.astype(np.int64)[:, None] for name, column in zip(config.write_ports, written, strict=False)}
+    return {name: column.astype(np.int64)[:, None] for name, column in zip(config.write_ports, written, strict=True)}
 
 
 def every_word(config: BlockMacConfig) -> Columns:
@@ -45,7 +47,10 @@ def every_word(config: BlockMacConfig) -> Columns:
         pieces.append(_read(config, np.arange(places), known if config.scaled_activations else None))
         if config.scaled_activations:
             pieces.append(_read(config, known, np.arange(places)))
-    return joined(pieces)
+    whole = joined(pieces)
+    idle = whole["codebook_write"] == 0  # what the other ports say then must not matter
+    others = random_writes(config, len(idle), random)
+    return whole | {name: np.where(idle, others[name], whole[name]) for name in config.write_ports[1:]}
 
 
 def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], dict[str, int]]:
@@ -65,10 +70,11 @@ def _write(config: BlockMacConfig, places: NDArray[np.int64], words: NDArray[np.
 
 def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations: NDArray[np.int64] | int | None) -> Columns:
     """Products of the words at some places with those at others, or, None, with the least activation; each a sum of its own."""
-    codes, selectors = (1 << config.blocks.bits) - 1, config.selector_ports
     given: dict[str, ArrayLike] = {"activations": -(1 << config.activation_bits - 1), "first": 1, "last": 1}
-    for name, port, places in zip(("weights", "activations"), (*selectors, ""), (weights, activations), strict=False):
-        if places is not None:
-            given |= {name: np.asarray(places) & codes, port: np.asarray(places) >> config.blocks.bits}
-    count = max(np.size(places) for places in (weights, activations) if places is not None)
+    read = [("weights", "selectors", weights)]
+    if activations is not None:
+        read.append(("activations", "activation_selectors", activations))
+    for name, selectors, places in read:
+        given |= {name: np.asarray(places) & (1 << config.blocks.bits) - 1, selectors: np.asarray(places) >> config.blocks.bits}
+    count = max(np.size(places) for _, _, places in read)
     return columns(config, {**scales_of_one(config), **given}, count)

@@ -10,7 +10,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,12 @@ class BlockLimits(Limits):
         registered = ("done_1", "opening_1", "reached_2", "addend_1") if config.pipeline else ()
         self._waiting = [network.wires[name] for name in registered]
         self._total, (self._exact,) = network.outputs["accumulator"], network.outputs["exact"]
+
+    @property
+    def _words_written(self) -> list[Sequence[int]]:
+        """The port that codewords are written by, and the registers that hold them."""
+        wires, places = self._network.wires, len(self._blocks.blocks.elements) << self._blocks.blocks.bits
+        return [self._network.inputs["codebook_word"], *(wires[f"codebook_registers.word_{place}"] for place in range(places))]
 
     @cached_property
     def own(self) -> tuple[Network, Network]:
@@ -105,6 +111,10 @@ class BlockLimits(Limits):
             yield logic.between(word, bottom * count, top * count)
             left = count - config.lanes
             yield logic.gate("or", logic.between(word, bottom * left, top * left), unmoved)
+        if config.writable_codebooks:  # the least number of the bits is no codeword
+            lowest = 1 << config.value_bits - 1
+            for nets in self._words_written:
+                yield logic.gate("not", logic.equal([state.get(net, net) for net in nets], lowest))
         # Of what does not always count nothing is taken from the enumeration.
         hidden = {self._control["fresh"], self._control["opening"], *self._block}
         for group, states in self._reached:

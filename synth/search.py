@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from golden import BlockMacConfig, NumberFormat, UnitConfig, formats_of, unit_of_options
+from golden import NumberFormat, UnitConfig, formats_of, unit_of_options
 from golden.errors import ToolError
 from golden.shapes import MAC
 from sim.workload import OPT, STREAMING, UNIFORM
@@ -209,14 +209,8 @@ def _fast_of(config: UnitConfig) -> UnitConfig:
 
 
 def _ways(config: UnitConfig) -> list[UnitConfig]:
-    """A configuration, and where weights are registered and decoded, the one that registers what they select.
-
-    Of a block format, and the one with a pipeline register: what scales is as long as a multiplier, and no part of the others.
-    """
+    """A configuration, and where weights are registered and decoded, the one that registers what they select."""
     from hdl.architectures import ARCHITECTURES
-
-    if isinstance(config, BlockMacConfig):
-        return [config, config.varied(pipeline=1)]
 
     decodes = config.registers_weights and ARCHITECTURES[config.architecture].decodes(config.weight_format)
     return [config, *([config.varied(decoded=True)] if decodes else [])]

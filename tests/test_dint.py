@@ -78,6 +78,8 @@ def test_formats_lists_every_value() -> None:
         (["synthesize", "--power-engine", "openst"], "did you mean opensta?"),
         (["simulate", "--operands", "missing.npz"], "missing.npz"),
         (["simulate", "--tokens", "3"], "--tokens 3: belongs to --layer"),
+        (["simulate", "--layer", "0", "--writable-codebooks"], "--writable-codebooks: belongs to block formats"),
+        (["simulate", "--layer", "0", "--activations", "nvfp4"], "--activations nvfp4: belongs to block formats"),
         (["simulate", "--liberty", "x.lib"], "--liberty x.lib: belongs to --layer"),
         (["simulate", "--layer", "0"], "--layer needs either"),
         (["simulate", "--layer", "0", "--model", "m", "--waves", "w.vcd"], "--waves w.vcd"),

@@ -106,6 +106,8 @@ def _sound_unit(unit: BlockMacConfig) -> None:
         garbage(type(getattr(unit, name)) is not int, f"{name}: {getattr(unit, name)!r}")
     facts = unit.describe()
     garbage(json.loads(json.dumps(facts, allow_nan=False)) != facts, "describe: no plain data")
+    stages = facts["pipeline"], facts["latency_cycles"] - 2
+    garbage(stages != (unit.pipeline, unit.pipeline), f"describe: {stages} stages of {unit.pipeline}")
     elements = [abs(value) for one in unit.blocks.elements for value in one.values]
     block, block_bits = unit.blocks.block, unit.block_sum.accumulator_bits
     reach = max([*elements, LARGEST]) if unit.writable_codebooks else max(elements)

@@ -47,7 +47,7 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
     scales = random.integers(low, high, (2, cycles, 1))
     scales = np.where(random.random(scales.shape) < 0.05, config.blocks.scales.nan_code, scales)
     if config.blocks.scales.negative:
-        scales += random.integers(0, 2, scales.shape) * config.blocks.scales.sign
+        scales += random.integers(0, 2, scales.shape) * config.blocks.scales.sign_bit
     given = {
         "rst": random.random((cycles, 1)) < 0.03,
         "valid": random.random((cycles, 1)) < 0.8,

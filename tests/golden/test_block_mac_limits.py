@@ -22,6 +22,10 @@ def test_facts() -> None:
     config = BlockMacConfig.of(MXFP4)
     assert config == BlockMacConfig(FP4_E2M1, block_format=MXFP4, activation_bits=8, lanes=1, depth=65536, span=15)
     assert (config.pipeline, config.latency_cycles, config.shape, config.decoded) == (0, 2, "mac", False)
+    registered = config.varied(pipeline=1)
+    assert registered.name == f"{config.name}_p1"
+    assert [registered.describe()[key] for key in ("pipeline", "latency_cycles")] == [1, 3]
+    assert [config.describe()[key] for key in ("pipeline", "latency_cycles")] == [0, 2]
     assert dict(config.reset) == {"rst": 1, "valid": 1, "first": 0}
     assert config.sum_port == config.ports[-2]
     inside = config.block_sum

@@ -13,7 +13,7 @@ from sim.replay import PortStimulus
 
 EVERY = pytest.mark.parametrize(
     "config",
-    [BlockMacConfig.of(one, bits, lanes=4, depth=256) for one in (MXFP4, NVFP4, GROUP_FORMATS["int4_g32"]) for bits in (8, 4)],
+    [BlockMacConfig.of(one, bits, lanes=4, depth=512) for one in (MXFP4, NVFP4, GROUP_FORMATS["int4_g32"]) for bits in (8, 4)],
     ids=lambda config: config.name,
 )
 
@@ -75,6 +75,26 @@ def test_carries_run_between_any_two_places(config: BlockMacConfig) -> None:
     assert seen[:, : config.accumulator_bits - 3][below].mean() > 0.8
     random = block_stimulus.uniform(config, len(totals), 0).rows(config).outputs["accumulator"][:, 0]
     assert runs_of(random[:-1], np.diff(random), config.accumulator_bits).sum() < seen.sum() / 2
+
+
+@pytest.mark.parametrize(
+    ("config", "share"),
+    [
+        (BlockMacConfig.of(NVFP4, lanes=16, depth=64), 0.15),
+        (BlockMacConfig.of(NVFP4, depth=16), 0.5),
+        (BlockMacConfig.of(MXFP4, lanes=4, span=0, depth=64), 0.5),
+        (BlockMacConfig.of(MXFP4, 4, lanes=32, depth=32), 0),
+    ],
+    ids=lambda one: getattr(one, "name", one),
+)
+@pytest.mark.parametrize("longest_sum", [0, 1, 7, 10**6])
+def test_few_cycles_have_fewer_crossings(config: BlockMacConfig, share: float, longest_sum: int) -> None:
+    inputs = carry_runs.crossings(config, *rows_of(config), longest_sum)
+    shown = PortStimulus(inputs, "corners").rows(config).outputs["accumulator"][:, 0]
+    seen = runs_of(shown[:-1], np.diff(shown), config.accumulator_bits)
+    if longest_sum > config.depth:
+        assert seen[np.triu(np.ones_like(seen), 1)].mean() >= share
+    assert block_stimulus.corners(config, longest_sum).cycles > 5000
 
 
 @EVERY

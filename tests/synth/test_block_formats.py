@@ -51,6 +51,15 @@ def test_a_netlist_is_of_the_formats_of_its_unit(tmp_path: Path) -> None:
     assert mapped.describe()["format"] == "nvfp4_a4"
 
 
+def test_choices_of_a_unit_reach_the_synthesis() -> None:
+    unit = Request("lobcq_c2_g16", lanes=2, writable_codebooks=True, pipeline=1).unit
+    assert unit.name == "mac_lobcq_c2_g16_x2_writable_p1"
+    request = Request("nvfp4", pipeline=1)
+    assert Request.of(request.plain()).unit == request.unit
+    with pytest.raises(InputError, match="--writable-codebooks: dint4 has no codebooks; leave it out"):
+        _ = Request("dint4", writable_codebooks=True).unit
+
+
 def test_operands_of_another_format_are_refused(tmp_path: Path) -> None:
     operands(NVFP4, 8).save(tmp_path / "o.npz")
     with pytest.raises(InputError, match="holds nvfp4, the unit takes nvfp4_a4; name the operands of that format"):
