@@ -135,9 +135,9 @@ def in_amaranth(name: str) -> list[list[UnitConfig]]:
         return [every_architecture(name)]
     if name in VARIANTS:
         return [[default(name, ONE_LANE)]]
-    # Those of LO-BCQ in every architecture would take a minute.
+    # Those of LO-BCQ in every architecture would take a minute, sixteen codebooks two.
     make = every_architecture if name in BLOCK_FORMATS else lambda *given: [default(*given)]
-    return [make(name, shape) for shape in _BLOCKS_SMALL] if name in BLOCKS else []
+    return [make(name, shape) for shape in _BLOCKS_SMALL] if name in BLOCKS and name != "lobcq_c16_g16" else []
 
 
 def simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
