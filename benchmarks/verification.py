@@ -221,7 +221,7 @@ def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> C
     if isinstance(config, BlockMacConfig):
         stimuli = [block_stimulus.uniform(config, _WITH_DELAYS, _SEED), block_stimulus.long_paths(config, _LONGEST_SUM)]
     else:
-        stimuli = stimuli_for(config, None, _WITH_DELAYS, _SEED)
+        stimuli = stimuli_for(config, None, _WITH_DELAYS, _SEED, _LONGEST_SUM)
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
         sums = sum(unit.measure(one, mapped.delay_ns, SDF, Path(folder)).sums_compared for one in stimuli)
         try:

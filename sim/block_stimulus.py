@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden import BlockMacConfig, LayerOperands, Operands, Port
 
+from .block_carries import crossing_sums, sums_anywhere
 from .block_columns import (
     CONTROLS,
     SCALES,
@@ -32,7 +33,6 @@ from .block_columns import (
     scale_signs,
     scales_of_one,
 )
-from .carry_runs import crossings, sums_anywhere
 from .codebook_writes import every_word, largest_words, random_writes
 from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
@@ -194,7 +194,7 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
         *_extreme_sums(config, chosen, {name: int(sums[rows[name]]) for name in ("greatest", "least")}, longest_sum),
         *_walks(config, chosen),
         sums_anywhere(config, operands, sums),
-        crossings(config, operands, sums, longest_sum),
+        crossing_sums(config, operands, sums, longest_sum),
         *_with_words(config, longest_sum),
         _reset(config),  # codebooks must not stay as they were written
         _every_order(config),
@@ -205,7 +205,7 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
 def long_paths(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimulus:
     """Of the corner cases what takes a unit long, carries between any two places, and every order of control signals."""
     return PortStimulus(
-        joined([crossings(config, *_rows(config), longest_sum), _reset(config), _every_order(config)]), "corners"
+        joined([crossing_sums(config, *_rows(config), longest_sum), _reset(config), _every_order(config)]), "corners"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product as cartesian
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from golden import AsymmetricConfig, InputError, LayerOperands, MacConfig, NumberFormat, Operands, UnitConfig
 
+from .carry_runs import crossings
 from .replay import Replay, checked_column
 
 __all__ = [
@@ -126,12 +128,15 @@ class Stimulus(Replay):
            cycle; formats of up to 4 bits with all codes.
         2. Sums of the greatest and of the least products, to the depth or `longest_sum` cycles, and a walk across zero, where
            the carry runs through the whole accumulator.
-        3. `first`, `valid` and `rst` in every order: all sequences of three cycles (a de Bruijn sequence), which contains
+        3. Sums that cross multiples of powers of two again and again, so that carries run between any two places
+           (`sim.carry_runs`).
+        4. `first`, `valid` and `rst` in every order: all sequences of three cycles (a de Bruijn sequence), which contains
            holds, reset in mid-sum, `first` without `valid`, and reset together with valid operands.
         """
         result = _Builder(config)
         _add_products(result, config)
         _add_extreme_sums(result, config, longest_sum)
+        _add_crossings(result, config, longest_sum)
         _add_control(result, config, length=3)
         return result.build("corners")
 
@@ -283,6 +288,20 @@ def _add_extreme_sums(result: _Builder, config: MacConfig, longest_sum: int) -> 
         weights = np.full((rows, lanes), code, np.uint8)
         signs = np.resize([-128, 127], rows)[:, None]
         result.add(weights, np.broadcast_to(signs, (rows, lanes)), first=np.arange(rows) == 0)
+
+
+def _add_crossings(result: _Builder, config: MacConfig, longest_sum: int) -> None:
+    number_format, lanes = config.weight_format, config.lanes
+    pairs = np.array(list(cartesian(extreme_codes(number_format), extreme_activations())))
+    codes, activations = np.tile(pairs, (2, 1)).T[:, :, None]
+    # One operand in all lanes makes the greatest sums, in lane 0 alone the small ones.
+    counted = np.arange(lanes) < np.array([[lanes], [1]]).repeat(len(pairs), axis=0)
+    weights = np.where(counted, codes, number_format.zero_code)
+    products = np.array(number_format.values)[codes] * activations
+    addends, rows = np.unique((products * counted).sum(axis=1), return_index=True)
+    for way in crossings(addends, min(config.depth // lanes, longest_sum), np.random.default_rng(18)):
+        chosen = rows[way]
+        result.add(weights[chosen].astype(np.uint8), np.where(counted, activations, 0)[chosen], first=np.arange(len(way)) == 0)
 
 
 def _add_control(result: _Builder, config: MacConfig, length: int) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries run as far as `sim.carry_runs` says: in scaled sums, and between any two places of the accumulator."""
+"""Carries run as far as `sim.carry_runs` and `block_carries` say: in scaled sums, and between any two places of a sum."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig
-from sim import block_stimulus, carry_runs
+from golden import FORMATS, GROUP_FORMATS, MXFP4, NVFP4, BlockMacConfig, MacConfig
+from sim import Stimulus, block_carries, block_stimulus
 from sim.replay import PortStimulus
 
 EVERY = pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def runs_of(totals: NDArray[np.int64], addends: NDArray[np.int64], bits: int) ->
 @EVERY
 def test_sums_of_blocks_lie_anywhere(config: BlockMacConfig) -> None:
     operands, products = rows_of(config)
-    inputs = carry_runs.sums_anywhere(config, operands, products)
+    inputs = block_carries.sums_anywhere(config, operands, products)
     block = config.blocks.block // 4
     sums = sums_of(config, inputs).reshape(-1, block).sum(axis=1)
     shares = np.histogram(sums, 10, (products.min() * block, products.max() * block))[0] / len(sums)
@@ -63,7 +63,7 @@ def test_sums_of_blocks_lie_anywhere(config: BlockMacConfig) -> None:
 @EVERY
 def test_carries_run_between_any_two_places(config: BlockMacConfig) -> None:
     operands, products = rows_of(config)
-    inputs = carry_runs.crossings(config, operands, products, 10**6)
+    inputs = block_carries.crossing_sums(config, operands, products, 10**6)
     stimulus = PortStimulus(inputs, "corners")
     shown = stimulus.rows(config).outputs
     assert shown["exact"].all()
@@ -75,6 +75,22 @@ def test_carries_run_between_any_two_places(config: BlockMacConfig) -> None:
     assert seen[:, : config.accumulator_bits - 3][below].mean() > 0.8
     random = block_stimulus.uniform(config, len(totals), 0).rows(config).outputs["accumulator"][:, 0]
     assert runs_of(random[:-1], np.diff(random), config.accumulator_bits).sum() < seen.sum() / 2
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("name", ["int8", "dint4", "int3"])
+def test_corner_cases_of_mac_units_too(name: str, lanes: int) -> None:
+    """Among them sums above half of the greatest that go down again, on which the uppermost carries depend."""
+    config = MacConfig(FORMATS[name], lanes=lanes)
+    stimulus = Stimulus.corners(config)
+    shown = stimulus.expected(config)
+    going_on = (stimulus.valid & ~stimulus.first & ~stimulus.reset)[1:]
+    seen = runs_of(shown[:-1][going_on], np.diff(shown)[going_on], config.accumulator_bits)
+    reached = config.accumulator_bits - 3
+    assert seen[:reached, :reached][np.triu_indices(reached, 1)].mean() > 0.8
+    highest = 1 << config.accumulator_bits - 3
+    assert ((shown[:-1] >= highest) & (shown[1:] < shown[:-1]) & going_on).any()
+    assert ((shown[:-1] <= -highest) & (shown[1:] > shown[:-1]) & going_on).any()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +105,7 @@ def test_carries_run_between_any_two_places(config: BlockMacConfig) -> None:
 )
 @pytest.mark.parametrize("longest_sum", [0, 1, 7, 10**6])
 def test_few_cycles_have_fewer_crossings(config: BlockMacConfig, share: float, longest_sum: int) -> None:
-    inputs = carry_runs.crossings(config, *rows_of(config), longest_sum)
+    inputs = block_carries.crossing_sums(config, *rows_of(config), longest_sum)
     shown = PortStimulus(inputs, "corners").rows(config).outputs["accumulator"][:, 0]
     seen = runs_of(shown[:-1], np.diff(shown), config.accumulator_bits)
     if longest_sum > config.depth:
@@ -99,6 +115,6 @@ def test_few_cycles_have_fewer_crossings(config: BlockMacConfig, share: float, l
 
 @EVERY
 def test_no_sum_is_longer_than_the_depth(config: BlockMacConfig) -> None:
-    inputs = carry_runs.crossings(config, *rows_of(config), 10**6)
+    inputs = block_carries.crossing_sums(config, *rows_of(config), 10**6)
     starts = np.flatnonzero(inputs["first"][:, 0])
     assert np.diff([*starts, len(inputs["first"])]).max() == config.depth // config.lanes
