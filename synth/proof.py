@@ -204,9 +204,10 @@ def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, int, bo
             factors.update(np.unique(significands[reached] << shifts[reached]).tolist())
         scaled = [one * factor for one in (min(products), max(products)) for factor in factors]
         yield "scaled products", scaled, config.depth, config.accumulator_bits, True
-        half = 1 << config.block_sum.accumulator_bits - 1
-        blocks = [one * factor for one in (-half, half - 1) for factor in factors]
-        yield "scaled sum of a block", blocks, 1, config.addend_bits, False
+        if config.addend_bits < config.accumulator_bits:  # else all of it is kept
+            half = 1 << config.block_sum.accumulator_bits - 1
+            blocks = [one * factor for one in (-half, half - 1) for factor in factors]
+            yield "scaled sum of a block", blocks, 1, config.addend_bits, False
         return
     depth = config.depth
     if not isinstance(config, AsymmetricConfig):

@@ -294,6 +294,21 @@ def test_an_accumulator_of_another_width_is_refuted(
         no_overflow(config)
 
 
+class Narrow(BlockMacConfig):
+    """A pipeline register with a bit too few."""
+
+    @property
+    def addend_bits(self) -> int:
+        return super().addend_bits - 1
+
+
+@pytest.mark.parametrize("block_format", [NVFP4, MXFP4, GROUP_FORMATS["dint4_g32"]], ids=lambda one: one.name)
+def test_a_pipeline_register_that_is_too_narrow_is_refuted(block_format: BlockFormat) -> None:
+    no_overflow(BlockMacConfig.of(block_format, pipeline=1))
+    with pytest.raises(Refuted, match=r"1 scaled sum of a block reach from .* beyond"):
+        no_overflow(Narrow.of(block_format, pipeline=1))
+
+
 def test_what_is_out_of_reach_adds_nothing_whatever_its_shift() -> None:
     """NVFP4's shifts end at 14; the register of NaN's may hold 15."""
     config = BlockMacConfig.of(NVFP4)
