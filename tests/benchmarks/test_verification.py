@@ -88,7 +88,7 @@ def test_sums_with_delays(tmp_path: Path) -> None:
     """Right at the shortest period, wrong at a quarter of it; were the delays not applied, that would be noticed."""
     config, kit = MacConfig(DINT3), find("osu018")
     check = verification._with_delays(config, kit, tmp_path)
-    assert check.sums == Stimulus.corners(config).cycles + 1000
+    assert check.sums == Stimulus.corners(config, verification._LONGEST_SUM).cycles + verification._WITH_DELAYS
 
 
 def test_delays_that_do_not_apply_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
