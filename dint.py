@@ -165,6 +165,9 @@ def main() -> None:
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes that code of an interrupt
             raise
         print("interrupted; run the same command again to go on", file=sys.stderr)
+        # An interrupt in text that is executed, as by dataclasses while torch is imported, is noted by Python, which then ends
+        # itself by the signal whatever the exit code. Any other text clears that note (CPython's `run_eval_code_obj`).
+        exec("")
         sys.exit(_INTERRUPTED)
 
 

@@ -223,25 +223,22 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(command: str, to_all: bool,
         time.sleep(0.05)
 
 
-def test_an_interrupt_in_a_callback_is_not_lost(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        """
-import signal, sys, time, weakref
-import dint
-
-class Thing: pass
-
-def work(**_):
+_IN_A_CALLBACK = """
+    class Thing: pass
     thing = Thing()
     reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
     del thing
     time.sleep(20)
-
-dint.app = work
-dint.main()
 """
-    )
+_IN_EXECUTED_TEXT = """
+    exec("signal.raise_signal(signal.SIGINT)")  # as dataclasses do: Python notes it, and would end by the signal
+"""
+
+
+@pytest.mark.parametrize("work", [_IN_A_CALLBACK, _IN_EXECUTED_TEXT], ids=["in a callback", "in executed text"])
+def test_an_interrupt_at_an_odd_moment(work: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import signal, time, weakref, dint\n\ndef work(**_):{work}\ndint.app = work\ndint.main()\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=15, check=False)
     assert (done.stderr, done.returncode) == ("interrupted; run the same command again to go on\n", 130)
 
