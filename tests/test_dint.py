@@ -239,8 +239,9 @@ _IN_EXECUTED_TEXT = """
 def test_an_interrupt_at_an_odd_moment(work: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import signal, time, weakref, dint\n\ndef work(**_):{work}\ndint.app = work\ndint.main()\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=15, check=False)
-    assert (done.stderr, done.returncode) == ("interrupted; run the same command again to go on\n", 130)
+    for way in (["script.py"], ["-m", "script"]):  # Python ends by the signal only what is run by -m
+        done = subprocess.run([sys.executable, *way], cwd=tmp_path, capture_output=True, text=True, timeout=15, check=False)
+        assert (done.stderr, done.returncode) == ("interrupted; run the same command again to go on\n", 130)
 
 
 @pytest.fixture
