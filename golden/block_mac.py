@@ -285,8 +285,10 @@ class BlockMacConfig(UnitConfig):
 
     @property
     def addend_bits(self) -> int:
-        """Two's complement bits of what any sum that a block's register holds is worth in the accumulator."""
+        """Two's complement bits of what a block adds: as the accumulator has, or with a pipeline register those that differ."""
         assert self.span is not None
+        if not self.pipeline:
+            return self.accumulator_bits
         mantissa = self.blocks.scales.mantissa_bits
         significand_bits = (mantissa + 1) * self.scale_factors if mantissa else 0
         return min(self.accumulator_bits, self.block_sum.accumulator_bits + significand_bits + self.span)

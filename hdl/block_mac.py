@@ -131,11 +131,12 @@ class BlockMac(Assembly):
 
     def _registered(self, m: Module, addend: Value, done: Value, opening: Value, reached: Value) -> tuple[Value, ...]:
         """What is added, whether that is so, opens a sum, and was in reach, an edge later; nothing is added in reset."""
-        kept = Signal(self.config.addend_bits, name="addend_1")
+        kept = Signal.like(addend, name="addend_1")
         later = [kept, *(Signal(name=name) for name in ("done_1", "opening_1", "reached_2"))]
-        now = (addend[: len(kept)], done & ~self.rst, opening, reached)
+        now = (addend, done & ~self.rst, opening, reached)
         m.d.scaled += [register.eq(one) for register, one in zip(later, now, strict=True)]
-        counts, counted, added = Signal(name="counts"), Signal.like(kept, name="counted"), Signal.like(addend, name="added")
+        counts, counted = Signal(name="counts"), Signal.like(kept, name="counted")
+        added = Signal(self.config.accumulator_bits, name="added")
         m.d.comb += [counts.eq(~self.rst), counted.eq(kept & counts.replicate(len(kept))), added.eq(counted.as_signed())]
         return (added, *later[1:])
 
@@ -239,7 +240,7 @@ class Scaler(Assembly):
     one is -b x s = ~b x s + s: the block inverted, and the significand a row more.
 
     Ports: `block` (in), two's complement; `due`, `shift`, `significand`, `sign` (in), the third where scales have a mantissa,
-    the last where they have a sign; `addend` (out), as wide as the accumulator.
+    the last where they have a sign; `addend` (out), as wide as what takes it.
     """
 
     def __init__(self, config: BlockMacConfig, parts: str | None) -> None:
@@ -251,7 +252,7 @@ class Scaler(Assembly):
         if config.blocks.scales.negative:
             ports["sign"] = In(1)
         self._signed = config.blocks.scales.negative
-        super().__init__({**ports, "addend": Out(config.accumulator_bits)}, parts)
+        super().__init__({**ports, "addend": Out(config.addend_bits)}, parts)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -113,7 +113,7 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
     names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
     network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
     steady, shifted = network.parted(network.inputs[names[0]])
-    bits, total_bits = config.block_sum.accumulator_bits, config.accumulator_bits
+    bits, total_bits = config.block_sum.accumulator_bits, config.addend_bits
     factor_bits, sign_bits = (decoded_scale(config).get(name, 0) for name in ("significand", "sign"))
     cases = np.arange(1 << bits + factor_bits + sign_bits)
     for part in np.split(cases, max(1, len(cases) >> _AT_ONCE)):

@@ -63,7 +63,7 @@ def test_every_unit_is_right_in_every_cycle(config: BlockMacConfig) -> None:
     assert every_cycle(config, verilog(config)) > 500
 
 
-@pytest.mark.parametrize("config", [*UNITS, IN_GROUPS], ids=lambda one: one.name)
+@pytest.mark.parametrize("config", [*UNITS, IN_REGISTERS, IN_GROUPS], ids=lambda one: one.name)
 def test_every_scale_and_every_sum_of_a_block(config: BlockMacConfig) -> None:
     """All but the 2^25 scales and bases of MXFP4 x MXFP4, which take ten seconds."""
     bits = config.scale_bits * config.scale_factors + config.base_bits
