@@ -79,6 +79,7 @@ _ORDERS = {"verilator": 6, "icarus": 4}
 _BLOCK_ORDERS = {"verilator": 4, "icarus": 3}  # and of `last`: 16^4, 16^3
 _ROUNDING_NS = 1e-4  # of the delays that OpenSTA prints
 _PATHS = (0.9, 1.15)  # the longest path of the delays, over the shortest period; 1.00 to 1.06 on five kits
+_BUSY = 1 << 14  # cycles of netlists that take Icarus longer than Verilator with its compilation
 _WITH_DELAYS = 1000  # cycles of random operands with delays
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
 _LONGEST_SUM = 1024  # cycles of its sums of extreme products
@@ -175,7 +176,7 @@ def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
 def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     """The first netlist that a synthesis of each unit tries, in Icarus, which knows unknown values.
 
-    Where many cycles keep many gates busy, only the orders of control signals are simulated there, the rest in Verilator.
+    Of many cycles only the orders of control signals are simulated there, the rest in Verilator.
     """
     started, first = time.monotonic(), configs[0]
     mapped = [map_design(config, pdk, area_recipes(config, pdk)[0], cache) for config in configs]
@@ -184,7 +185,7 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     sources["cells.v"] = cell_models(load(pdk.liberty), cells)
     icarus = find_simulator("icarus")
     stimuli = _stimuli(first, icarus)
-    quick = stimuli[-1:] if _busy(first, stimuli) else stimuli
+    quick = stimuli[-1:] if sum(stimulus.cycles for stimulus in stimuli) > _BUSY else stimuli
     results = compare_units(configs, sources, quick, icarus)
     unknown = min(result.unknown_before_reset for result in results)
     if unknown != len(configs):
@@ -193,12 +194,6 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
         results += compare_units(configs, sources, others, find_simulator("verilator"))
     sums = sum(result.sums for result in results)
     return _check("netlist", pdk.name, configs, sums, started, stimuli, unknown)
-
-
-def _busy(config: UnitConfig, stimuli: Sequence[Replay]) -> bool:
-    """Whether Icarus takes longer than the 10 s of Verilator's compilation: 2^16 cycles of scales on both sides."""
-    scaled = isinstance(config, BlockMacConfig) and config.scaled_activations
-    return scaled and sum(stimulus.cycles for stimulus in stimuli) > 1 << 16
 
 
 def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> Check:

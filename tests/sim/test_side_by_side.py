@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from golden import DINT3, DINT4, FORMATS, INT8, InputError, MacConfig, ToolError
-from sim import SimulationMismatch, Stimulus, find_simulator
+from sim import SimulationMismatch, Stimulus, find_simulator, side_by_side
 from sim.side_by_side import compare_units
 
 
@@ -95,6 +98,21 @@ def test_a_run_that_cannot_be_trusted(script: str, message: str, icarus, behavio
     config = MacConfig(DINT4)
     with pytest.raises(ToolError, match=message):
         compare_units([config], {"a.v": behavioural(config)}, [Stimulus.products(config, 0)], icarus, time_limit_s=1)
+
+
+def test_verilators_library_is_compiled_once(behavioural, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "_library", lambda: SimpleNamespace(name=tmp_path))
+    config, verilator = MacConfig(DINT3, depth=2), find_simulator("verilator")
+    stimulus, text = Stimulus.orders(config, 2), behavioural(config)
+    compare_units([config], {"a.v": text}, [stimulus], verilator)
+    kept = {one: one.stat().st_mtime_ns for one in tmp_path.iterdir()}
+    assert {"verilated.o", "verilated_timing.o"} <= {one.name for one in kept}
+    with pytest.raises(SimulationMismatch, match="orders operands"):
+        compare_units([config], {"a.v": text.replace("= start ? 0 : accumulator", "= accumulator")}, [stimulus], verilator)
+    assert {one: one.stat().st_mtime_ns for one in tmp_path.iterdir()} == kept
+    (tmp_path / "verilated.o").write_text("no library")  # so that it is seen to be used
+    with pytest.raises(ToolError, match="verilator: failed"):
+        compare_units([config], {"a.v": text}, [stimulus], verilator)
 
 
 def test_units_of_different_interfaces_are_refused(icarus) -> None:
