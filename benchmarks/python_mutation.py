@@ -108,7 +108,7 @@ REASONS = {
     "fresh, begins = True, np.zeros(cycles, dtype=bool)  # whether the next operands begin a block -- True to False": (
         "after a reset a block's sum is zero, begun or not"
     ),
-    "total, exact, opening, ended = 0, True, False, None -- False to True": "it is set where the first block begins",
+    "total, exact, opening = 0, True, False -- False to True": "a first block is added to zero, or to nothing",
     "total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended] -- Add to Sub": (
         "the same modulo 2 x half"
     ),

@@ -70,7 +70,9 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
 def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tuple[int, bool]]:
     """What is shown after each edge, put together from the blocks that have ended by the edge before."""
     shown: list[tuple[int, bool]] = []
-    pending: Any = None  # the block that ended with the cycle before: whether it opens a sum, and what it adds
+    # Blocks that have ended, the next to be added first: whether one opens a sum, and what it adds.
+    nothing: list[Any] = [None] * config.pipeline
+    pending = [*nothing, None]
     block, opens, total, exact = 0, False, 0, True
     inside = False
     scales, elements, written = config.blocks.scales, config.blocks.elements, {}
@@ -85,14 +87,14 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
         now = {name: column[cycle].tolist() for name, column in inputs.items()}
         if now["rst"][0]:
             written = {}
-            block, opens, total, exact, inside, pending = 0, False, 0, True, False, None
+            block, opens, total, exact, inside, pending = 0, False, 0, True, False, [*nothing, None]
             shown.append((total, exact))
             continue
-        if pending is not None:
-            opening, addend = pending
+        if due := pending.pop(0):
+            opening, addend = due
             total, exact = (0, True) if opening else (total, exact)
             total, exact = total + (addend or 0), exact and addend is not None
-            pending = None
+        pending.append(None)
         if now["valid"][0]:
             if now["first"][0] or not inside:
                 block, opens = 0, bool(now["first"][0])
@@ -111,7 +113,7 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
                     codes = sum(now[name][0] for name in ("scale", "activation_scale") if name in now)
                     reached = not config.base_bits or 0 <= codes - now["base"][0] <= (config.span or 0)
                     addend = int(exact_value) if reached else None
-                pending = (opens, addend)
+                pending[-1] = (opens, addend)
         if now.get("codebook_write", [0])[0]:
             written[divmod(now["codebook_address"][0], 1 << config.blocks.bits)] = now["codebook_word"][0]
         shown.append((total, exact))
@@ -119,9 +121,9 @@ def by_blocks(config: BlockMacConfig, inputs: dict[str, np.ndarray]) -> list[tup
 
 
 @EVERY
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int) -> None:
-    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes)
+@pytest.mark.parametrize(("lanes", "pipeline"), [(1, 0), (4, 0), (4, 1)])
+def test_sums_of_blocks(block_format: Any, activation_bits: int, lanes: int, pipeline: int) -> None:
+    config = BlockMacConfig.of(block_format, activation_bits, lanes=lanes, pipeline=pipeline)
     inputs = random_inputs(config, 500, lanes)
     outputs = config.respond(inputs)
     shown = list(zip(outputs["accumulator"][:, 0].tolist(), outputs["exact"][:, 0].astype(bool).tolist(), strict=True))

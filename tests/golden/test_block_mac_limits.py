@@ -12,6 +12,8 @@ import pytest
 from golden import E4M3, E8M0, FP4_E2M1, INT8, MXFP4, NVFP4, BlockFormat, BlockMacConfig, Codebook, InputError, Port
 from golden.block_mac import BlockSumConfig
 
+from .test_block_format import CLUSTERED
+
 UPWARDS, DOWNWARDS = (
     BlockFormat(name, name, (Codebook(name, name, 2, values),), 4, E4M3, Fraction(9))
     for name, values in (("upwards", (-2, 0, 1, 9)), ("downwards", (-9, -1, 0, 2)))
@@ -32,10 +34,32 @@ def test_facts() -> None:
     assert (inside.activation_bits, inside.lanes, inside.depth, inside.accumulator_bits) == (8, 1, 32, 17)
 
 
+def test_what_a_block_adds() -> None:
+    """As wide as the accumulator; with a pipeline register as a block sum times significands, shifted as far as that goes."""
+    for blocks, bits, plain, registered in ((MXFP4, 8, 43, 17 + 15), (NVFP4, 8, 46, 16 + 4 + 14), (NVFP4, 4, 60, 13 + 8 + 28)):
+        configs = [BlockMacConfig.of(blocks, bits, pipeline=count) for count in (0, 1)]
+        assert [one.addend_bits for one in configs] == [plain, registered]
+        assert [one.accumulator_bits for one in configs] == [plain, plain]
+        assert BlockMacConfig.of(blocks, bits, pipeline=1, depth=blocks.block).addend_bits <= registered
+    narrow = BlockMacConfig.of(DOWNWARDS, 2, pipeline=1, depth=4)
+    assert narrow.addend_bits == narrow.accumulator_bits
+
+
+def test_codebooks_that_are_written() -> None:
+    """Words are as wide as those of the format, and may be anything that their bits hold of either sign."""
+    plain, written = (BlockMacConfig.of(CLUSTERED, 2, writable_codebooks=choice) for choice in (False, True))
+    assert plain.largest_value == 9
+    assert (written.value_bits, written.largest_value) == (5, 15)
+    assert written.ports[-5:-2] == (Port("codebook_write"), Port("codebook_address", 3), Port("codebook_word", 5, signed=True))
+    assert (plain.write_ports, len(written.ports) - len(plain.ports)) == ((), 3)
+
+
 def test_elements_as_wide_as_integer_activations_are_refused() -> None:
     blocks = BlockFormat("mxint8", "MXINT8", (INT8,), 32, E8M0, Fraction(127))
     with pytest.raises(InputError, match="block_format mxint8 has elements of 8 bits: units take up to 7"):
         BlockMacConfig.of(blocks)
+    codewords = Codebook("seven", "Seven", 7, tuple(range(-64, 64)))
+    assert BlockMacConfig.of(BlockFormat("seven", "Seven", (codewords,), 32, E8M0, Fraction(63))).weight_format.bits == 7
 
 
 def test_ports() -> None:
@@ -57,7 +81,12 @@ def test_description() -> None:
     }  # fmt: skip
     assert (told["sum_unit"], told["bits_per_scalar"], told["accumulator_bits"]) == (2.0**-20, 4.5, 60)
     assert (told["depth"], told["latency_cycles"], len(told["ports"])) == (65536, 2, 11)
-    assert BlockMacConfig.of(MXFP4).describe()["activation_format"] == "int8"
+    plain = BlockMacConfig.of(MXFP4)
+    assert plain.describe()["activation_format"] == "int8"
+    assert "values" in plain.describe()
+    assert "codebooks" not in plain.describe()
+    assert plain.operand_titles == ("MXFP4", "INT8")
+    assert BlockMacConfig.of(NVFP4, 4).operand_titles == ("NVFP4", "NVFP4")
 
 
 def test_limits_that_are_just_kept() -> None:
@@ -77,6 +106,7 @@ def test_limits_that_are_just_kept() -> None:
         ({"depth": (1 << 24) + 32}, "depth is 16777248"),
         ({"depth": 0}, "depth is 0"),
         ({"lanes": 64}, "lanes is 64"),
+        ({"pipeline": 2}, "pipeline is 2: units of MXFP4 have 0"),
         ({"span": 2.0}, "span is 2.0: an integer"),
         ({"weight_format": "fp4"}, "weight_format is 'fp4': a NumberFormat is needed"),
     ],
