@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds, time limits."""
+"""Arguments of functions that users call: paths as strings or `Path`, one thing or several, seeds, limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import InputError
 from .parameters import integer
 
-__all__ = ["AnyPath", "Names", "Paths", "check_seed", "check_time_limit", "names", "path", "paths"]
+__all__ = ["AnyPath", "Names", "Paths", "check_seed", "check_time_limit", "check_windows", "names", "path", "paths"]
 
 #: The name of a file or directory.
 AnyPath = str | os.PathLike[str]
@@ -46,3 +46,9 @@ def check_time_limit(given: float) -> None:
     """Refuse a number of seconds that is not above 0, or longer than a week."""
     if not 0 < given <= _WEEK_S:
         raise InputError(f"time_limit is {given:g}: it is a number of seconds above 0, up to {_WEEK_S} (a week)")
+
+
+def check_windows(given: int | None) -> None:
+    """Refuse a number of windows of a text that leaves none; None is all of them."""
+    if given is not None and given < 1:
+        raise InputError(f"--windows {given}: it is a number of windows, 1 or more")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from golden import BlockFormat, Operands, any_format, formats_of
+from golden.arguments import check_windows
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from golden.errors import DintError, InputError, one_line
 
@@ -128,10 +129,13 @@ def pareto(
         raise InputError(f"formats are {', '.join(formats)}: a front has two or more; name others with --format")
     if draws < 1:
         raise InputError(f"--draws {draws}: it is a number of draws of the calibration windows, 1 or more")
+    check_windows(windows)
     for name in formats:
         check_recipe(recipe, name)
     kits = kits_of(pdks, liberty, platforms)
     check_inputs(formats, lanes, kits, model, text)
+    if model is not None:  # once, not by each format
+        in_child(_find, model=model)
     stages = Stages(out / "stages", console)
     failures: list[dict[str, Any]] = []
 
@@ -166,6 +170,13 @@ def pareto(
     for line in lines(found, out):
         console.print(line, highlight=False)
     return found | {"ok": not failures}
+
+
+def _find(model: str) -> None:
+    """Refuse a model that is not there, or none."""
+    from quant.models import find_model
+
+    find_model(model)
 
 
 def _quantize(

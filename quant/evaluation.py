@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from golden.arguments import check_windows
 from golden.errors import InputError
 
 from .corpus import documentation_test
@@ -89,8 +90,7 @@ def documentation_protocol(loaded: LoadedModel | FoundModel, limit: int | None =
 
 def text_protocol(text: Text, loaded: LoadedModel | FoundModel, limit: int | None = None) -> Protocol:
     """Windows of `text`, all of them or `limit` evenly spaced ones; refused if there is not one complete window."""
-    if limit is not None and limit < 1:
-        raise InputError(f"--windows {limit}: it is a number of windows, 1 or more")
+    check_windows(limit)
     length = loaded.window
     tokens = text.tokens(loaded.tokenizer)
     available = len(tokens) // length

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,7 +14,7 @@ from .block_columns import Columns, columns, joined, scales_of_one
 
 __all__ = ["every_word", "largest_words", "random_writes"]
 
-_PASSES = 2  # over all places with random words, and with the opposite of each bit
+_RANDOM = 2  # backgrounds of random words
 _WRITTEN = 0.5  # of the cycles among control sequences
 
 
@@ -32,21 +34,23 @@ def random_writes(config: BlockMacConfig, cycles: int, random: np.random.Generat
 def every_word(config: BlockMacConfig) -> Columns:
     """All places are written, one after the other, and then read, each by weights and, if they read codewords, by activations.
 
-    Contents are random words, the opposite of each bit, and the largest of both signs, as in a march test (van de Goor,
-    "Testing Semiconductor Memories", 1991). The other operand is the largest there is.
+    Contents, each followed by the opposite of each bit: random words, and for each bit of the address words that differ in
+    all bits where that bit does, so that any two places are told apart; the largest of both signs. As in a march test (van
+    de Goor, "Testing Semiconductor Memories", 1991) with the backgrounds of a decoder's test. Then no bit of a place is that
+    of the format's codebooks, and all are reset, while words are written to them. The other operand is the largest there is.
     """
-    places, largest = len(config.blocks.elements) << config.blocks.bits, config.largest_value
+    kept = np.array([word for one in config.blocks.elements for word in one.values])
+    places, largest = np.arange(len(kept)), config.largest_value
     random = np.random.default_rng(17)
-    drawn = random.integers(-largest, largest, (_PASSES, places))
-    contents = np.concatenate([np.stack([words, ~words]) for words in drawn])
-    ends = np.full((2, places), largest) * ((1,), (-1,))
-    pieces = []
-    for words in (*contents, *ends):
-        pieces.append(_write(config, np.arange(places), words))
-        known = int(np.abs(words).argmax())
-        pieces.append(_read(config, np.arange(places), known if config.scaled_activations else None))
-        if config.scaled_activations:
-            pieces.append(_read(config, known, np.arange(places)))
+    backgrounds = [random.integers(-largest, largest, len(kept)) for _ in range(_RANDOM)]
+    bits = (places >> bit & 1 for bit in range(int(places[-1]).bit_length()))
+    backgrounds += [random.integers(-largest, largest) ^ -bit for bit in bits]
+    ends = np.full(len(kept), largest)
+    contents = [*(words for drawn in backgrounds for words in (drawn, ~drawn)), ends, -ends]
+    pieces = [piece for words in contents for piece in (_write(config, places, words), *_read_all(config, words))]
+    for words in (np.where(kept == largest, 0, ~kept), np.where(kept == largest, -1, ~kept)):
+        written = _write(config, places, words)
+        pieces += [written, {**written, "rst": np.ones_like(written["rst"])}, *_read_all(config, kept)]
     whole = joined(pieces)
     idle = whole["codebook_write"] == 0  # what the other ports say then must not matter
     others = random_writes(config, len(idle), random)
@@ -66,6 +70,14 @@ def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], 
 
 def _write(config: BlockMacConfig, places: NDArray[np.int64], words: NDArray[np.int64]) -> Columns:
     return columns(config, {**dict(zip(config.write_ports, (1, places, words), strict=True)), "valid": 0}, len(places))
+
+
+def _read_all(config: BlockMacConfig, words: NDArray[np.int64]) -> Iterator[Columns]:
+    """All places, which hold `words`."""
+    places, known = np.arange(len(words)), int(np.abs(words).argmax())
+    yield _read(config, places, known if config.scaled_activations else None)
+    if config.scaled_activations:
+        yield _read(config, known, places)
 
 
 def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations: NDArray[np.int64] | int | None) -> Columns:

@@ -35,7 +35,9 @@ class Machine:
         patch.setattr(prices, "prices", self.price)
         patch.setattr(points, "scatter", lambda *_: "<svg></svg>")  # takes most of the time
 
-    def quantize(self, _: Callable[..., Any], **asked: Any) -> None:
+    def quantize(self, function: Callable[..., Any], **asked: Any) -> None:
+        if "format" not in asked:  # looks at the model
+            return function(**asked)
         self.quantized.append(asked)
         name, out = asked["format"], asked["out"]
         if name in self.fails:
@@ -170,6 +172,7 @@ def test_failures_are_listed_and_tried_again(
         ({"formats": ("int4", "int4")}, "formats are int4: a front has two or more"),
         ({"formats": ("int4", "dint5")}, "dint5"),
         ({"draws": 0}, "--draws 0: it is a number of draws"),
+        ({"windows": 0}, "--windows 0: it is a number of windows"),
         ({"recipe": "nonsense"}, "--recipe nonsense"),
         ({"recipe": "w4a16-int4-rtn"}, "--recipe w4a16-int4-rtn: asymmetric weights; the units of int8 take"),
         ({"model": "./nowhere"}, "no such directory"),
@@ -180,6 +183,14 @@ def test_refused_before_anything_is_done(machine: Machine, tmp_path: Path, chang
         run(tmp_path / "out", **changed)
     assert not machine.quantized
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_looked_at_once(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(InputError, match="model_type is 'gpt2'"):
+        run(tmp_path / "out", model=str(tmp_path / "model"))
+    assert not machine.quantized
 
 
 @pytest.mark.usefixtures("machine")

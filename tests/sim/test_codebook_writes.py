@@ -55,6 +55,7 @@ def test_random_operands_leave_codebooks_as_they_are(config: BlockMacConfig) -> 
 FAULTS = {
     "a write without being asked": (r"codebook_write & (_5_)", r"\1"),
     "a word at two places": (r"codebook_address == 4'hc", r"codebook_address[2:0] == 3'h4"),
+    "a place that reset spares": (r"rst \? 6'h3b", r"rst ? word_7"),
     "a bit that is not written": (r"codebook_word : word_7", r"{codebook_word[5:1], word_7[0]} : word_7"),
 }
 
@@ -65,15 +66,43 @@ def test_every_place_is_read_between_two_writes(config: BlockMacConfig) -> None:
     places = len(config.blocks.elements) * 16
     operands = [("weights", "selectors"), ("activations", "activation_selectors")][: config.scale_factors]
     unread: set[tuple[str, int]] = set()
+    resets = 0
     for cycle in range(len(inputs["valid"])):
-        if inputs["codebook_write"][cycle, 0]:
+        if inputs["rst"][cycle, 0]:  # all places
+            unread = {(name, place) for name, _ in operands for place in range(places)}
+            resets += 1
+        elif inputs["codebook_write"][cycle, 0]:
             place = int(inputs["codebook_address"][cycle, 0])
             assert not {(name, place) for name, _ in operands} & unread
             unread |= {(name, place) for name, _ in operands}
         else:
             unread -= {(name, int(inputs[selectors][cycle, 0] * 16 + inputs[name][cycle, 0])) for name, selectors in operands}
     assert not unread
-    assert inputs["codebook_write"].sum() == 6 * places
+    assert resets == 2 * places
+    assert inputs["codebook_write"].sum() == (2 * (2 + places.bit_length() - 1) + 2 + 4) * places
+
+
+@EVERY
+def test_all_pairs_of_places_differ_in_all_bits(config: BlockMacConfig) -> None:
+    inputs = every_word(config)
+    written = inputs["codebook_write"][:, 0] == 1
+    words, places = inputs["codebook_word"][written, 0], len(config.blocks.elements) * 16
+    assert np.array_equal(inputs["codebook_address"][written, 0], np.resize(np.arange(places), len(words)))
+    contents = words[~inputs["rst"][written, 0].astype(bool)].reshape(-1, places)
+    for place in range(places - 1):
+        differ = contents[:, [place]] ^ contents[:, place + 1 :]
+        assert (np.bitwise_or.reduce(differ) == -1).all()
+
+
+@EVERY
+def test_reset_is_seen_in_every_bit(config: BlockMacConfig) -> None:
+    inputs = every_word(config)
+    kept = np.array([word for one in config.blocks.elements for word in one.values])
+    reset = np.flatnonzero(inputs["rst"][:, 0])
+    firsts = reset[np.diff(reset, prepend=-2) > 1]
+    assert len(firsts) == 2
+    differ = [inputs["codebook_word"][first - len(kept) : first, 0] ^ kept for first in firsts]
+    assert (np.bitwise_or.reduce(differ) == -1).all()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
