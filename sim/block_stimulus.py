@@ -33,7 +33,7 @@ from .block_columns import (
     scale_signs,
     scales_of_one,
 )
-from .codebook_writes import every_word, largest_words, random_writes
+from .codebook_writes import every_product, every_word, largest_words, random_writes
 from .replay import PortStimulus
 from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
 
@@ -176,8 +176,8 @@ def corners(config: BlockMacConfig, longest_sum: int = LONGEST_SUM) -> PortStimu
     6. `first`, `last`, `valid` and `rst` in every order: all sequences of three cycles, which contain holds, resets and new
        sums in mid-block, blocks that end with every cycle, and scales that are out of reach on the way.
 
-    Where codebooks are written: all words of all places, and the third again with the largest ones, before the sixth; in that,
-    words are written at random. Otherwise codebooks are those of the format.
+    Where codebooks are written: all words of all places, every product of words, and the third again with the largest ones,
+    before the sixth; in that, words are written at random. Otherwise codebooks are those of the format.
     """
     operands, sums = _rows(config)
     every = columns(config, {**operands, **scales_of_one(config), "first": 1, "last": 1})
@@ -300,7 +300,7 @@ def _walks(config: BlockMacConfig, chosen: dict[str, Columns]) -> Iterator[Colum
 def _with_words(config: BlockMacConfig, longest_sum: int) -> Iterator[Columns]:
     if config.writable_codebooks:
         writes, operands, worth = largest_words(config)
-        yield from (every_word(config), writes)
+        yield from (every_word(config), *every_product(config), writes)
         yield from _extreme_sums(config, operands, worth, longest_sum)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from golden import BlockMacConfig
 
 from .block_columns import Columns, columns, joined, scales_of_one
+from .stimulus import extreme_activations
 
-__all__ = ["every_word", "largest_words", "random_writes"]
+__all__ = ["every_product", "every_word", "largest_words", "random_writes"]
 
 _RANDOM = 2  # backgrounds of random words
+_LEAST = min(extreme_activations())
 _WRITTEN = 0.5  # of the cycles among control sequences
 
 
@@ -32,12 +35,14 @@ def random_writes(config: BlockMacConfig, cycles: int, random: np.random.Generat
 
 
 def every_word(config: BlockMacConfig) -> Columns:
-    """All places are written, one after the other, and then read, each by weights and, if they read codewords, by activations.
+    """All places are written, one after the other, and then read in that order, by weights and, if they read codewords,
+    by activations.
 
     Contents, each followed by the opposite of each bit: random words, and for each bit of the address words that differ in
-    all bits where that bit does, so that any two places are told apart; the largest of both signs. As in a march test (van
-    de Goor, "Testing Semiconductor Memories", 1991) with the backgrounds of a decoder's test. Then no bit of a place is that
-    of the format's codebooks, and all are reset, while words are written to them. The other operand is the largest there is.
+    all bits where that bit does, so that any two places are told apart; the largest of both signs. The opposite is written
+    from the last place to the first, since a word that goes to a second place shows only where that was written before. (March
+    tests with data backgrounds: van de Goor, "Testing Semiconductor Memories", 1991.) Then no bit of a place is that of the
+    format's codebooks, and all are reset, while words are written to them. The other operand is the largest there is.
     """
     kept = np.array([word for one in config.blocks.elements for word in one.values])
     places, largest = np.arange(len(kept)), config.largest_value
@@ -46,15 +51,32 @@ def every_word(config: BlockMacConfig) -> Columns:
     bits = (places >> bit & 1 for bit in range(int(places[-1]).bit_length()))
     backgrounds += [random.integers(-largest, largest) ^ -bit for bit in bits]
     ends = np.full(len(kept), largest)
-    contents = [*(words for drawn in backgrounds for words in (drawn, ~drawn)), ends, -ends]
-    pieces = [piece for words in contents for piece in (_write(config, places, words), *_read_all(config, words))]
+    pieces = []
+    for up, down in (*((words, ~words) for words in backgrounds), (ends, -ends)):
+        for order, words in ((places, up), (places[::-1], down)):
+            pieces += [_write(config, order, words[order]), *_read_all(config, order, words)]
     for words in (np.where(kept == largest, 0, ~kept), np.where(kept == largest, -1, ~kept)):
         written = _write(config, places, words)
-        pieces += [written, {**written, "rst": np.ones_like(written["rst"])}, *_read_all(config, kept)]
+        pieces += [written, {**written, "rst": np.ones_like(written["rst"])}, *_read_all(config, places, kept)]
     whole = joined(pieces)
     idle = whole["codebook_write"] == 0  # what the other ports say then must not matter
     others = random_writes(config, len(idle), random)
     return whole | {name: np.where(idle, others[name], whole[name]) for name in config.write_ports[1:]}
+
+
+def every_product(config: BlockMacConfig) -> Iterator[Columns]:
+    """Every codeword that can be written with every one, or with the extreme values of a plain activation."""
+    words = np.arange(-config.largest_value, config.largest_value + 1)
+    places = len(config.blocks.elements) << config.blocks.bits
+    if config.scaled_activations:  # both codewords of a product are in the memory: two parts of all at a time
+        parts = np.array_split(words, -(-len(words) // (places // 2)))
+        fills = [np.concatenate(pair) for pair in combinations(parts, 2)] or parts
+    else:
+        fills = np.array_split(words, -(-len(words) // places))
+    for held in fills:
+        own = range(len(held))
+        pairs = np.array(list(product(own, own if config.scaled_activations else extreme_activations())))
+        yield from (_write(config, np.arange(len(held)), held), _read(config, *pairs.T))
 
 
 def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], dict[str, int]]:
@@ -62,8 +84,8 @@ def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], 
     largest = config.largest_value
     writes = _write(config, np.arange(2), np.array((largest, -largest)))
     product = config.largest_product
-    least = _read(config, 0, 1 if config.scaled_activations else None)
-    greatest = _read(config, 0 if config.scaled_activations else 1, 0 if config.scaled_activations else None)
+    least = _read(config, 0, 1 if config.scaled_activations else _LEAST)
+    greatest = _read(config, 0, 0) if config.scaled_activations else _read(config, 1, _LEAST)
     operands = {"greatest": greatest, "least": least}
     return writes, operands, {"greatest": product * config.lanes, "least": -product * config.lanes}
 
@@ -72,21 +94,18 @@ def _write(config: BlockMacConfig, places: NDArray[np.int64], words: NDArray[np.
     return columns(config, {**dict(zip(config.write_ports, (1, places, words), strict=True)), "valid": 0}, len(places))
 
 
-def _read_all(config: BlockMacConfig, words: NDArray[np.int64]) -> Iterator[Columns]:
-    """All places, which hold `words`."""
-    places, known = np.arange(len(words)), int(np.abs(words).argmax())
-    yield _read(config, places, known if config.scaled_activations else None)
+def _read_all(config: BlockMacConfig, order: NDArray[np.int64], words: NDArray[np.int64]) -> Iterator[Columns]:
+    """All places in an order; they hold `words`."""
+    known = int(np.abs(words).argmax())
+    yield _read(config, order, known if config.scaled_activations else _LEAST)
     if config.scaled_activations:
-        yield _read(config, known, places)
+        yield _read(config, known, order)
 
 
-def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations: NDArray[np.int64] | int | None) -> Columns:
-    """Products of the words at some places with those at others, or, None, with the least activation; each a sum of its own."""
-    given: dict[str, ArrayLike] = {"activations": -(1 << config.activation_bits - 1), "first": 1, "last": 1}
-    read = [("weights", "selectors", weights)]
-    if activations is not None:
-        read.append(("activations", "activation_selectors", activations))
-    for name, selectors, places in read:
+def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations: NDArray[np.int64] | int) -> Columns:
+    """Products of the words at places `weights` with those at `activations`, or with plain ones; each a sum of its own."""
+    given: dict[str, ArrayLike] = {"activations": activations, "first": 1, "last": 1}
+    read = {"weights": weights} | ({"activations": activations} if config.scaled_activations else {})
+    for (name, places), selectors in zip(read.items(), ("selectors", "activation_selectors"), strict=False):
         given |= {name: np.asarray(places) & (1 << config.blocks.bits) - 1, selectors: np.asarray(places) >> config.blocks.bits}
-    count = max(np.size(places) for _, _, places in read)
-    return columns(config, {**scales_of_one(config), **given}, count)
+    return columns(config, {**scales_of_one(config), **given}, max(np.size(weights), np.size(activations)))

@@ -11,9 +11,11 @@ import pytest
 from golden import CODEBOOK_FORMATS, BlockMacConfig
 from hdl.verilog import generate
 from sim import SimulationMismatch, block_stimulus, find_simulator
-from sim.codebook_writes import every_word
+from sim.block_columns import joined
+from sim.codebook_writes import every_product, every_word
 from sim.command import simulate, simulate_verilog
 from sim.replay import PortStimulus
+from sim.stimulus import extreme_activations
 
 UNITS = [
     BlockMacConfig.of(CODEBOOK_FORMATS[name], bits, lanes=4, depth=64, writable_codebooks=True)
@@ -54,7 +56,8 @@ def test_random_operands_leave_codebooks_as_they_are(config: BlockMacConfig) -> 
 
 FAULTS = {
     "a write without being asked": (r"codebook_write & (_5_)", r"\1"),
-    "a word at two places": (r"codebook_address == 4'hc", r"codebook_address[2:0] == 3'h4"),
+    "a word at two places, the lower ones too": (r"codebook_address == 3'h7", r"codebook_address[3:0] == 4'h7"),
+    "a word at two places, the higher ones too": (r"codebook_address == 5'h17", r"codebook_address[3:0] == 4'h7"),
     "a place that reset spares": (r"rst \? 6'h3b", r"rst ? word_7"),
     "a bit that is not written": (r"codebook_word : word_7", r"{codebook_word[5:1], word_7[0]} : word_7"),
 }
@@ -87,11 +90,24 @@ def test_all_pairs_of_places_differ_in_all_bits(config: BlockMacConfig) -> None:
     inputs = every_word(config)
     written = inputs["codebook_write"][:, 0] == 1
     words, places = inputs["codebook_word"][written, 0], len(config.blocks.elements) * 16
-    assert np.array_equal(inputs["codebook_address"][written, 0], np.resize(np.arange(places), len(words)))
-    contents = words[~inputs["rst"][written, 0].astype(bool)].reshape(-1, places)
+    order = inputs["codebook_address"][written, 0].reshape(-1, places)
+    up, down = ((order == one).all(axis=1) for one in (np.arange(places), np.arange(places)[::-1]))
+    assert (up | down).all()
+    contents = np.take_along_axis(words.reshape(-1, places), order.argsort(axis=1), axis=1)
     for place in range(places - 1):
-        differ = contents[:, [place]] ^ contents[:, place + 1 :]
-        assert (np.bitwise_or.reduce(differ) == -1).all()
+        for ordered in (up, down):
+            differ = contents[ordered][:, [place]] ^ contents[ordered][:, place + 1 :]
+            assert (np.bitwise_or.reduce(differ) == -1).all()
+
+
+@EVERY
+def test_every_product_of_words(config: BlockMacConfig) -> None:
+    largest = config.largest_value
+    inputs = joined(every_product(config))
+    sums = config.respond(inputs)["accumulator"][inputs["valid"] == 1]
+    others = range(-largest, largest + 1) if config.scaled_activations else extreme_activations()
+    one = int(sums[sums > 0].min())  # 1 x 1
+    assert set((sums // one).tolist()) == {x * y for x in range(-largest, largest + 1) for y in others}
 
 
 @EVERY
