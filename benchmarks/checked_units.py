@@ -75,6 +75,12 @@ def block(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
     )
 
 
+def written(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
+    return lambda name, _: BlockMacConfig.of(
+        CODEBOOK_FORMATS[name], activation_bits, lanes=lanes, pipeline=pipeline, writable_codebooks=True
+    )
+
+
 ONE_LANE = mac()
 # Shapes in each simulator. Icarus takes minutes where Verilator takes seconds, but compiles at once.
 _LANES = mac(4)  # of INT8, which takes five minutes in all, in its default architecture; Verilator has 16 lanes of each
@@ -101,6 +107,11 @@ _IN_FULL = {
     **dict.fromkeys(BLOCK_FORMATS, _BLOCKS),
     **dict.fromkeys(("int4_g32", "dint4_g32"), (_IN_FORMAT,)),
     "lobcq_c2_g16": _BLOCKS_SMALL,
+}
+# With codebooks that are written, in default architectures, in Verilator; the first is mapped, too.
+_WRITTEN: dict[str, tuple[Shape, ...]] = {
+    "lobcq_c2_g16": (written(8), written(4, 16), written(4, 4, 1)),
+    "lobcq_c16_g16": (written(8),),
 }
 # In default architectures; one lane is mapped in all.
 _MAPPED: tuple[Shape, ...] = (mac(4), element())
@@ -152,7 +163,8 @@ def simulated(name: str, simulator: Simulator) -> list[list[UnitConfig]]:
         return [[default(name, shape)] for shape in _VARIANTS[simulator.name]]
     if simulator.name == "icarus":
         return [[default(name, shape)] for shape in _BLOCKS_SMALL]
-    return [_of_blocks(name, shape) for shape in (*_BLOCKS, *_BLOCKS_REGISTERED)] if name in BLOCKS else []
+    shapes = (*_BLOCKS, *_BLOCKS_REGISTERED, *_WRITTEN.get(name, ()))
+    return [_of_blocks(name, shape) for shape in shapes] if name in BLOCKS else []
 
 
 def _of_blocks(name: str, shape: Shape) -> list[UnitConfig]:
@@ -164,7 +176,9 @@ def mapped(name: str, *, registered: bool) -> list[list[UnitConfig]]:
     """The units of a format that are mapped, those of a shape together; `registered`: those with pipeline registers, too."""
     if name not in FORMATS and name not in BLOCKS:
         return []
-    plain, pipelined = (_MAPPED, _MAPPED_REGISTERED) if name in FORMATS else (_BLOCKS_SMALL, (block(8, pipeline=1),))
+    plain, pipelined = _MAPPED, _MAPPED_REGISTERED
+    if name in BLOCKS:
+        plain, pipelined = _BLOCKS_SMALL, (block(8, pipeline=1), *_WRITTEN.get(name, ())[:1])
     found = [[default(name, shape)] for shape in (*plain, *(pipelined if registered else ()))]
     return [every_architecture(name), *found] if name in FORMATS else found
 

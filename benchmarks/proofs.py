@@ -41,7 +41,7 @@ from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
-from synth.block_proof import codewords, scaled_sums, scales
+from synth.block_proof import codewords, left_open, scaled_sums, scales
 from synth.flow import FAST_SCRIPTS, area_recipes, fast_recipes, mixed_recipes
 from synth.pdk import Pdk, discover
 from synth.proof import every_cycle, from_reset, netlist, no_overflow, products
@@ -55,7 +55,7 @@ _IN_FULL = DINT4  # the format whose processing elements and units for asymmetri
 
 # Units of groups differ in the length of a group alone, that is, in how wide the sum of one is, those of LO-BCQ in it and in
 # their codebooks: these are proved with every number of lanes, in every architecture, and as netlists, the shortest groups and
-# the fewest and the most codebooks; all others in the default architecture with one lane.
+# the fewest and the most codebooks; all others in the default architecture with the least and the greatest number of lanes.
 _GROUPS = [one for one in GROUP_FORMATS.values() if one.block == 32]
 _CODEBOOKS = [CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")]
 
@@ -95,7 +95,7 @@ _HOW = {
 
 
 def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2) -> Iterator[Proof]:
-    """Show all properties for every format and architecture; the proofs come as they are done, in a fixed order.
+    """Show all properties for every format and architecture; the proofs come in a fixed order, those of a unit together.
 
     MAC units have every number of `lanes` (but all products are tried for the last of them in the default architecture only);
     with pipeline registers the second number, and with the default architecture 64 lanes too. Netlists are made for the
@@ -112,8 +112,10 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
 
     Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes
     (those of groups and codebooks every number in the default architecture, the second one in the others); with a pipeline
-    register the last of these numbers; and netlists of the first kit where there is no product of significands in them. Groups
-    and codebooks of other sizes have one lane.
+    register the last of these numbers; and netlists of the first kit where there is no product of significands in them, of the
+    last number of lanes and of every architecture, too. Groups and codebooks of other sizes have the first and the last number
+    of lanes. With codebooks that are written they have the first and the second, and with the most codebooks one lane and INT8.
+    Last comes what scales mean and what a block adds: once for each decoder of scales and each scaler that a unit before has.
 
     Raises
     ------
@@ -122,7 +124,17 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     ToolError
         If a tool is missing or finds no answer.
     """
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_show)(task) for task in _tasks(kits, lanes))
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    of_unit: dict[UnitConfig, list[_Task]] = {}  # in one process, which makes the unit's Verilog once
+    for task in _tasks(kits, lanes):
+        of_unit.setdefault(task.config, []).append(task)
+    left: dict[tuple[str, str], list[_Task]] = {}
+    for config, results in zip(of_unit, parallel(map(delayed(_show_all), of_unit.values())), strict=True):
+        for proof, digests in results:
+            yield proof
+            for shown, digest in digests.items():
+                left.setdefault((shown, digest), [_Task(shown, config)])
+    yield from (proof for results in parallel(map(delayed(_show_all), left.values())) for proof, _ in results)
 
 
 def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
@@ -162,13 +174,15 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
         yield _Task("from reset", unit())
         yield from (_netlist(unit(), kit) for kit in kits[:1])
     for block_format in SCALED_FORMATS.values():
-        yield from (_Task("no overflow", BlockMacConfig.of(block_format, bits)) for bits in (8, block_format.bits))
+        units = [BlockMacConfig.of(block_format, bits, pipeline=count) for bits in (8, block_format.bits) for count in (0, 1)]
+        yield from (_Task("no overflow", unit) for unit in units)
     in_full = (*BLOCK_FORMATS.values(), *_GROUPS, *_CODEBOOKS)
     for block_format in in_full:
         yield from _block_units(block_format, kits[:1], lanes)
     for block_format in SCALED_FORMATS.values():
         if block_format not in in_full:
-            yield from _block_units(block_format, (), (1,))
+            yield from _block_units(block_format, (), (lanes[0], lanes[-1]), everywhere=False)
+    yield from _written(kits[:1], lanes)
 
 
 def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
@@ -180,6 +194,7 @@ def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) 
         elements += [element.varied(architecture=name) for name in able if name != element.architecture]
     yield from (_Task("every cycle", one) for one in elements)
     yield from (_netlist(one, kit) for one in elements[:2] for kit in kits)
+    yield _Task("no overflow", element)
     if not number_format.has_zero_points:
         return
     pair = AsymmetricConfig(number_format, units=2)
@@ -189,21 +204,38 @@ def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) 
     yield _Task("no overflow", pair)
 
 
-def _block_units(block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
+def _block_units(
+    block_format: BlockFormat, kits: Sequence[Pdk], lanes: Sequence[int], everywhere: bool = True
+) -> Iterator[_Task]:
+    """Units of a block format, in every architecture, or `everywhere` false: in the default one."""
     for bits in (8, block_format.bits):
+        can_be_mapped = bits == 8 or not block_format.scales.mantissa_bits  # and the solver finds an answer
         unit = partial(BlockMacConfig.of, block_format, bits)
-        stages = (0, 1) if kits else (0,)
-        yield from (_Task(shown, unit(pipeline=count)) for count in stages for shown in ("scales", "scaled sums"))
         if block_format.selector_block is not None:
             yield from (_Task("codewords", unit(lanes=count)) for count in lanes)
         for name, architecture in ARCHITECTURES.items():
             if architecture.can_do(unit().multiplied):
-                in_full = block_format.name in BLOCK_FORMATS or name == unit().architecture
-                counts = lanes if in_full else lanes[1:2]
+                usual, in_full = name == unit().architecture, block_format.name in BLOCK_FORMATS
+                counts = lanes if usual or in_full else lanes[1:2] if everywhere else ()
                 yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in counts)
                 yield from (_Task("every cycle", unit(lanes=count, architecture=name, pipeline=1)) for count in counts[-1:])
-        if bits == 8 or not block_format.scales.mantissa_bits:
-            yield from (_netlist(unit(pipeline=pipeline), kit) for kit in kits for pipeline in (0, 1))
+                if can_be_mapped and in_full and not usual:
+                    yield from (_netlist(unit(architecture=name), kit) for kit in kits)
+        if can_be_mapped:
+            mapped = [unit(), unit(pipeline=1), *(unit(lanes=count) for count in lanes[-1:] if bits == 8)]
+            yield from (_netlist(one, kit) for kit in kits for one in mapped)
+
+
+def _written(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
+    """Units whose codebooks are written."""
+    fewest, most = (partial(BlockMacConfig.of, one, writable_codebooks=True) for one in _CODEBOOKS)
+    for bits in (8, fewest().blocks.bits):
+        units = [fewest(bits, lanes=count) for count in lanes[:2]]
+        yield from (_Task(shown, unit) for unit in units for shown in ("codewords", "every cycle"))
+        yield _Task("every cycle", fewest(bits, lanes=lanes[1], pipeline=1))
+        yield _Task("no overflow", fewest(bits))
+    yield from (_Task(shown, most()) for shown in ("codewords", "every cycle"))
+    yield from (_netlist(fewest(), kit) for kit in kits)
 
 
 def _netlist(config: UnitConfig, kit: Pdk) -> _Task:
@@ -217,10 +249,15 @@ def _recipes(config: MacConfig, kit: Pdk) -> Iterable[Recipe]:
     return dict.fromkeys([*area_recipes(config, kit)[1:], *fast, *mixed_recipes(config, kit, fast[0]), sized])
 
 
-def _show(task: _Task) -> Proof:
+def _show_all(tasks: Sequence[_Task]) -> list[tuple[Proof, dict[str, str]]]:
+    return [_show(task) for task in tasks]
+
+
+def _show(task: _Task) -> tuple[Proof, dict[str, str]]:
+    """The proof, and what it leaves open of a unit of a block format (`synth.block_proof.left_open`)."""
     config, design = task.config, task.config.name
     verilog = "" if task.property == "no overflow" else _verilog(config)
-    started = time.monotonic()
+    started, left = time.monotonic(), dict[str, str]()
     if task.kit is not None and task.recipe is not None:
         design += f", {task.kit.name}, {task.recipe.in_words()}"
         with tempfile.TemporaryDirectory(prefix="dint-proof-") as folder:
@@ -231,16 +268,18 @@ def _show(task: _Task) -> Proof:
         compared = no_overflow(config)
     elif task.property == "every cycle":
         compared = every_cycle(config, verilog)
+        if isinstance(config, BlockMacConfig):
+            left = left_open(config, verilog)
     elif isinstance(config, BlockMacConfig):
         compared = {"codewords": codewords, "scales": scales, "scaled sums": scaled_sums}[task.property](config, verilog)
     else:
         assert isinstance(config, MacConfig)
         compared = {"products": products, "from reset": from_reset}[task.property](config, verilog)
     by, unit = _HOW[task.property]
-    return Proof(design, task.property, by, compared, unit, round(time.monotonic() - started, 3))
+    return Proof(design, task.property, by, compared, unit, round(time.monotonic() - started, 3)), left
 
 
-_verilog = lru_cache(maxsize=8)(generate)
+_verilog = lru_cache(maxsize=1)(generate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

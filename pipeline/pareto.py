@@ -134,8 +134,6 @@ def pareto(
         check_recipe(recipe, name)
     kits = kits_of(pdks, liberty, platforms)
     check_inputs(formats, lanes, kits, model, text)
-    if model is not None:  # once, not by each format
-        in_child(_find, model=model)
     stages = Stages(out / "stages", console)
     failures: list[dict[str, Any]] = []
 
@@ -151,6 +149,8 @@ def pareto(
     for name in formats:
         if stage := attempt(_quantize, name, model, recipe, draws, text, windows, seed, format=name):
             quantized[name] = stage
+        elif len(failures) == 1 and model is not None:  # what is no model is none for every format
+            in_child(_find, model=model)
     if not quantized:
         raise InputError(f"no format could be quantized, the first because: {failures[0]['error']}")
     priced = []

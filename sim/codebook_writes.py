@@ -83,11 +83,11 @@ def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], 
     """What writes the largest codewords of both signs; then the operands that make extreme products, and what these are."""
     largest = config.largest_value
     writes = _write(config, np.arange(2), np.array((largest, -largest)))
-    product = config.largest_product
+    most = config.largest_product
     least = _read(config, 0, 1 if config.scaled_activations else _LEAST)
     greatest = _read(config, 0, 0) if config.scaled_activations else _read(config, 1, _LEAST)
     operands = {"greatest": greatest, "least": least}
-    return writes, operands, {"greatest": product * config.lanes, "least": -product * config.lanes}
+    return writes, operands, {"greatest": most * config.lanes, "least": -most * config.lanes}
 
 
 def _write(config: BlockMacConfig, places: NDArray[np.int64], words: NDArray[np.int64]) -> Columns:

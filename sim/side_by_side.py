@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from golden import InputError, ToolError, UnitConfig
 
@@ -100,6 +101,9 @@ def compare_units(
     return results
 
 
+_ONE_LIBRARY = Lock()  # a cache may call twice where two threads miss
+
+
 @cache
 def _library() -> tempfile.TemporaryDirectory[str]:
     """Where this process keeps Verilator's own library as it was compiled first: 7 of the 9 seconds of a compilation."""
@@ -107,7 +111,9 @@ def _library() -> tempfile.TemporaryDirectory[str]:
 
 
 def _verilate(files: Sequence[str], folder: Path, simulator: Simulator, time_limit_s: float) -> None:
-    library, objects = Path(_library().name), folder / "obj_dir"
+    with _ONE_LIBRARY:
+        library = Path(_library().name)
+    objects = folder / "obj_dir"
     objects.mkdir()
     options = [*VERILATOR_OPTIONS, *VERILATOR_QUICK, *VERILATOR_TIMING, "--top-module", "bench", "-o", "bench"]
     for one in library.glob("*.o"):

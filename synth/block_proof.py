@@ -3,16 +3,19 @@
 
 `synth.proof.every_cycle` says of such a unit what its registers take, and leaves three things open, which are shown here:
 
-* *codewords*: the integer that each code of each lane stands for, with each selector, where there are codebooks;
+* *codewords*: the integer that each code of each lane stands for, with each selector, where there are codebooks, or the
+  register that it is read from;
 * *scales*: what the codes of the scales mean: each code, or pair of codes, with each base;
 * *scaled sums*: what a block adds to the accumulator: each sum that its register holds, with each significand, sign and shift.
 
-All depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit.
+All depend on nothing else (`synth.gates.Network.between`), so that they hold in every state of the unit. The last two are
+about modules that many units have in common (`left_open`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 
 import numpy as np
 
@@ -21,10 +24,10 @@ from golden import BlockMacConfig
 from . import yosys
 from .algebra import bits_of
 from .gates import Network, column
-from .proof import Refuted
-from .specification import decoded_scale, every_scale
+from .proof import Refuted, modules_of
+from .specification import decoded_scale, every_scale, word_register
 
-__all__ = ["codewords", "scaled_sums", "scales"]
+__all__ = ["codewords", "left_open", "scaled_sums", "scales"]
 
 _AT_ONCE = 17  # 2^17 cases: words that stay in a processor's cache
 
@@ -39,23 +42,105 @@ def codewords(config: BlockMacConfig, verilog: str) -> int:
     """
     network, blocks, tried = _gates(config, verilog), config.blocks, 0
     numbers = np.arange(len(blocks.elements) << blocks.bits)  # the selector, then the code
-    values = np.array([one.values for one in blocks.elements]).ravel()
-    wanted = [column(values >> place) for place in range(config.value_bits)]
+    wrong_in = _of_written if config.writable_codebooks else _of_format
     for operand, port in zip(("weight", "activation"), config.selector_ports, strict=False):
         codes = bits_of(f"{operand}s", blocks.bits * config.lanes)
         selectors = bits_of(port, blocks.selector_bits * config.selectors)
         for i in range(config.lanes):
             place = i // (blocks.selector_block or 1) * blocks.selector_bits
             own = [*codes[blocks.bits * i : blocks.bits * (i + 1)], *selectors[place : place + blocks.selector_bits]]
-            decoder = network.between(own, [f"{operand}_{i}_value"])
-            given = {decoder.inputs[name][0]: column(numbers >> place) for place, name in enumerate(own)}
-            nets = decoder.evaluate(given, len(numbers))
-            if wrong := _differing([nets[net] for net in decoder.outputs[f"{operand}_{i}_value"]], wanted):
-                selector, code = divmod(case := _lowest(wrong), 1 << blocks.bits)
+            for case, meant in wrong_in(config, network, own, f"{operand}_{i}_value"):
+                selector, code = divmod(case, 1 << blocks.bits)
                 what = f"lane {i}: codebook {selector}, code {code}"
-                raise Refuted(f"{config.name}: {what}: the {operand} is not {values[case]}")
+                raise Refuted(f"{config.name}: {what}: the {operand} is not {meant}")
             tried += len(numbers)
     return tried
+
+
+def _of_format(config: BlockMacConfig, network: Network, own: Sequence[str], value: str) -> Iterator[tuple[int, str]]:
+    """A number, selector and code, that stands for another value than the format's, and that value; if there is one."""
+    values = np.array([one.values for one in config.blocks.elements]).ravel()
+    decoder, numbers = network.between(own, [value]), np.arange(len(values))
+    given = {decoder.inputs[name][0]: column(numbers >> place) for place, name in enumerate(own)}
+    nets = decoder.evaluate(given, len(numbers))
+    wanted = [column(values >> place) for place in range(config.value_bits)]
+    if wrong := _differing([nets[net] for net in decoder.outputs[value]], wanted):
+        yield (case := _lowest(wrong)), str(values[case])
+
+
+def _of_written(config: BlockMacConfig, network: Network, own: Sequence[str], value: str) -> Iterator[tuple[int, str]]:
+    """Numbers that stand for anything but the register of their place, and what they should be.
+
+    With a number the gates come down to wires to that register, whatever it and all others hold.
+    """
+    places = len(config.blocks.elements) << config.blocks.bits
+    decoder = network.between([*own, *map(word_register, range(places))], [value])
+    for number in range(places):
+        same = decoder.where({decoder.inputs[name][0]: number >> place & 1 for place, name in enumerate(own)})
+        if tuple(same.get(net, net) for net in decoder.outputs[value]) != decoder.inputs[word_register(number)]:
+            yield number, f"what register {number} holds"
+
+
+def left_open(config: BlockMacConfig, verilog: str) -> dict[str, str]:
+    """What `every_cycle` leaves to `scales` and `scaled_sums`, as digests: they hold for all units that have one in common.
+
+    A digest is that of the module which is tried, and of the numbers by which it is judged. That it stands between the wires by
+    whose names it is tried, and that a block is added when it is due, is shown here.
+
+    Raises
+    ------
+    Refuted
+        If it stands elsewhere, or a block is due at another time.
+    """
+    modules, encoding = modules_of(config, verilog), config.blocks.scales
+    top, meant = modules[config.name], decoded_scale(config)
+    ports = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
+    between = {
+        "scale_decoder": {**dict(zip(ports, ports, strict=True)), **{name: f"scale_decoder_{name}" for name in meant}},
+        "scaler": {"block": "block.accumulator", "due": "due", "addend": "scaler_addend"}
+        | {name: f"scale_decoder_{name}_1" for name in meant if name != "reached"},
+    }
+    judged = {
+        "scale_decoder": [repr(encoding), config.scale_factors, config.span, config.base_bits],
+        "scaler": [config.block_sum.accumulator_bits, config.addend_bits, config.span, *meant.items()],
+    }
+    _due(config, top)
+    found = {}
+    for kind, shown in (("scale_decoder", "scales"), ("scaler", "scaled sums")):
+        (instance,) = (one for one in top.instances if one.name == kind)
+        for pin, nets in instance.pins.items():
+            if top.wires.get(between[kind].get(pin, "")) != nets:
+                raise Refuted(f"{config.name}: {pin} of the {kind} is not {between[kind].get(pin, 'known')}")
+        found[shown] = sha256(repr([_structure(modules, instance.kind), judged[kind]]).encode()).hexdigest()
+    return found
+
+
+def _structure(modules: Mapping[str, Network], name: str) -> dict[str, list[str]]:
+    """By output of a module, what makes each bit, as a digest: the same of the same gates and adders, whatever their order."""
+    module = modules[name]
+    drivers: dict[int, tuple[str, Sequence[int]]] = {gate.output: (gate.kind, gate.inputs) for gate in module.gates}
+    for one in module.instances:
+        inner = modules.get(one.kind)
+        what = f"{one.kind} {one.signed}" if inner is None else repr(_structure(modules, one.kind))
+        outputs = ("Y",) if inner is None else tuple(inner.outputs)
+        read = [net for pin in sorted(one.pins.keys() - set(outputs)) for net in (*one.pins[pin], 0)]  # 0: between pins
+        for pin in outputs:
+            drivers |= {net: (f"{what} {pin} {i}", read) for i, net in enumerate(one.pins[pin])}
+    made = {0: "0", 1: "1"} | {net: f"{name} {i}" for name, bits in module.inputs.items() for i, net in enumerate(bits)}
+
+    def of(net: int) -> str:
+        if net not in made:
+            kind, read = drivers[net]
+            made[net] = sha256(" ".join([kind, *map(of, read)]).encode()).hexdigest()
+        return made[net]
+
+    return {name: [of(net) for net in bits] for name, bits in sorted(module.outputs.items())}
+
+
+def _due(config: BlockMacConfig, network: Network) -> None:
+    due = network.between(["done", "scale_decoder_reached_1", "rst"], ["due"])
+    if due.truth_tables()[due.outputs["due"][0]] != 1 << 0b011:  # done, reached, and not in reset
+        raise Refuted(f"{config.name}: a block is due at another time than after its end, in reach and not in reset")
 
 
 def scales(config: BlockMacConfig, verilog: str) -> int:
@@ -106,10 +191,7 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
     """
     assert config.span is not None
     network = _gates(config, verilog)
-    due = network.between(["done", "scale_decoder_reached_1", "rst"], ["due"])
-    if due.truth_tables()[due.outputs["due"][0]] != 1 << 0b011:  # done, reached, and not in reset
-        raise Refuted(f"{config.name}: a block is due at another time than after its end, in reach and not in reset")
-
+    _due(config, network)
     names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
     network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
     steady, shifted = network.parted(network.inputs[names[0]])

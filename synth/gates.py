@@ -54,6 +54,10 @@ VERILOG = {
 PINS = {kind: ("A",) if kind in ("buf", "not") else ("A", "B", "S") if kind == "mux" else ("A", "B") for kind in FUNCTIONS}
 
 
+# Of so many variables, each in all cases.
+_COLUMNS = ((), (0b10,), (0b1010, 0b1100), (0b10101010, 0b11001100, 0b11110000))
+
+
 @dataclass(frozen=True)
 class Gate:
     """`output` is the function called `kind` of `inputs`."""
@@ -139,6 +143,18 @@ class Network:
         for gate in self.gates:
             nets[gate.output] = FUNCTIONS[gate.kind](ones, *(nets[net] for net in gate.inputs))
         return nets
+
+    def where(self, constants: Mapping[int, int]) -> dict[int, int]:
+        """What every driven net is where some inputs are constants, 0 or 1: a constant, another net, or by itself."""
+        same = {0: 0, 1: 1, **constants}
+        for gate in self.gates:
+            inputs = [same.get(net, net) for net in gate.inputs]
+            free = tuple(dict.fromkeys(net for net in inputs if net > 1))
+            ones = (1 << (1 << len(free))) - 1
+            tables = {0: 0, 1: ones} | dict(zip(free, _COLUMNS[len(free)], strict=True))
+            found = FUNCTIONS[gate.kind](ones, *(tables[net] for net in inputs))
+            same[gate.output] = next((net for net, table in tables.items() if table == found), gate.output)
+        return same
 
     def truth_tables(self) -> dict[int, int]:
         """Every net for all values of the inputs: bit i is its value where the inputs, in order, are the bits of i.

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from .algebra import bits_of, next_word, product, total, word
 from .gates import Network, column, matched
 from .specification import Transition, as_verilog, every_scale, in_reset_first, multiplied, transitions
 
-__all__ = ["Refuted", "every_cycle", "from_reset", "netlist", "no_overflow", "products"]
+__all__ = ["Refuted", "every_cycle", "from_reset", "modules_of", "netlist", "no_overflow", "products"]
 
 _PARTS = ("_partial_products", "_decoder", "dint_full_adder")  # modules that are known by their truth tables
 _TRIED = ("_scaler", "_scale_decoder", "_codeword")  # modules that are tried as a whole (`synth.block_proof`)
@@ -108,8 +109,7 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
         If bits of an addition stay in the form, so that it is neither a proof nor a refutation.
     """
     claims, name = list(transitions(config)), config.name
-    parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
-    modules = yosys.gates(verilog, name, keep=(*parts, *_TRIED))
+    modules = dict(modules_of(config, verilog))
     if isinstance(config, BlockMacConfig):
         modules = _without_what_is_tried(modules, name)
     # What a register takes is compared modulo 2^(its bits): a narrower one would be right, too.
@@ -118,6 +118,13 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
             raise Refuted(f"{name}: {port.name} has {bits} bits, not {port.width}")
     modules[name] = modules[name].showing([claim.register for claim in claims])
     return sum(_takes(modules, name, claim) for claim in claims)
+
+
+@lru_cache(maxsize=1)
+def modules_of(config: UnitConfig, verilog: str) -> Mapping[str, Network]:
+    """The unit as gates and adders, beside it the modules that a proof takes as a whole."""
+    parts = _PARTS[1:] if config.decoded else _PARTS  # select lines are too many for a truth table
+    return yosys.gates(verilog, config.name, keep=(*parts, *_TRIED))
 
 
 def _without_what_is_tried(modules: Mapping[str, Network], name: str) -> dict[str, Network]:
@@ -196,6 +203,8 @@ def _sums(config: UnitConfig) -> Iterator[tuple[str, Sequence[int], int, int, bo
     """The sums of a unit: of what, these terms, how many, the bits, and whether one less would not do."""
     if isinstance(config, BlockMacConfig):
         own = sorted({value for one in config.blocks.elements for value in one.values})
+        if config.writable_codebooks:
+            own = [-config.largest_value, config.largest_value]
         products = [w * a for w in own for a in (own if config.scaled_activations else range(-128, 128))]
         yield "products", products, config.blocks.block, config.block_sum.accumulator_bits, True
         factors: set[int] = set()

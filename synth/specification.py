@@ -15,11 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import AsymmetricConfig, BlockMacConfig, MacConfig, PeConfig, UnitConfig
-from golden.errors import InputError
 
 from .algebra import Polynomial, bits_of, of_table, product, total, word
 
-__all__ = ["Transition", "as_verilog", "decoded_scale", "every_scale", "in_reset_first", "multiplied", "transitions"]
+__all__ = [
+    "Transition",
+    "as_verilog",
+    "decoded_scale",
+    "every_scale",
+    "in_reset_first",
+    "multiplied",
+    "transitions",
+    "word_register",
+]
 
 _ALWAYS: Polynomial = {frozenset(): 1}
 
@@ -115,10 +123,10 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     """What a block adds is `scaler_addend`, what its scales mean `scale_decoder_...`, and the codeword of lane i's code, where
     there are codebooks, `weight_i_value` and `activation_i_value`: wires that `synth.block_proof` is about.
 
+    Codebooks that are writable are registers `word_register`, by place; what codes stand for in them is left open, likewise.
+
     `fresh`: no block has begun. `opening`: the block begins a sum. `done`: it has ended with the operands of the edge before.
     """
-    if config.writable_codebooks:
-        raise InputError(f"{config.name}: what it takes is not specified where its codebooks are written; simulate it")
     rst, first, last, valid = map(_bit, ("rst", "first", "last", "valid"))
     fresh, opening, done, exact, reached = map(_bit, ("fresh", "opening", "done", "exact", "scale_decoder_reached_1"))
     begins, take = _either(first, fresh), product(valid, _no(rst))
@@ -127,6 +135,10 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     yield Transition("done", product(take, last))
     for name, bits in decoded_scale(config).items():
         yield Transition(f"scale_decoder_{name}_1", word(bits_of(f"scale_decoder_{name}", bits)))
+
+    if config.writable_codebooks:
+        values = [value for one in config.blocks.elements for value in one.values]
+        yield from (_of_codeword(config, place, value) for place, value in enumerate(values))
 
     weights, activations = _factors(config, "weight"), _factors(config, "activation")
     products = [product(weight, activation) for weight, activation in zip(weights, activations, strict=True)]
@@ -146,6 +158,22 @@ def _of_block_unit(config: BlockMacConfig) -> Iterator[Transition]:
     yield Transition("exact", _either(rst, _choice(done, product(_either(exact, opening), reached), exact)))
     kept = product(_no(_either(rst, product(done, opening))), word(bits_of("accumulator", sum_bits)))
     yield Transition("accumulator", total(kept, added))
+
+
+def word_register(place: int) -> str:
+    """The register of a codeword that is writable, at selector x 2^b + code."""
+    return f"codebook_registers.word_{place}"
+
+
+def _of_codeword(config: BlockMacConfig, place: int, at_reset: int) -> Transition:
+    """The format's in reset; what is written, if that is to this place, whatever `valid`; else it stays."""
+    register, bits = word_register(place), config.value_bits
+    address = bits_of("codebook_address", config.blocks.selector_bits + config.blocks.bits)
+    here = of_table(address, [number == place for number in range(1 << len(address))])
+    written = product(_bit("codebook_write"), here)
+    taken = _choice(written, word(bits_of("codebook_word", bits), signed=True), word(bits_of(register, bits), signed=True))
+    rst = _bit("rst")
+    return Transition(register, total(product(rst, {frozenset(): at_reset}), product(_no(rst), taken)))
 
 
 def _factors(config: BlockMacConfig, operand: str) -> list[Polynomial]:

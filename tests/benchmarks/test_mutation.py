@@ -151,6 +151,7 @@ def test_every_kind_of_unit_is_scored() -> None:
         for scales, selectors in (("e8m0", False), ("e4m3", False), ("signed_e4m3", False), ("e4m3", True))
         for scaled in (False, True)
     }
+    assert {unit.writable_codebooks for unit in blocks} == {unit.pipeline > 0 for unit in blocks} == {False, True}
     assert {MacConfig, PeConfig, AsymmetricConfig} < {type(unit) for unit in mutation.UNITS}
 
 

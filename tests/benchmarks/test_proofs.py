@@ -30,14 +30,16 @@ from synth.recipe import SCRIPTS
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    tasks = [proofs._Task("no overflow", MacConfig(DINT4)), proofs._netlist(MacConfig(DINT3), find("osu018"))]
-    tasks += [proofs._Task(shown, MacConfig(DINT4)) for shown in ("products", "every cycle")]
-    tasks += [proofs._Task(shown, BlockMacConfig.of(NVFP4)) for shown in ("scales", "scaled sums")]
+    tasks = [proofs._Task(shown, MacConfig(DINT4)) for shown in ("no overflow", "products", "every cycle")]
+    tasks.append(proofs._netlist(MacConfig(DINT3), find("osu018")))
+    tasks += [proofs._Task("every cycle", BlockMacConfig.of(NVFP4, lanes=count)) for count in (2, 4)]
     tasks.append(proofs._Task("codewords", BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"])))
     monkeypatch.setattr(proofs, "_tasks", lambda *_: iter(tasks))
     assert proofs.main(["--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
     shown = json.loads((tmp_path / "out" / "proofs.json").read_text())["results"]
-    assert [one["property"] for one in shown] == [task.property for task in tasks]
+    # What is left open of the two units of NVFP4 is the same, and comes once.
+    assert [one["property"] for one in shown] == [*(task.property for task in tasks), "scales", "scaled sums"]
+    assert [one["design"] for one in shown[-2:]] == ["mac_nvfp4_x2"] * 2
     assert "exhaustion" in capsys.readouterr().out
 
     def refuted(task: object) -> None:
@@ -90,7 +92,7 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     )
     assert {(task.property, task.config.weight_format.name, task.config.decoded) for task in elements} == {
         (shown, name, decoded) for shown in ("every cycle", "netlist") for name in FORMATS for decoded in (False, True)
-    }
+    } | {("no overflow", name, False) for name in FORMATS}
     assert {task.config.architecture for task in elements if task.config.weight_format == DINT4} == {
         a for f, a in pairs if f == "dint4"
     }
@@ -104,12 +106,13 @@ def test_what_is_proved_covers_the_catalogue() -> None:
 def test_what_is_proved_covers_the_block_formats() -> None:
     from hdl.architectures import ARCHITECTURES
 
-    tasks = [task for task in proofs._tasks([find("osu018")], (1, 4, 16)) if isinstance(task.config, BlockMacConfig)]
+    every = [task for task in proofs._tasks([find("osu018")], (1, 4, 16)) if isinstance(task.config, BlockMacConfig)]
+    tasks = [task for task in every if isinstance(task.config, BlockMacConfig) and not task.config.writable_codebooks]
     in_full = {(name, bits) for name in BLOCK_FORMATS for bits in (8, 4)}
     others = {(name, bits) for name in ("int4_g32", "dint4_g32", "lobcq_c2_g16", "lobcq_c16_g16") for bits in (8, 4)}
     everything = {(name, bits) for name in SCALED_FORMATS for bits in (8, 4)}
     codebooks = {(name, bits) for name, bits in everything if name.startswith("lobcq")}
-    wanted = dict.fromkeys(("scales", "scaled sums", "every cycle", "no overflow"), everything)
+    wanted = dict.fromkeys(("every cycle", "no overflow"), everything)
     wanted["codewords"] = codebooks
     for shown, kinds in wanted.items():
         these = [task.config for task in tasks if task.property == shown]
@@ -119,12 +122,30 @@ def test_what_is_proved_covers_the_block_formats() -> None:
         if task.property == "every cycle" and isinstance(one := task.config, BlockMacConfig):
             every_cycle.setdefault((one.blocks.name, one.activation_bits), set()).add((one.architecture, one.lanes))
     for name, bits in everything - in_full - others:
-        assert every_cycle[name, bits] == {(BlockMacConfig.of(SCALED_FORMATS[name], bits).architecture, 1)}
+        assert every_cycle[name, bits] == {(BlockMacConfig.of(SCALED_FORMATS[name], bits).architecture, n) for n in (1, 16)}
     for name, bits in in_full | others:
         unit = BlockMacConfig.of(SCALED_FORMATS[name], bits)
         able = {name for name, one in ARCHITECTURES.items() if one.can_do(unit.multiplied)}
         own = {unit.architecture} if (name, bits) in others else able
         assert every_cycle[name, bits] == {(a, 4) for a in able} | {(a, lanes) for a in own for lanes in (1, 4, 16)}
     mapped = {task.config.name for task in tasks if task.property == "netlist"}
-    units = ["mac_mxfp4_a4_x1", *(f"mac_{name}_x1" for name, bits in in_full | others if bits == 8)]
-    assert mapped == {name + register for name in units for register in ("", "_p1")}
+    small = ["mac_mxfp4_a4", *(f"mac_{name}" for name, bits in in_full | others if bits == 8)]
+    every_architecture = {
+        BlockMacConfig.of(BLOCK_FORMATS[name], bits, architecture=a).name
+        for name, bits in (("mxfp4", 8), ("mxfp4", 4), ("nvfp4", 8))
+        for a in ARCHITECTURES
+        if (a, 4) in every_cycle[name, bits]
+    }
+    assert mapped == every_architecture | {f"{name}_x1{pipeline}" for name in small for pipeline in ("", "_p1")} | {
+        f"{name}_x16" for name in small[1:]
+    }
+    registers = {task.config for task in tasks if task.property == "no overflow"}
+    assert {config.pipeline for config in registers} == {0, 1}
+    few, most = "mac_lobcq_c2_g16", "mac_lobcq_c16_g16"
+    with_codewords = {f"{few}{a}_x{lanes}_writable" for a in ("", "_a4") for lanes in (1, 4)} | {f"{most}_x1_writable"}
+    assert {(task.property, task.config.name) for task in every if task not in tasks} == {
+        *((shown, name) for shown in ("codewords", "every cycle") for name in with_codewords),
+        *(("every cycle", f"{few}{a}_x4_writable_p1") for a in ("", "_a4")),
+        *(("no overflow", f"{few}{a}_x1_writable") for a in ("", "_a4")),
+        ("netlist", f"{few}_x1_writable"),
+    }

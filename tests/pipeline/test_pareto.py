@@ -31,12 +31,14 @@ class Machine:
         self.quantized: list[Mapping[str, Any]] = []
         self.priced: list[tuple[Any, ...]] = []
         self.fails: set[str] = set()
+        self.looked = 0
         patch.setattr(job, "in_child", self.quantize)
         patch.setattr(prices, "prices", self.price)
         patch.setattr(points, "scatter", lambda *_: "<svg></svg>")  # takes most of the time
 
     def quantize(self, function: Callable[..., Any], **asked: Any) -> None:
         if "format" not in asked:  # looks at the model
+            self.looked += 1
             return function(**asked)
         self.quantized.append(asked)
         name, out = asked["format"], asked["out"]
@@ -188,9 +190,11 @@ def test_refused_before_anything_is_done(machine: Machine, tmp_path: Path, chang
 def test_a_model_is_looked_at_once(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.json").write_text('{"model_type": "gpt2"}')
+    machine.fails = {"int8"}
     with pytest.raises(InputError, match="model_type is 'gpt2'"):
         run(tmp_path / "out", model=str(tmp_path / "model"))
-    assert not machine.quantized
+    assert [one["format"] for one in machine.quantized] == ["int8"]
+    assert machine.looked == 1
 
 
 @pytest.mark.usefixtures("machine")

@@ -102,12 +102,20 @@ def test_all_pairs_of_places_differ_in_all_bits(config: BlockMacConfig) -> None:
 
 @EVERY
 def test_every_product_of_words(config: BlockMacConfig) -> None:
-    largest = config.largest_value
+    """Of words as they lie in the memory when they are read."""
     inputs = joined(every_product(config))
-    sums = config.respond(inputs)["accumulator"][inputs["valid"] == 1]
-    others = range(-largest, largest + 1) if config.scaled_activations else extreme_activations()
-    one = int(sums[sums > 0].min())  # 1 x 1
-    assert set((sums // one).tolist()) == {x * y for x in range(-largest, largest + 1) for y in others}
+    held, met = dict[int, int](), set[tuple[int, int]]()
+    operands = [("weights", "selectors"), ("activations", "activation_selectors")]
+    for cycle in range(len(inputs["valid"])):
+        given = {name: int(column[cycle, 0]) for name, column in inputs.items()}
+        if given["codebook_write"]:
+            held[given["codebook_address"]] = given["codebook_word"]
+            continue
+        assert given["valid"] == given["first"] == given["last"] == 1
+        words = [held[given[selectors] * 16 + given[name]] for name, selectors in operands[: config.scale_factors]]
+        met.add((words[0], words[1] if config.scaled_activations else given["activations"]))
+    every = range(-31, 32)
+    assert met == {(x, y) for x in every for y in (every if config.scaled_activations else extreme_activations())}
 
 
 @EVERY

@@ -19,12 +19,12 @@ from golden import (
     SIGNED_E4M3,
     BlockFormat,
     BlockMacConfig,
-    InputError,
     ToolError,
 )
 from hdl.verilog import generate
-from synth.block_proof import codewords, scaled_sums, scales
+from synth.block_proof import codewords, left_open, scaled_sums, scales
 from synth.proof import Refuted, every_cycle, no_overflow
+from tests.golden.test_block_mac import THREE
 
 verilog = cache(generate)
 
@@ -80,10 +80,85 @@ def test_every_codeword(config: BlockMacConfig) -> None:
     assert codewords(config, verilog(config)) == operands * config.lanes * len(config.blocks.elements) * 16
 
 
-def test_codebooks_that_are_written_are_not_specified() -> None:
-    config = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], writable_codebooks=True)
-    with pytest.raises(InputError, match="not specified where its codebooks are written"):
-        every_cycle(config, "")
+WRITTEN = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=2, writable_codebooks=True)
+
+
+WRITTEN_THREE = BlockMacConfig.of(THREE, 4, lanes=2, writable_codebooks=True)
+
+
+@pytest.mark.parametrize("config", [WRITTEN, WRITTEN_THREE], ids=lambda one: one.blocks.name)
+def test_codebooks_that_are_written(config: BlockMacConfig) -> None:
+    """Three leave an address and a selector without a codebook."""
+    assert every_cycle(config, verilog(config)) > 500
+    assert codewords(config, verilog(config)) == 2 * 2 * len(config.blocks.elements) * 16
+    assert no_overflow(config) > 500
+    assert set(left_open(config, verilog(config))) == {"scales", "scaled sums"}
+
+
+WRITE_FAULTS = {
+    "reset forgets a word": (r"rst \? 6'h3b", "rst ? 6'h3a", "a wrong codebook_registers.word_7 with"),
+    "a place that reset spares": (r"rst \? 6'h3b", "rst ? word_7", "a wrong codebook_registers.word_7 with"),
+    "always written": (r"codebook_write & _5_", "_5_", "a wrong codebook_registers.word_1 with"),
+    "at two places": (r"codebook_address == 4'hc", "codebook_address[2:0] == 3'h4", "a wrong codebook_registers.word_12 with"),
+    "a bit stays": (
+        r"codebook_word : word_7",
+        "{codebook_word[5:1], word_7[0]} : word_7",
+        "wrong codebook_registers.word_7 with",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRITE_FAULTS)
+def test_a_codebook_that_is_written_wrongly_is_refuted(fault: str) -> None:
+    pattern, by, message = WRITE_FAULTS[fault]
+    with pytest.raises(Refuted, match=message):
+        every_cycle(WRITTEN, broken(verilog(WRITTEN), pattern, by))
+
+
+def test_a_codeword_of_another_register_is_refuted() -> None:
+    text = broken(verilog(WRITTEN), r"assign codebooks = \{ word_31, word_30,", "assign codebooks = { word_30, word_31,")
+    with pytest.raises(Refuted, match="lane 0: codebook 1, code 14: the weight is not what register 30 holds"):
+        codewords(WRITTEN, text)
+    text = broken(verilog(WRITTEN), r"\.code\(weights\[7:4\]\)", ".code({weights[6], weights[7], weights[5:4]})")
+    with pytest.raises(Refuted, match="lane 1: codebook 0, code 4: the weight is not what register 4 holds"):
+        codewords(WRITTEN, text)
+
+
+SAME = [
+    IN_SCALES,
+    IN_SCALES.varied(lanes=16),
+    IN_SCALES.varied(architecture="baugh-wooley-fast"),
+]
+
+
+def test_what_is_left_open_is_told_by_its_structure() -> None:
+    """Not by lanes or architecture; but by any gate, or by what it is to mean."""
+    (digests,) = {tuple(sorted(left_open(one, verilog(one)).items())) for one in SAME}
+    text = verilog(IN_SCALES)
+    for fault in ("NaN is a number", "a significand's first bit"):
+        _, _, pattern, by = SCALE_FAULTS[fault]
+        other = left_open(IN_SCALES, broken(text, pattern, by))
+        assert [other[name] == digest for name, digest in digests] == [True, False]  # scaled sums, scales
+    for fault in ("the sign", "a shift cut", "a factor"):
+        pattern, by, _ = SUM_FAULTS[fault]
+        other = left_open(IN_SCALES, broken(text, pattern, by))
+        assert [other[name] == digest for name, digest in digests] == [False, True]
+    assert left_open(IN_REGISTERS, verilog(IN_REGISTERS))["scaled sums"] != dict(digests)["scaled sums"]
+
+
+def test_what_stands_elsewhere_is_not_left_open() -> None:
+    text = verilog(IN_SCALES)
+    for pattern, by, message in (
+        (
+            r"\.shift\(scale_decoder_shift_1\)",
+            ".shift(scale_decoder_shift_1 ^ {5{last}})",
+            "shift of the scaler is not scale_decoder_shift_1",
+        ),
+        (r"\.scale\(scale\)", ".scale(activation_scale)", "scale of the scale_decoder is not scale"),
+        (r"(assign due = \w+) & \w+;", r"\1;", "due at another time"),
+    ):
+        with pytest.raises(Refuted, match=message):
+            left_open(IN_SCALES, broken(text, pattern, by))
 
 
 @pytest.mark.parametrize("config", OF_EITHER_SIGN, ids=lambda one: one.name)

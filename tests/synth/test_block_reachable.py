@@ -28,6 +28,7 @@ UNITS = [
     BlockMacConfig.of(GROUP_FORMATS["int4_g32"], 4, depth=64, lanes=2, pipeline=1),
     BlockMacConfig.of(GROUP_FORMATS["dint4_g32"], depth=64),
     BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], depth=32, lanes=4),
+    BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], depth=32, lanes=4, writable_codebooks=True),
 ]
 EVERY = pytest.mark.parametrize("config", UNITS, ids=lambda one: one.name)
 

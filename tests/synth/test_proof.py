@@ -16,7 +16,9 @@ from golden import (
     FORMATS,
     INT4,
     INT8,
+    MXFP4,
     AsymmetricConfig,
+    BlockMacConfig,
     InputError,
     MacConfig,
     NumberFormat,
@@ -246,7 +248,13 @@ def test_no_overflow_with_zero_points(number_format: NumberFormat) -> None:
         no_overflow(config, 1)
 
 
-MAPPED = [MacConfig(DINT4, lanes=4), MacConfig(INT8), PeConfig(DINT4, decoded=True), AsymmetricConfig(DINT3, units=2)]
+MAPPED = [
+    MacConfig(DINT4, lanes=4),
+    MacConfig(INT8),
+    PeConfig(DINT4, decoded=True),
+    AsymmetricConfig(DINT3, units=2),
+    BlockMacConfig.of(MXFP4),
+]
 
 
 @pytest.mark.parametrize("config", MAPPED, ids=name)
