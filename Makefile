@@ -20,14 +20,15 @@ PLATFORMS ?=
 JOBS ?= 2
 # What `make benchmark-accuracy` found, if it was run: shown on the page.
 ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
-# What `make pareto` found, likewise.
+# What `make pareto` and `make benchmark-silicon` found, likewise.
 PARETO := $(wildcard build/pareto/pareto.json)
+SILICON := $(if $(wildcard build/benchmark-silicon/*.json),build/benchmark-silicon)
 
 .PHONY: report headline pareto test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
-	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file)) $(foreach file,$(PARETO),--pareto $(file))
+	$(BIN)/dint report --out $(OUT) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(foreach file,$(ACCURACY),--accuracy $(file)) $(foreach file,$(PARETO),--pareto $(file)) $(if $(SILICON),--silicon $(SILICON))
 
 # The picture of the README, from what the last report found.
 headline: setup

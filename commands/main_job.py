@@ -30,6 +30,7 @@ def report(
     pareto: Annotated[
         list[Path] | None, typer.Option(help="pareto.json of 'dint pareto', for the page; repeat for several.")
     ] = None,
+    silicon: Annotated[Path | None, typer.Option(help="Directory of `make benchmark-silicon`, for the page.")] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> Any:
@@ -49,6 +50,7 @@ def report(
         text=text,
         accuracy=tuple(accuracy or ()),
         paretos=tuple(pareto or ()),
+        silicon=silicon,
         seed=seed,
         quiet=quiet,
     )

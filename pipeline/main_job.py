@@ -46,6 +46,7 @@ def main_job(
     text: Path | None = None,
     accuracy: tuple[Path, ...] = (),
     paretos: tuple[Path, ...] = (),
+    silicon: Path | None = None,
     seed: int = 0,
     effort: Effort | None = None,
     quiet: bool = False,
@@ -70,6 +71,8 @@ def main_job(
         Files of `make benchmark-accuracy` that the page shows, too.
     paretos
         The same of `dint pareto`.
+    silicon
+        Directory of `make benchmark-silicon`, likewise.
     seed
         Of everything random.
     effort
@@ -94,6 +97,7 @@ def main_job(
     beside = {
         "grids": [given.read_grid(file) for file in accuracy],
         "paretos": [given.read_pareto(file) for file in paretos],
+        "silicon": given.read_silicon(silicon) if silicon else {},
     }
     stages = Stages(out / "stages", console)
     quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}

@@ -8,22 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from golden.artifacts import read_user_json
+from golden.errors import InputError
 
 from .shapes import COUNT, FIGURE, NUMBER, TEXT, TEXT_OR_NULL, TRUTH, Each, IfThere, OneOf, Scalar, check_shape, expect
 
 __all__ = [
     "CALIBRATION",
+    "COMPARISON",
     "GRID",
     "PARETO",
     "PROTOCOLS",
+    "SILICON",
     "check_fronts",
     "check_grid",
     "check_pareto",
     "read_grid",
     "read_pareto",
+    "read_silicon",
 ]
 
 LARGEST = 1e100
+_BENCHMARK = "make benchmark-silicon"
 
 PROTOCOLS = Each(
     {"description": TEXT, "window_tokens": COUNT, "windows": COUNT, "predicted_tokens": COUNT, "text_sha256": TEXT}
@@ -95,6 +100,64 @@ GRID: dict[str, Any] = {
             }
         ]
     ),
+}
+
+_SIDE = {
+    "format": TEXT,
+    "architecture": TEXT,
+    "area_um2": FIGURE,
+    "delay_ns": FIGURE,
+    "energy_per_mac_j": FIGURE,
+    "power_w": FIGURE,
+    "leakage_w": FIGURE,
+    "energy_per_mac_standard_error_j": IfThere(FIGURE),
+}
+#: A row of a comparison: the best baseline for an area or energy, and the best candidate.
+COMPARISON: dict[str, Any] = {
+    "pdk": TEXT,
+    "lanes": COUNT,
+    "period_ns": FIGURE,
+    "objective": OneOf(("area", "energy")),
+    "kind": OneOf(("equal-clock", "minimum-area")),
+    "reference": TEXT,
+    "baseline": _SIDE,
+    "candidate": _SIDE,
+    "area_ratio": FIGURE,
+    "energy_ratio": FIGURE,
+    "energy_ratio_standard_error": IfThere(FIGURE),
+    "energy_ratio_confidence_95": IfThere(FIGURE),
+    "operands": TEXT_OR_NULL,
+    "dataflow": TEXT_OR_NULL,
+    "activity": OneOf(("sdf", "zero-delay", "vectorless"), null=True),
+}
+
+_PEERS = [{"pdk": TEXT, "unit": TEXT, "area_um2": NUMBER, "delay_ns": NUMBER}]
+_ZERO_POINTS = {
+    "pdk": {"name": TEXT},
+    "lanes": COUNT,
+    "units": COUNT,
+    "formats": [
+        {
+            "format": TEXT,
+            "architecture": TEXT,
+            "conditions": [
+                {
+                    "period_ns": FIGURE,
+                    "areas_um2": Each(FIGURE),
+                    "energies_j": Each(FIGURE),
+                    "added_um2": FIGURE,
+                    "added_j": FIGURE,
+                }
+            ],
+        }
+    ],
+}
+#: What `make benchmark-silicon` writes: peers, comparisons of MAC units and of elements, and what zero-points cost.
+SILICON: dict[str, Any] = {
+    "peers": IfThere(_PEERS),
+    "mac": IfThere([COMPARISON]),
+    "pe": IfThere([COMPARISON]),
+    "zero_points": IfThere([_ZERO_POINTS]),
 }
 
 #: `pareto.json` of `dint pareto`.
@@ -194,16 +257,39 @@ PARETO: dict[str, Any] = {
 
 def read_grid(path: Path) -> dict[str, Any]:
     """The `accuracy.json` of a benchmark; InputError if it cannot be read, or is something else."""
-    return _read(path, "--accuracy", "make benchmark-accuracy", check_grid)
+    found: dict[str, Any] = _read(path, "--accuracy", "make benchmark-accuracy", check_grid)
+    return found
 
 
 def read_pareto(path: Path) -> dict[str, Any]:
     """A `pareto.json`; InputError if it cannot be read, or is something else."""
-    return _read(path, "--pareto", "dint pareto", check_pareto)
+    found: dict[str, Any] = _read(path, "--pareto", "dint pareto", check_pareto)
+    return found
 
 
-def _read(path: Path, option: str, maker: str, check: Callable[[Any, str], None]) -> dict[str, Any]:
-    found: dict[str, Any] = read_user_json(path, option, f"`{maker}` makes it")
+def read_silicon(directory: Path) -> dict[str, Any]:
+    """What `make benchmark-silicon` left in a directory, by part; InputError if that is nothing, or something else."""
+    compared = {"comparisons": [COMPARISON]}
+    files = {"peers": ("peers.json", _PEERS), "mac": ("comparison.json", compared), "pe": ("comparison-pe.json", compared)}
+    found: dict[str, Any] = {}
+    for part, (name, shape) in files.items():
+        if (directory / name).exists():
+            found[part] = _of_benchmark(directory / name, shape)
+    found |= {part: found[part]["comparisons"] for part in ("mac", "pe") if part in found}
+    if zero_points := sorted(directory.glob("zero-points-*/zero-points.json")):
+        found["zero_points"] = [_of_benchmark(file, _ZERO_POINTS) for file in zero_points]
+    if not found:
+        names = ", ".join(name for name, _ in files.values())
+        raise InputError(f"--silicon {directory}: has no {names} nor zero-points-*; `{_BENCHMARK}` makes them")
+    return found
+
+
+def _of_benchmark(path: Path, shape: Any) -> Any:
+    return _read(path, "--silicon", _BENCHMARK, lambda found, source: check_shape(found, shape, source))
+
+
+def _read(path: Path, option: str, maker: str, check: Callable[[Any, str], None]) -> Any:
+    found = read_user_json(path, option, f"`{maker}` makes it")
     check(found, f"{option} {path}")
     return found
 

@@ -57,7 +57,7 @@ REPORT: dict[str, Any] = {
     **{
         name: shape
         for name, shape in RESULTS.items()
-        if name not in ("simulations", "checks", "stages", "grids", "paretos", "clocks")
+        if name not in ("simulations", "checks", "stages", "grids", "paretos", "silicon", "clocks")
     },
     "results_sha256": TEXT,
     "clocks": Maybe(RESULTS["clocks"].value),

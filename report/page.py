@@ -10,7 +10,7 @@ from typing import Any
 
 from golden.artifacts import canonical_json, output_directory, write_file
 
-from . import accuracy, brief, display, download, grid, ledger, pareto, schema, summary, verification
+from . import accuracy, brief, display, download, grid, ledger, pareto, schema, silicon, summary, verification
 from .templates import environment
 
 __all__ = ["render", "write"]
@@ -24,6 +24,7 @@ _CONTENTS = {
     "energy": "Energy",
     "accuracy": "Accuracy",
     "pareto": "Accuracy against silicon",
+    "silicon": "Peers and other shapes",
     "verification": "Verification",
     "ledger": "Fairness ledger",
     "provenance": "Provenance",
@@ -74,6 +75,7 @@ def render(results: Mapping[str, Any]) -> str:
             set_by=lambda row: summary.set_by(row, results),
             ledger=ledger.ledger(results),
             paretos=paretos,
+            silicon=silicon.parts(results),
             artefacts={entry["artefact"]: f"artefact-{index}" for index, entry in enumerate(results["provenance"])},
             results_sha256=identity(results),
             packed=download.packed_address(results),

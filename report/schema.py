@@ -12,7 +12,7 @@ from typing import Any
 
 from golden.artifacts import canonical_json
 
-from .given import CALIBRATION, GRID, PARETO, PROTOCOLS, check_fronts
+from .given import CALIBRATION, COMPARISON, GRID, PARETO, PROTOCOLS, SILICON, check_fronts
 from .shapes import (
     ANY,
     COUNT,
@@ -36,17 +36,6 @@ __all__ = ["RESULTS", "check"]
 RATIO_TOLERANCE = 1e-3  # relative; allows a ratio written with four digits, not one of other designs
 PARTS_TOLERANCE = 0.01  # relative; parts beyond the whole are parts of something else
 
-
-_SIDE = {
-    "format": TEXT,
-    "architecture": TEXT,
-    "area_um2": FIGURE,
-    "delay_ns": FIGURE,
-    "energy_per_mac_j": FIGURE,
-    "power_w": FIGURE,
-    "leakage_w": FIGURE,
-    "energy_per_mac_standard_error_j": IfThere(FIGURE),
-}
 
 RESULTS: dict[str, Any] = {
     "date": TEXT,
@@ -93,6 +82,7 @@ RESULTS: dict[str, Any] = {
     },
     "grids": IfThere([GRID]),
     "paretos": IfThere([PARETO]),
+    "silicon": IfThere(SILICON),
     "operands": Each(
         {
             "sha256": TEXT,
@@ -165,25 +155,7 @@ RESULTS: dict[str, Any] = {
             "energy_per_mac_confidence_95_j": IfThere(FIGURE),
         }
     ],
-    "comparisons": [
-        {
-            "pdk": TEXT,
-            "lanes": COUNT,
-            "period_ns": FIGURE,
-            "objective": OneOf(("area", "energy")),
-            "kind": OneOf(("equal-clock", "minimum-area")),
-            "reference": TEXT,
-            "baseline": _SIDE,
-            "candidate": _SIDE,
-            "area_ratio": FIGURE,
-            "energy_ratio": FIGURE,
-            "energy_ratio_standard_error": IfThere(FIGURE),
-            "energy_ratio_confidence_95": IfThere(FIGURE),
-            "operands": TEXT_OR_NULL,
-            "dataflow": TEXT_OR_NULL,
-            "activity": OneOf(("sdf", "zero-delay", "vectorless"), null=True),
-        }
-    ],
+    "comparisons": [COMPARISON],
     "clocks": IfThere(
         [
             {
@@ -229,9 +201,12 @@ def check(results: Any, source: str = "results.json") -> None:
     for name, figure, parts in (("designs", "area_um2", "area_by_part_um2"), ("energies", "energy_per_mac_j", "by_part_j")):
         for index, entry in enumerate(results[name]):
             _check_parts(entry, figure, parts, f"{name}[{index}]", source)
-    for index, row in enumerate(results["comparisons"]):
-        for quantity, figure in (("area", "area_um2"), ("energy", "energy_per_mac_j")):
-            _check_ratio(row, quantity, figure, f"comparisons[{index}]", source)
+    silicon = results.get("silicon", {})
+    compared = {"comparisons": results["comparisons"], **{f"silicon.{name}": silicon.get(name, []) for name in ("mac", "pe")}}
+    for name, rows in compared.items():
+        for index, row in enumerate(rows):
+            for quantity, figure in (("area", "area_um2"), ("energy", "energy_per_mac_j")):
+                _check_ratio(row, quantity, figure, f"{name}[{index}]", source)
 
 
 def _check_ratio(row: Mapping[str, Any], quantity: str, figure: str, path: str, source: str) -> None:
