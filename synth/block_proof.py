@@ -21,10 +21,9 @@ import numpy as np
 
 from golden import BlockMacConfig
 
-from . import yosys
 from .algebra import bits_of
 from .gates import Network, column
-from .proof import Refuted, modules_of
+from .proof import Refuted, gates_of, modules_of
 from .specification import decoded_scale, every_scale, word_register
 
 __all__ = ["codewords", "left_open", "scaled_sums", "scales"]
@@ -40,7 +39,7 @@ def codewords(config: BlockMacConfig, verilog: str) -> int:
     Refuted
         With a code that is decoded wrongly.
     """
-    network, blocks, tried = _gates(config, verilog), config.blocks, 0
+    network, blocks, tried = gates_of(config, verilog), config.blocks, 0
     numbers = np.arange(len(blocks.elements) << blocks.bits)  # the selector, then the code
     wrong_in = _of_written if config.writable_codebooks else _of_format
     for operand, port in zip(("weight", "activation"), config.selector_ports, strict=False):
@@ -155,7 +154,7 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
     """
     widths = decoded_scale(config)
     ports = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
-    network = _gates(config, verilog).between(ports, [f"scale_decoder_{name}" for name in widths])
+    network = gates_of(config, verilog).between(ports, [f"scale_decoder_{name}" for name in widths])
     tried = 0
     for codes, base in every_scale(config):
         bases = np.full(len(codes), base)
@@ -190,7 +189,7 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
         With a block that is scaled wrongly.
     """
     assert config.span is not None
-    network = _gates(config, verilog)
+    network = gates_of(config, verilog)
     _due(config, network)
     names = [f"scale_decoder_{name}_1" for name in decoded_scale(config) if name != "reached"]
     network = network.between(["block.accumulator", "due", *names], ["scaler_addend"])
@@ -224,10 +223,6 @@ def scaled_sums(config: BlockMacConfig, verilog: str) -> int:
                     what = f"a sum of {sums[case]}{factor}, shifted by {shift}, {'' if level else 'not '}due"
                     raise Refuted(f"{config.name}: {what}: scaled wrongly")
     return len(cases) * (config.span + 1)
-
-
-def _gates(config: BlockMacConfig, verilog: str) -> Network:
-    return yosys.gates(verilog, config.name)[config.name]
 
 
 def _differing(found: Sequence[int], wanted: Sequence[int]) -> int:

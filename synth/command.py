@@ -30,6 +30,7 @@ def synthesize(
     cache: Path = Path("build/cache"),
     jobs: int = 2,
     saif: bool = False,
+    vcd: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Map one unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
@@ -38,8 +39,8 @@ def synthesize(
     ----------
     cache, jobs
         Folder of earlier results; syntheses at a time.
-    saif
-        Write `activity.saif` too: what the nets did in the simulation, for other power tools.
+    saif, vcd
+        Write `activity.saif`, or `activity.vcd` and the netlist that it is of, too: what the nets did in the simulation.
 
     Returns
     -------
@@ -55,8 +56,10 @@ def synthesize(
     """
     request.check()
     check_jobs(jobs)
-    if saif and request.activity == "vectorless":
-        raise InputError("--saif: vectorless activity has no simulation; choose --activity sdf or zero-delay, or leave it out")
+    for option, asked in (("--saif", saif), ("--vcd", vcd)):
+        if asked and request.activity == "vectorless":
+            way_out = "choose --activity sdf or zero-delay, or leave it out"
+            raise InputError(f"{option}: vectorless activity has no simulation; {way_out}")
     config, kit, _ = request.unit, request.kit, request.given_operands
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
@@ -79,10 +82,12 @@ def synthesize(
             metrics = area_and_timing(mapped, period_ns) | _files(scratch, mapped, kit, period_ns, cache)
             measured = request.measure(tasks, cache, 1, advance)
             metrics |= power(measured, request.power_engine)
-            if saif:
+            if saif or vcd:
                 from flows.saif import saif as text_of
 
-                write_file(scratch / "activity.saif", text_of(*request.record(tasks[0])))
+                recorded = request.record(tasks[0], scratch / "activity.vcd" if vcd else None)
+                if saif:
+                    write_file(scratch / "activity.saif", text_of(*recorded))
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))
     console.print(f"written to {out}")

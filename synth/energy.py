@@ -11,6 +11,7 @@ drives the input ports (their nets are not counted), and loads at the output por
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -186,13 +187,23 @@ class Unit:
         )
 
     def record(
-        self, stimulus: Replay, period_ns: float, activity: str, workdir: Path, time_limit_s: float = 1800.0
+        self,
+        stimulus: Replay,
+        period_ns: float,
+        activity: str,
+        workdir: Path,
+        vcd: Path | None = None,
+        time_limit_s: float = 1800.0,
     ) -> tuple[Activity, Netlist]:
         """What every net did in the simulation of `measure` with the same arguments, and the netlist.
 
-        Raises what `measure` raises.
+        With `vcd` the waveforms are left there, from before the reset on, in the scope `sim.gate_level.SCOPE`; and with the
+        ending .v the netlist that they are of, whose names are plain. Raises what `measure` raises.
         """
-        with self._recording(stimulus, period_ns, activity, workdir, time_limit_s) as (_, _, recorded, _):
+        with self._recording(stimulus, period_ns, activity, workdir, time_limit_s) as (files, run, recorded, _):
+            if vcd is not None:
+                shutil.move(run.vcd, vcd)
+                shutil.move(files["netlist"], vcd.with_suffix(".v"))
             return recorded, self._gates
 
     @contextmanager

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,6 +43,7 @@ PARTS = {
     "codebook_registers": "codebooks",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
+_TOGETHER = 8  # units whose Verilog one process makes
 _INNER = "block_"  # modules of the unit inside a unit of a block format
 
 
@@ -94,7 +95,7 @@ _verilog: dict[UnitConfig, str] = {}
 def verilog_of(config: UnitConfig) -> str:
     """The generated Verilog of a configuration."""
     if config not in _verilog:
-        _verilog[config] = _generate(config)
+        (_verilog[config],) = _generate([config])
     return _verilog[config]
 
 
@@ -103,14 +104,16 @@ def generate_all(configs: Iterable[UnitConfig], jobs: int) -> None:
     from joblib import Parallel, delayed
 
     missing = [config for config in dict.fromkeys(configs) if config not in _verilog]
-    texts = Parallel(jobs if len(missing) > 1 else 1)(delayed(_generate)(config) for config in missing)
-    _verilog.update(zip(missing, texts, strict=True))
+    size = max(1, min(_TOGETHER, len(missing) // jobs))
+    parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+    for part, texts in zip(parts, Parallel(jobs if len(parts) > 1 else 1)(map(delayed(_generate), parts)), strict=True):
+        _verilog.update(zip(part, texts, strict=True))
 
 
-def _generate(config: UnitConfig) -> str:
+def _generate(configs: Sequence[UnitConfig]) -> list[str]:
     from hdl import verilog
 
-    return verilog.generate(config)
+    return verilog.generate_each(configs)
 
 
 def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAULT_CACHE) -> Mapped:

@@ -193,8 +193,12 @@ def measure_all(
     return [results[i] for i in range(len(tasks))]
 
 
-def record(task: Task, pdk: Pdk, operands: Mapping[str, Operands], cycles: int, seed: int) -> tuple[Activity, Netlist]:
+def record(
+    task: Task, pdk: Pdk, operands: Mapping[str, Operands], cycles: int, seed: int, vcd: Path | None = None
+) -> tuple[Activity, Netlist]:
     """What every net did in the simulation of the first sample of `measure_all` with the same arguments, and the netlist.
+
+    With `vcd` the waveforms are left there.
 
     Raises
     ------
@@ -205,7 +209,8 @@ def record(task: Task, pdk: Pdk, operands: Mapping[str, Operands], cycles: int, 
     if stimulus is None:
         raise InputError(f"activity is {task.activity!r}: nothing is simulated, so that there is nothing to record")
     with tempfile.TemporaryDirectory(prefix="dint-energy-") as workdir:
-        return _unit(task.mapped, pdk, task.activity == SDF).record(stimulus, task.period_ns, task.activity, Path(workdir))
+        unit = _unit(task.mapped, pdk, task.activity == SDF)
+        return unit.record(stimulus, task.period_ns, task.activity, Path(workdir), vcd)
 
 
 def _unit(mapped: Mapped, pdk: Pdk, with_delays: bool) -> Unit:

@@ -36,7 +36,7 @@ from .algebra import bits_of, next_word, product, total, word
 from .gates import Network, column, matched
 from .specification import Transition, as_verilog, every_scale, in_reset_first, multiplied, transitions
 
-__all__ = ["Refuted", "every_cycle", "from_reset", "modules_of", "netlist", "no_overflow", "products"]
+__all__ = ["Refuted", "every_cycle", "from_reset", "gates_of", "modules_of", "netlist", "no_overflow", "products"]
 
 _PARTS = ("_partial_products", "_decoder", "dint_full_adder")  # modules that are known by their truth tables
 _TRIED = ("_scaler", "_scale_decoder", "_codeword")  # modules that are tried as a whole (`synth.block_proof`)
@@ -56,7 +56,7 @@ def products(config: MacConfig, verilog: str, seed: int = 0) -> int:
     Refuted
         With the operands whose product is wrong.
     """
-    network = yosys.gates(verilog, config.name)[config.name]
+    network = gates_of(config, verilog)
     number_format, lanes = config.weight_format, config.lanes
     random = np.random.default_rng(seed)
     pairs = np.arange(1 << (number_format.bits + config.activation_bits))
@@ -118,6 +118,12 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
             raise Refuted(f"{name}: {port.name} has {bits} bits, not {port.width}")
     modules[name] = modules[name].showing([claim.register for claim in claims])
     return sum(_takes(modules, name, claim) for claim in claims)
+
+
+@lru_cache(maxsize=1)
+def gates_of(config: UnitConfig, verilog: str) -> Network:
+    """The unit as gates alone; several properties of a unit are often shown one after the other."""
+    return yosys.gates(verilog, config.name)[config.name]
 
 
 @lru_cache(maxsize=1)
@@ -245,7 +251,7 @@ def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Pat
     InputError
         If a register cannot be paired.
     """
-    wanted = yosys.gates(verilog, config.name)[config.name]
+    wanted = gates_of(config, verilog)
     found = yosys.gates(mapped, config.name, liberty)[config.name]
     if not abc.equal(*matched(wanted, found)):
         raise Refuted(f"{config.name}: the netlist takes something else than its Verilog")

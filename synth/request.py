@@ -156,11 +156,11 @@ class Request:
 
         return measure_all(tasks, self.kit, self._available, self.cycles, self.seed, cache, jobs, advance, self.power_engine)
 
-    def record(self, task: Task) -> tuple[Activity, Netlist]:
-        """What the nets did in the simulation of `task` (`synth.measuring.record`)."""
+    def record(self, task: Task, vcd: Path | None = None) -> tuple[Activity, Netlist]:
+        """What the nets did in the simulation of `task`, its waveforms perhaps as a file (`synth.measuring.record`)."""
         from .measuring import record
 
-        return record(task, self.kit, self._available, self.cycles, self.seed)
+        return record(task, self.kit, self._available, self.cycles, self.seed, vcd)
 
     @property
     def _available(self) -> dict[str, Operands]:

@@ -36,6 +36,7 @@ def synthesize(
     activity: str = "sdf",
     power_engine: str = "dint",
     saif: bool = False,
+    vcd: bool = False,
     front: bool = False,
     seed: int = 0,
     cache: AnyPath = Path("build/cache"),
@@ -61,8 +62,8 @@ def synthesize(
         Number and choice of the operands, one set a clock cycle.
     dataflow, activity, power_engine
         How energy is measured (`synth.request.Request`).
-    saif
-        Write `activity.saif` too: what the nets did in the simulation, for other power tools.
+    saif, vcd
+        Write `activity.saif`, or `activity.vcd` and the netlist that it is of, too: what the nets did in the simulation.
     front
         Area against clock period instead, from the smallest netlist to the fastest, each simulated at its own period.
     cache, jobs
@@ -84,8 +85,9 @@ def synthesize(
         If a tool is missing or fails, or no netlist meets the period: then nothing is written.
     """
     check_seed(seed)
-    if front and saif:
-        raise InputError("--saif: --front gives many netlists, not one; leave one of them out")
+    for option, asked in (("--saif", saif), ("--vcd", vcd)):
+        if front and asked:
+            raise InputError(f"{option}: --front gives many netlists, not one; leave one of them out")
     request = Request(
         format=format,
         lanes=lanes,
@@ -113,4 +115,4 @@ def synthesize(
         return every(request, Path(out), Path(cache), jobs, quiet)
     from .command import synthesize as one
 
-    return one(request, Path(out), Path(cache), jobs, saif, quiet)
+    return one(request, Path(out), Path(cache), jobs, saif, vcd, quiet)

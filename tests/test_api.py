@@ -102,8 +102,9 @@ def test_seeds_are_checked(name: str, seed: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_front_takes_neither_a_period_nor_saif(tmp_path: Path) -> None:
+def test_a_front_takes_neither_a_period_nor_activity(tmp_path: Path) -> None:
     with pytest.raises(dint.InputError, match="--period 5: --front gives the netlists of all periods"):
         dint.synthesize(front=True, period_ns=5, out=tmp_path / "out")
-    with pytest.raises(dint.InputError, match="--saif: --front gives many netlists"):
-        dint.synthesize(front=True, saif=True, out=tmp_path / "out")
+    for option in ("saif", "vcd"):
+        with pytest.raises(dint.InputError, match=f"--{option}: --front gives many netlists"):
+            dint.synthesize(front=True, out=tmp_path / "out", **{option: True})

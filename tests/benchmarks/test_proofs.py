@@ -42,7 +42,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert [one["design"] for one in shown[-2:]] == ["mac_nvfp4_x2"] * 2
     assert "exhaustion" in capsys.readouterr().out
 
-    def refuted(task: object) -> None:
+    def refuted(task: object, _: str) -> None:
         raise Refuted(f"wrong: {task}")
 
     monkeypatch.setattr(proofs, "_show", refuted)

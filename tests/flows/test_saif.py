@@ -65,6 +65,7 @@ def test_special_characters_of_names_are_escaped() -> None:
 
 
 def test_vectorless_activity_has_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--saif: vectorless activity has no simulation"):
-        synthesize(Request(activity="vectorless"), tmp_path / "out", saif=True, quiet=True)
+    for option in ("saif", "vcd"):
+        with pytest.raises(InputError, match=f"--{option}: vectorless activity has no simulation"):
+            synthesize(Request(activity="vectorless"), tmp_path / "out", quiet=True, **{option: True})
     assert not (tmp_path / "out").exists()

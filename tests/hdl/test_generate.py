@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from flows.command import generate
-from golden import DINT4, FORMATS, InputError, MacConfig
+from golden import DINT4, FORMATS, INT8, NVFP4, AsymmetricConfig, BlockMacConfig, InputError, MacConfig, PeConfig
+from hdl import verilog
 from hdl.truth_table import implicants
 
 
@@ -118,6 +119,18 @@ def test_same_bytes_in_every_process(tmp_path):
                 assert str(tmp_path) not in path.read_text()
         digests.append(digest.hexdigest())
     assert digests[0] == digests[1]
+
+
+def test_the_same_bytes_by_themselves_and_together():
+    configs = [
+        MacConfig(DINT4),
+        MacConfig(INT8, lanes=4, pipeline=2),
+        BlockMacConfig.of(NVFP4, 4),
+        PeConfig(INT8),
+        AsymmetricConfig(DINT4, units=2),
+    ]
+    assert verilog.generate_each(configs) == [verilog.generate(config) for config in configs]
+    assert verilog.generate_each([]) == []
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -21,9 +21,12 @@ from golden.artifacts import sha256_file
 from golden.errors import InputError, ToolError
 from report.metrics_schema import SYNTHESIS
 from report.shapes import check_shape
-from synth import command, flow, mapping, yosys
+from sim.gate_level import SCOPE
+from synth import command, flow, liberty, mapping, yosys
+from synth.activity import read_activity
 from synth.flow import Task, Workshop, area_recipes, fast_recipes, smallest, synthesize
 from synth.mapping import Mapped, area_by_part, delays, map_design
+from synth.netlist import read_netlist
 from synth.pdk import Pdk, find
 from synth.recipe import Recipe
 from synth.request import Request
@@ -236,7 +239,7 @@ def test_periods(kit: Pdk, cache: Path) -> None:
 
 def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    metrics = command.synthesize(Request(cycles=64), out, cache, saif=True, quiet=True)
+    metrics = command.synthesize(Request(cycles=64), out, cache, saif=True, vcd=True, quiet=True)
     assert json.loads((out / "metrics.json").read_text()) == metrics
     assert {path.name for path in out.iterdir()} == {
         "netlist.v",
@@ -244,7 +247,16 @@ def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
         "delays.sdf",
         "metrics.json",
         "activity.saif",
+        "activity.v",
+        "activity.vcd",
     }
+    # The waveforms are of the netlist beside them, unknown before the reset.
+    gates = read_netlist(out / "activity.v", metrics["design"])
+    library = liberty.load(find("osu018").liberty)
+    whole = read_activity(out / "activity.vcd", SCOPE, gates, library)
+    assert whole.annotated < 1
+    assert read_activity(out / "activity.vcd", SCOPE, gates, library, span=(whole.end // 2, whole.end)).annotated == 1
+    assert gates.cells == read_netlist(out / "netlist.v", metrics["design"]).cells
     assert f'(DESIGN "{metrics["design"]}")' in (out / "activity.saif").read_text()
     check_shape(metrics, SYNTHESIS, "metrics.json")
     power = [metrics[f"power__{kind}__total"] for kind in ("internal", "switching", "leakage")]
