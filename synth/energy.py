@@ -197,7 +197,7 @@ class Unit:
     ) -> tuple[Activity, Netlist]:
         """What every net did in the simulation of `measure` with the same arguments, and the netlist.
 
-        With `vcd` the waveforms are left there, from before the reset on, in the scope `sim.gate_level.SCOPE`; and with the
+        With `vcd` the waveforms of these cycles are left there, in the scope `sim.gate_level.SCOPE`; and with the
         ending .v the netlist that they are of, whose names are plain. Raises what `measure` raises.
         """
         with self._recording(stimulus, period_ns, activity, workdir, time_limit_s) as (files, run, recorded, _):
