@@ -69,15 +69,14 @@ def zero_points(name: str, architecture: str) -> UnitConfig:
     return AsymmetricConfig(FORMATS[name], lanes=1, units=2, architecture=architecture)
 
 
-def block(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
+def block(activation_bits: int, lanes: int = 1, pipeline: int = 0, written: bool = False) -> Shape:
     return lambda name, architecture: BlockMacConfig.of(
-        SCALED_FORMATS[name], activation_bits, lanes=lanes, architecture=architecture, pipeline=pipeline
-    )
-
-
-def written(activation_bits: int, lanes: int = 1, pipeline: int = 0) -> Shape:
-    return lambda name, _: BlockMacConfig.of(
-        CODEBOOK_FORMATS[name], activation_bits, lanes=lanes, pipeline=pipeline, writable_codebooks=True
+        SCALED_FORMATS[name],
+        activation_bits,
+        lanes=lanes,
+        architecture=architecture,
+        pipeline=pipeline,
+        writable_codebooks=written,
     )
 
 
@@ -110,8 +109,8 @@ _IN_FULL = {
 }
 # With codebooks that are written, in default architectures, in Verilator; the first is mapped, too.
 _WRITTEN: dict[str, tuple[Shape, ...]] = {
-    "lobcq_c2_g16": (written(8), written(4, 16), written(4, 4, 1)),
-    "lobcq_c16_g16": (written(8),),
+    "lobcq_c2_g16": (block(8, written=True), block(4, 16, written=True), block(4, 4, 1, written=True)),
+    "lobcq_c16_g16": (block(8, written=True),),
 }
 # In default architectures; one lane is mapped in all.
 _MAPPED: tuple[Shape, ...] = (mac(4), element())

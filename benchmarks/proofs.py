@@ -39,7 +39,7 @@ from golden import (
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError
 from hdl.architectures import ARCHITECTURES
-from hdl.verilog import generate_each
+from hdl.verilog import TOGETHER, generate_each
 from pipeline.checks import DIRECTORY, write_record
 from synth import liberty_text, yosys
 from synth.block_proof import codewords, left_open, scaled_sums, scales
@@ -59,9 +59,6 @@ _IN_FULL = DINT4  # the format whose processing elements and units for asymmetri
 # the fewest and the most codebooks; all others in the default architecture with the least and the greatest number of lanes.
 _GROUPS = [one for one in GROUP_FORMATS.values() if one.block == 32]
 _CODEBOOKS = [CODEBOOK_FORMATS[name] for name in ("lobcq_c2_g16", "lobcq_c16_g16")]
-
-
-_TOGETHER = 8  # units whose Verilog is generated at once, a third of a second less for each
 
 
 @dataclass(frozen=True)
@@ -256,7 +253,7 @@ def _parts(tasks: Iterable[_Task]) -> list[list[_Task]]:
     for task in tasks:
         of_unit.setdefault(task.config, []).append(task)
     units = list(of_unit.values())
-    return [list(chain(*units[i : i + _TOGETHER])) for i in range(0, len(units), _TOGETHER)]
+    return [list(chain(*units[i : i + TOGETHER])) for i in range(0, len(units), TOGETHER)]
 
 
 def _show_all(tasks: Sequence[_Task]) -> list[tuple[_Task, Proof, dict[str, str]]]:

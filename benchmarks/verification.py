@@ -83,7 +83,7 @@ _PATHS = (0.9, 1.15)  # the longest path of the delays, over the shortest period
 _BUSY = 1 << 14  # cycles of netlists that take Icarus longer than Verilator with its compilation
 _WITH_DELAYS = 1000  # cycles of random operands with delays
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
-_LONGEST_SUM = 1024  # cycles of its sums of extreme products
+_LONGEST_SUM = 1024  # cycles of sums of extreme products with delays
 
 
 _AMARANTH_JOBS = 2
@@ -158,7 +158,8 @@ def _full_depth(config: UnitConfig) -> Replay:
         ends = block_stimuli.sum_of_extremes(config)
     elif isinstance(config, AsymmetricConfig):
         stimulus = asymmetric_stimulus.corners(config)
-        largest = max(abs(value) for point in (0, config.weight_format.steps) for value in _less(config, point))
+        weights = config.weight_format
+        largest = max(abs(value) for point in (0, weights.steps) for value in weights.with_zero_point(point).values)
         ends = largest * 128 * config.depth, -largest * 128 * config.depth
     else:
         assert isinstance(config, MacConfig)
@@ -169,10 +170,6 @@ def _full_depth(config: UnitConfig) -> Replay:
     if (int(sums.max()), int(sums.min())) != ends:
         raise SimulationMismatch(f"{config.name}: {config.depth} extreme products make {sums.max()} and {sums.min()}")
     return stimulus
-
-
-def _less(config: AsymmetricConfig, zero_point: int) -> Sequence[int]:
-    return config.weight_format.with_zero_point(zero_point).values
 
 
 def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:

@@ -37,7 +37,10 @@ from .compressor import FULL_ADDER, Compressor
 from .mac import Mac
 from .pe import Pe
 
-__all__ = ["generate", "generate_each", "unit_of"]
+__all__ = ["TOGETHER", "generate", "generate_each", "unit_of"]
+
+#: Units that `generate_each` is given at once where there are many: the start of its process is shared among them.
+TOGETHER = 8
 
 _MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module (\w+)\(.*?^endmodule\n", flags=re.DOTALL | re.MULTILINE)
 _INTERNAL = " ".join(f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"))

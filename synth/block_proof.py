@@ -93,7 +93,7 @@ def left_open(config: BlockMacConfig, verilog: str) -> dict[str, str]:
     """
     modules, encoding = modules_of(config, verilog), config.blocks.scales
     top, meant = modules[config.name], decoded_scale(config)
-    ports = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
+    ports = _scale_ports(config)
     between = {
         "scale_decoder": {**dict(zip(ports, ports, strict=True)), **{name: f"scale_decoder_{name}" for name in meant}},
         "scaler": {"block": "block.accumulator", "due": "due", "addend": "scaler_addend"}
@@ -136,6 +136,10 @@ def _structure(modules: Mapping[str, Network], name: str) -> dict[str, list[str]
     return {name: [of(net) for net in bits] for name, bits in sorted(module.outputs.items())}
 
 
+def _scale_ports(config: BlockMacConfig) -> list[str]:
+    return [port.name for port in config.inputs if port.name in (*config.scale_ports, "base")]
+
+
 def _due(config: BlockMacConfig, network: Network) -> None:
     due = network.between(["done", "scale_decoder_reached_1", "rst"], ["due"])
     if due.truth_tables()[due.outputs["due"][0]] != 1 << 0b011:  # done, reached, and not in reset
@@ -153,7 +157,7 @@ def scales(config: BlockMacConfig, verilog: str) -> int:
         With scales that it decodes wrongly.
     """
     widths = decoded_scale(config)
-    ports = [port.name for port in config.inputs if port.name in ("scale", "activation_scale", "base")]
+    ports = _scale_ports(config)
     network = gates_of(config, verilog).between(ports, [f"scale_decoder_{name}" for name in widths])
     tried = 0
     for codes, base in every_scale(config):

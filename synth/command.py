@@ -83,10 +83,10 @@ def synthesize(
             measured = request.measure(tasks, cache, 1, advance)
             metrics |= power(measured, request.power_engine)
             if saif or vcd:
-                from flows.saif import saif as text_of
-
                 recorded = request.record(tasks[0], scratch / "activity.vcd" if vcd else None)
                 if saif:
+                    from flows.saif import saif as text_of
+
                     write_file(scratch / "activity.saif", text_of(*recorded))
         write_file(scratch / "metrics.json", canonical_json(metrics))
     console.print(_table(metrics, kit))

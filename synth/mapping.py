@@ -43,7 +43,6 @@ PARTS = {
     "codebook_registers": "codebooks",
 }
 REGISTERS = {"mac": "accumulator", "pe": "registers"}
-_TOGETHER = 8  # units whose Verilog one process makes
 _INNER = "block_"  # modules of the unit inside a unit of a block format
 
 
@@ -101,10 +100,14 @@ def verilog_of(config: UnitConfig) -> str:
 
 def generate_all(configs: Iterable[UnitConfig], jobs: int) -> None:
     """Generate the Verilog of several configurations ahead, `jobs` at a time, in processes: Amaranth is not for threads."""
+    missing = [config for config in dict.fromkeys(configs) if config not in _verilog]
+    if not missing:
+        return
     from joblib import Parallel, delayed
 
-    missing = [config for config in dict.fromkeys(configs) if config not in _verilog]
-    size = max(1, min(_TOGETHER, len(missing) // jobs))
+    from hdl.verilog import TOGETHER  # Amaranth is slow to import
+
+    size = max(1, min(TOGETHER, len(missing) // jobs))
     parts = [missing[i : i + size] for i in range(0, len(missing), size)]
     for part, texts in zip(parts, Parallel(jobs if len(parts) > 1 else 1)(map(delayed(_generate), parts)), strict=True):
         _verilog.update(zip(part, texts, strict=True))
