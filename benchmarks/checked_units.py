@@ -115,7 +115,7 @@ _WRITTEN: dict[str, tuple[Shape, ...]] = {
 # In default architectures; one lane is mapped in all.
 _MAPPED: tuple[Shape, ...] = (mac(4), element())
 _MAPPED_REGISTERED: tuple[Shape, ...] = (mac(4, 1), mac(4, 2))
-_DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one
+_DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one: half a minute each, the latter on one kit
 
 
 def every_architecture(name: str, shape: Shape = ONE_LANE) -> list[UnitConfig]:
@@ -182,9 +182,9 @@ def mapped(name: str, *, registered: bool) -> list[list[UnitConfig]]:
     return [every_architecture(name), *found] if name in FORMATS else found
 
 
-def with_delays(name: str) -> list[MacConfig | BlockMacConfig]:
-    """The units whose netlists are simulated with delays."""
-    if name in _DELAYED_BLOCKS:
+def with_delays(name: str, *, first: bool) -> list[MacConfig | BlockMacConfig]:
+    """The units whose netlists are simulated with delays; `first`: on the first kit."""
+    if name in _DELAYED_BLOCKS[: 2 if first else 1]:
         return [BlockMacConfig.of(BLOCKS[name])]
     return [MacConfig(FORMATS[name], lanes=4)] if name in FORMATS else []
 
@@ -194,5 +194,5 @@ def every_unit(formats: Iterable[str], simulators: Sequence[Simulator]) -> list[
     units: list[UnitConfig] = []
     for name in formats:
         together = [configs for simulator in simulators for configs in simulated(name, simulator)]
-        units += chain(*together, *mapped(name, registered=True), with_delays(name))
+        units += chain(*together, *mapped(name, registered=True), with_delays(name, first=True))
     return list(dict.fromkeys(units))

@@ -11,8 +11,8 @@ For every architecture of every format of the catalogue:
 - of units of block formats, groups and codebooks, products (with every selector) and extremes likewise, `last` among the
   control signals, and every (pair of) scales, those of either sign too, of blocks whose sums are not zero;
 - variants of dINT, whose special values are of another size, in their default architectures;
-- default architectures (of block formats two) with delays (SDF) at the shortest period that timing analysis reports, and at a
-  quarter of it, where the sums must be wrong, or the delays do not apply.
+- default architectures (of block formats NVFP4, on the first kit dINT4 in groups, too) with delays (SDF) at the shortest period
+  that timing analysis reports, and at a quarter of it, where the sums must be wrong, or the delays do not apply.
 
 Netlists are cached as those of a synthesis. The first thing that is wrong ends it with exit code 1.
 """
@@ -84,6 +84,7 @@ _BUSY = 1 << 14  # cycles of netlists that take Icarus longer than Verilator wit
 _WITH_DELAYS = 1000  # cycles of random operands with delays
 _UNIFORM = 4000  # cycles of random operands, beside products and corner cases, of what is no MAC unit
 _LONGEST_SUM = 1024  # cycles of sums of extreme products with delays
+_LONGEST_BLOCKS = 256  # and of scaled ones: more of them cross less, and take half as long again
 
 
 _AMARANTH_JOBS = 2
@@ -116,7 +117,7 @@ def checks(
         for number, pdk in enumerate(pdks):
             # Those with pipeline registers in one kit are enough: the others take the same recipe.
             found += [partial(_netlists, configs, pdk, cache) for configs in mapped(name, registered=number == 0)]
-            found += [partial(_with_delays, config, pdk, cache) for config in with_delays(name)]
+            found += [partial(_with_delays, config, pdk, cache) for config in with_delays(name, first=number == 0)]
     return found
 
 
@@ -227,7 +228,7 @@ def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> C
     unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)
     stimuli: list[Replay]
     if isinstance(config, BlockMacConfig):
-        stimuli = [block_stimulus.uniform(config, _WITH_DELAYS, _SEED), block_stimulus.long_paths(config, _LONGEST_SUM)]
+        stimuli = [block_stimulus.uniform(config, _WITH_DELAYS, _SEED), block_stimulus.long_paths(config, _LONGEST_BLOCKS)]
     else:
         stimuli = stimuli_for(config, None, _WITH_DELAYS, _SEED, _LONGEST_SUM)
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
