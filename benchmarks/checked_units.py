@@ -115,7 +115,8 @@ _WRITTEN: dict[str, tuple[Shape, ...]] = {
 # In default architectures; one lane is mapped in all.
 _MAPPED: tuple[Shape, ...] = (mac(4), element())
 _MAPPED_REGISTERED: tuple[Shape, ...] = (mac(4, 1), mac(4, 2))
-_DELAYED_BLOCKS = ("nvfp4", "dint4_g32")  # scales without a sign, and with one: half a minute each, the latter on one kit
+# Of block formats, half a minute each: scales without a sign, and on the first kit with one.
+_DELAYED, _DELAYED_ON_FIRST = "nvfp4", "dint4_g32"
 
 
 def every_architecture(name: str, shape: Shape = ONE_LANE) -> list[UnitConfig]:
@@ -184,7 +185,7 @@ def mapped(name: str, *, registered: bool) -> list[list[UnitConfig]]:
 
 def with_delays(name: str, *, first: bool) -> list[MacConfig | BlockMacConfig]:
     """The units whose netlists are simulated with delays; `first`: on the first kit."""
-    if name in _DELAYED_BLOCKS[: 2 if first else 1]:
+    if name == _DELAYED or (first and name == _DELAYED_ON_FIRST):
         return [BlockMacConfig.of(BLOCKS[name])]
     return [MacConfig(FORMATS[name], lanes=4)] if name in FORMATS else []
 

@@ -108,8 +108,8 @@ def prove(kits: Sequence[Pdk], lanes: Sequence[int] = (1, 4, 16), jobs: int = 2)
     Units for asymmetric weights are three with the second number of lanes, and in one format two with pipeline registers. Of
     both there is a netlist for each format, with the first kit.
 
-    Formats whose special values are of another size have the second number of lanes, from reset one; and a netlist with the
-    first kit.
+    Formats whose special values are of another size have the second number of lanes, from reset one; in every architecture one
+    lane, in the default one every pipeline register, and processing elements; and a netlist with the first kit.
 
     Units of block formats have integers or the format itself as activations, every architecture, and every number of lanes
     (those of groups and codebooks every number in the default architecture, the second one in the others); with a pipeline
@@ -169,6 +169,10 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
         unit = partial(MacConfig, variant)
         yield _Task("no overflow", unit())
         yield from (_Task(shown, unit(lanes=lanes[1])) for shown in ("products", "every cycle"))
+        able = [name for name, architecture in ARCHITECTURES.items() if architecture.can_do(variant)]
+        others = [unit(architecture=name) for name in able]
+        others += [unit(lanes=lanes[1], pipeline=pipeline, decoded=decoded) for pipeline in (1, 2) for decoded in (False, True)]
+        yield from (_Task("every cycle", one) for one in (*others, PeConfig(variant), PeConfig(variant, decoded=True)))
         yield _Task("from reset", unit())
         yield from (_netlist(unit(), kit) for kit in kits[:1])
     for block_format in SCALED_FORMATS.values():
@@ -209,14 +213,12 @@ def _block_units(
     for bits in (8, block_format.bits):
         can_be_mapped = bits == 8 or not block_format.scales.mantissa_bits  # and the solver finds an answer
         unit = partial(BlockMacConfig.of, block_format, bits)
-        if block_format.selector_block is not None:
-            yield from (_Task("codewords", unit(lanes=count)) for count in lanes)
         for name, architecture in ARCHITECTURES.items():
             if architecture.can_do(unit().multiplied):
                 usual, in_full = name == unit().architecture, block_format.name in BLOCK_FORMATS
                 counts = lanes if usual or in_full else lanes[1:2] if everywhere else ()
-                yield from (_Task("every cycle", unit(lanes=count, architecture=name)) for count in counts)
-                yield from (_Task("every cycle", unit(lanes=count, architecture=name, pipeline=1)) for count in counts[-1:])
+                units = [unit(lanes=count, architecture=name) for count in counts]
+                yield from chain(*map(_cycles, [*units, *(one.varied(pipeline=1) for one in units[-1:])]))
                 if can_be_mapped and in_full and not usual:
                     yield from (_netlist(unit(architecture=name), kit) for kit in kits)
         if can_be_mapped:
@@ -229,11 +231,17 @@ def _written(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
     fewest, most = (partial(BlockMacConfig.of, one, writable_codebooks=True) for one in _CODEBOOKS)
     for bits in (8, fewest().blocks.bits):
         units = [fewest(bits, lanes=count) for count in lanes[:2]]
-        yield from (_Task(shown, unit) for unit in units for shown in ("codewords", "every cycle"))
-        yield _Task("every cycle", fewest(bits, lanes=lanes[1], pipeline=1))
+        yield from chain(*map(_cycles, [*units, units[-1].varied(pipeline=1)]))
         yield _Task("no overflow", fewest(bits))
-    yield from (_Task(shown, most()) for shown in ("codewords", "every cycle"))
+    yield from _cycles(most())
     yield from (_netlist(fewest(), kit) for kit in kits)
+
+
+def _cycles(unit: BlockMacConfig) -> Iterator[_Task]:
+    """What registers take, and what that leaves open and is not tried once for many units."""
+    yield _Task("every cycle", unit)
+    if unit.selectors:
+        yield _Task("codewords", unit)
 
 
 def _netlist(config: UnitConfig, kit: Pdk) -> _Task:

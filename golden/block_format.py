@@ -132,6 +132,11 @@ class BlockFormat:
         return self.elements[0].unit
 
     @property
+    def codewords(self) -> int:
+        """How many codewords the codebooks have together: the selector, then the code, count them."""
+        return len(self.elements) << self.bits
+
+    @property
     def selector_bits(self) -> int:
         """Bits of a selector."""
         return (len(self.elements) - 1).bit_length()

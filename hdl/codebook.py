@@ -75,7 +75,7 @@ class CodebookRegisters(wiring.Component):
 
     def __init__(self, config: BlockMacConfig) -> None:
         self._config = config
-        codes, bits = len(config.blocks.elements) << config.blocks.bits, config.value_bits
+        codes, bits = config.blocks.codewords, config.value_bits
         ports = {"clk": In(1), "rst": In(1), "codebook_write": In(1), "codebook_word": In(bits)}
         ports |= {"codebook_address": In(config.blocks.selector_bits + config.blocks.bits), "codebooks": Out(bits * codes)}
         super().__init__(ports)

@@ -22,6 +22,7 @@ from golden import (
     AsymmetricConfig,
     BlockMacConfig,
     CorrectionConfig,
+    InputError,
     MacConfig,
     OffsetConfig,
     PeConfig,
@@ -73,7 +74,10 @@ def generate(config: UnitConfig) -> str:
 
 
 def generate_each(configs: Sequence[UnitConfig]) -> list[str]:
-    """What `generate` gives for each, in less time: one process converts them all. No two may have the same name."""
+    """What `generate` gives for each, in less time: one process converts them all. InputError if two have the same name."""
+    if len({config.name for config in configs}) < len(configs):
+        names = Counter(config.name for config in configs)
+        raise InputError(f"several units are called {names.most_common(1)[0][0]}: generate them one by one")
     units = [list(_modules(unit_of(config, parts=config.name), config.name)) for config in configs]
     texts = _converted({name: description for modules in units for name, _, description in modules})
     found = []

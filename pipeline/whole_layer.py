@@ -19,8 +19,9 @@ from rich.table import Table
 from golden import InputError, MacConfig, Operands, format_by_name
 from golden.arguments import check_time_limit
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from sim.operand_sums import checked_sums
 from sim.simulators import find_simulator
-from sim.stimulus import Stimulus, checked_sums
+from sim.stimulus import Stimulus
 
 if TYPE_CHECKING:
     from sim.layer import LayerReplay

@@ -12,17 +12,9 @@ from numpy.typing import NDArray
 
 from golden import AsymmetricConfig, CorrectionConfig, LayerOperands, OffsetConfig, Operands
 
+from .operand_sums import checked_sums, drawn_sum
 from .replay import PortStimulus
-from .stimulus import (
-    LONGEST_SUM,
-    Stimulus,
-    check_cycles,
-    checked_sums,
-    de_bruijn,
-    drawn_sum,
-    extreme_activations,
-    extreme_codes,
-)
+from .stimulus import LONGEST_SUM, Stimulus, check_cycles, de_bruijn, extreme_activations, extreme_codes
 
 __all__ = ["corners", "from_operands", "of_part", "products", "uniform"]
 

@@ -34,8 +34,9 @@ from .block_columns import (
     scales_of_one,
 )
 from .codebook_writes import every_product, every_word, largest_words, random_writes
+from .operand_sums import checked_sums, drawn_sum
 from .replay import PortStimulus
-from .stimulus import LONGEST_SUM, check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, within_depth
+from .stimulus import LONGEST_SUM, check_cycles, de_bruijn, extreme_activations, within_depth
 
 __all__ = ["corners", "from_operands", "gaussian", "long_paths", "runs", "uniform"]
 

@@ -25,7 +25,7 @@ def random_writes(config: BlockMacConfig, cycles: int, random: np.random.Generat
     """The ports that write codewords, (cycles, 1) each: any word at any place, in every other cycle or so."""
     if not config.writable_codebooks:
         return {}
-    places = len(config.blocks.elements) << config.blocks.bits
+    places = config.blocks.codewords
     written = (
         random.random(cycles) < _WRITTEN,
         random.integers(0, places, cycles),
@@ -65,18 +65,33 @@ def every_word(config: BlockMacConfig) -> Columns:
 
 
 def every_product(config: BlockMacConfig) -> Iterator[Columns]:
-    """Every codeword that can be written with every one, or with the extreme values of a plain activation."""
+    """Every codeword that can be written with every one, or with every plain activation, in every lane, which differ."""
     words = np.arange(-config.largest_value, config.largest_value + 1)
-    places = len(config.blocks.elements) << config.blocks.bits
+    places, codes = config.blocks.codewords, 1 << config.blocks.bits
     if config.scaled_activations:  # both codewords of a product are in the memory: two parts of all at a time
         parts = np.array_split(words, -(-len(words) // (places // 2)))
         fills = [np.concatenate(pair) for pair in combinations(parts, 2)] or parts
     else:
         fills = np.array_split(words, -(-len(words) // places))
     for held in fills:
-        own = range(len(held))
-        pairs = np.array(list(product(own, own if config.scaled_activations else extreme_activations())))
-        yield from (_write(config, np.arange(len(held)), held), _read(config, *pairs.T))
+        whole = np.resize(held, -(-len(held) // codes) * codes)  # codebooks whose codes every lane goes through
+        own = range(len(whole))
+        pairs = np.array(list(product(own, own if config.scaled_activations else range(-128, 128))))
+        yield from (_write(config, np.arange(len(whole)), whole), _read(config, *_turned(config, *pairs.T)))
+
+
+def _turned(
+    config: BlockMacConfig, weights: NDArray[np.int64], activations: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places, (n,), and other places or plain activations, as operands (n, lanes): of each lane other codes."""
+    lanes, codes = np.arange(config.lanes), 1 << config.blocks.bits
+
+    def ahead(numbers: NDArray[np.int64], step: int, beyond: int) -> NDArray[np.int64]:
+        return numbers[:, None] // beyond * beyond + (numbers[:, None] + step * lanes) % beyond
+
+    if config.scaled_activations:
+        return ahead(weights, 1, codes), ahead(activations, 3, codes)
+    return ahead(weights, 1, codes), ahead(activations + 128, 37, 256) - 128
 
 
 def largest_words(config: BlockMacConfig) -> tuple[Columns, dict[str, Columns], dict[str, int]]:
@@ -107,5 +122,7 @@ def _read(config: BlockMacConfig, weights: NDArray[np.int64] | int, activations:
     given: dict[str, ArrayLike] = {"activations": activations, "first": 1, "last": 1}
     read = {"weights": weights} | ({"activations": activations} if config.scaled_activations else {})
     for (name, places), selectors in zip(read.items(), ("selectors", "activation_selectors"), strict=False):
-        given |= {name: np.asarray(places) & (1 << config.blocks.bits) - 1, selectors: np.asarray(places) >> config.blocks.bits}
-    return columns(config, {**scales_of_one(config), **given}, max(np.size(weights), np.size(activations)))
+        numbers = np.asarray(places)
+        first = numbers[:, 0] if numbers.ndim > 1 else numbers  # lanes differ in their codes alone
+        given |= {name: numbers & (1 << config.blocks.bits) - 1, selectors: first >> config.blocks.bits}
+    return columns(config, {**scales_of_one(config), **given}, max(map(len, map(np.atleast_1d, (weights, activations)))))

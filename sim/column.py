@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from golden import LayerOperands, Operands, PeConfig
 
+from .operand_sums import checked_sums, drawn_sum
 from .replay import PortStimulus, Replay
-from .stimulus import check_cycles, checked_sums, de_bruijn, drawn_sum, extreme_activations, extreme_codes
+from .stimulus import check_cycles, de_bruijn, extreme_activations, extreme_codes
 
 __all__ = [
     "ROWS",

@@ -29,10 +29,10 @@ from golden import InputError, LayerOperands, MacConfig, Operands, ToolError
 
 from .cocotb_steps import bench_result, run_step
 from .memory_files import packed, words
+from .operand_sums import checked_sums
 from .processes import children_end_with_us
 from .runner import SimulationMismatch
 from .simulators import VERILATOR_OPTIONS, VERILATOR_TIMING, Simulator
-from .stimulus import checked_sums
 
 __all__ = ["LayerReplay", "layers_of", "replay_layers"]
 

@@ -52,8 +52,9 @@ from golden import (
 from golden.errors import unknown
 
 from . import asymmetric_stimulus, block_stimulus, column
+from .operand_sums import checked_sums
 from .replay import Replay
-from .stimulus import Stimulus, checked_sums, within_depth
+from .stimulus import Stimulus, within_depth
 
 __all__ = [
     "DATAFLOWS",

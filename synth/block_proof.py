@@ -40,7 +40,7 @@ def codewords(config: BlockMacConfig, verilog: str) -> int:
         With a code that is decoded wrongly.
     """
     network, blocks, tried = gates_of(config, verilog), config.blocks, 0
-    numbers = np.arange(len(blocks.elements) << blocks.bits)  # the selector, then the code
+    numbers = np.arange(blocks.codewords)  # the selector, then the code
     wrong_in = _of_written if config.writable_codebooks else _of_format
     for operand, port in zip(("weight", "activation"), config.selector_ports, strict=False):
         codes = bits_of(f"{operand}s", blocks.bits * config.lanes)
@@ -72,7 +72,7 @@ def _of_written(config: BlockMacConfig, network: Network, own: Sequence[str], va
 
     With a number the gates come down to wires to that register, whatever it and all others hold.
     """
-    places = len(config.blocks.elements) << config.blocks.bits
+    places = config.blocks.codewords
     decoder = network.between([*own, *map(word_register, range(places))], [value])
     for number in range(places):
         same = decoder.where({decoder.inputs[name][0]: number >> place & 1 for place, name in enumerate(own)})
@@ -122,7 +122,9 @@ def _structure(modules: Mapping[str, Network], name: str) -> dict[str, list[str]
         inner = modules.get(one.kind)
         what = f"{one.kind} {one.signed}" if inner is None else repr(_structure(modules, one.kind))
         outputs = ("Y",) if inner is None else tuple(inner.outputs)
-        read = [net for pin in sorted(one.pins.keys() - set(outputs)) for net in (*one.pins[pin], 0)]  # 0: between pins
+        pins = sorted(one.pins.keys() - set(outputs))
+        what += "".join(f" {pin}[{len(one.pins[pin])}]" for pin in pins)  # what is read, in order
+        read = [net for pin in pins for net in one.pins[pin]]
         for pin in outputs:
             drivers |= {net: (f"{what} {pin} {i}", read) for i, net in enumerate(one.pins[pin])}
     made = {0: "0", 1: "1"} | {net: f"{name} {i}" for name, bits in module.inputs.items() for i, net in enumerate(bits)}

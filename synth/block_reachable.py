@@ -44,7 +44,7 @@ class BlockLimits(Limits):
     @property
     def _words_written(self) -> list[Sequence[int]]:
         """The port that codewords are written by, and the registers that hold them."""
-        wires, places = self._network.wires, len(self._blocks.blocks.elements) << self._blocks.blocks.bits
+        wires, places = self._network.wires, self._blocks.blocks.codewords
         return [self._network.inputs["codebook_word"], *(wires[f"codebook_registers.word_{place}"] for place in range(places))]
 
     @cached_property

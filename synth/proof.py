@@ -109,6 +109,8 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
         If bits of an addition stay in the form, so that it is neither a proof nor a refutation.
     """
     claims, name = list(transitions(config)), config.name
+    if silent := {port.name for port in config.outputs} - {claim.register for claim in claims}:
+        raise ToolError(f"{name}: nothing is claimed of {', '.join(sorted(silent))}")
     modules = dict(modules_of(config, verilog))
     if isinstance(config, BlockMacConfig):
         modules = _without_what_is_tried(modules, name)
@@ -117,6 +119,10 @@ def every_cycle(config: UnitConfig, verilog: str) -> int:
         if (bits := len((modules[name].outputs if port.output else modules[name].inputs).get(port.name, ()))) != port.width:
             raise Refuted(f"{name}: {port.name} has {bits} bits, not {port.width}")
     modules[name] = modules[name].showing([claim.register for claim in claims])
+    if isinstance(config, BlockMacConfig):  # the others' are seen through, or there are none but these
+        claimed = {net for claim in claims for net in modules[name].outputs[claim.register]}
+        if silent_bits := modules[name].flip_flops.keys() - claimed:
+            raise ToolError(f"{name}: nothing is claimed of {len(silent_bits)} bits of registers")
     return sum(_takes(modules, name, claim) for claim in claims)
 
 

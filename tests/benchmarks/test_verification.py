@@ -124,6 +124,33 @@ def test_products_that_do_not_take_part_are_missed() -> None:
             exhaustive.every_product(config, spoilt)
 
 
+@pytest.mark.parametrize("block_format", [NVFP4, MXFP4], ids=lambda one: one.name)
+def test_products_of_blocks_that_show_nothing_are_missed(block_format: BlockFormat) -> None:
+    """They neither begin nor end a block, or it is scaled by nothing, or out of reach."""
+    config = BlockMacConfig.of(block_format)
+    whole = block_stimuli.products(config, 0)
+    assert exhaustive.every_product(config, whole) == 16 * 256
+    spoilt = {"first": 0, "last": 0, "valid": 0, "rst": 1, "scale": block_format.scales.nan_code}
+    spoilt |= {"base": 255} if config.base_bits else {"scale ": 0}
+    for name, value in spoilt.items():
+        column = whole.inputs[name.strip()].copy()
+        column[-1] = value
+        with pytest.raises(ToolError, match="has 4095 different products of 4096"):
+            exhaustive.every_product(config, replace(whole, columns={**whole.inputs, name.strip(): column}))
+
+
+@pytest.mark.parametrize(("bits", "lanes"), [(8, 2), (4, 16)])
+def test_products_of_words_that_are_written(bits: int, lanes: int) -> None:
+    config = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], bits, lanes=lanes, writable_codebooks=True)
+    whole = verification._stimuli(config, find_simulator("verilator"))[0]
+    products = lanes * 63 * (256 if bits == 8 else 63)
+    assert exhaustive.every_product(config, whole) == products
+    words = whole.inputs["codebook_word"].copy()
+    words[words == 17] = 16
+    with pytest.raises(ToolError, match=f"different products of {products}"):
+        exhaustive.every_product(config, replace(whole, columns={**whole.inputs, "codebook_word": words}))
+
+
 def test_a_product_that_is_not_read_is_missed() -> None:
     config = AsymmetricConfig(DINT3, units=2)
     whole = asymmetric_stimulus.products(config, 0)
@@ -354,7 +381,7 @@ def test_scaled_sums_with_delays(tmp_path: Path) -> None:
     small = BlockFormat("small", "small", (DINT3,), block=2, scales=scales, full_scale=Fraction(3))
     config = BlockMacConfig.of(small, 3, depth=16)
     check = verification._with_delays(config, find("osu018"), tmp_path)
-    assert check.sums == block_stimulus.long_paths(config, 1024).cycles + 1000
+    assert check.sums == block_stimulus.long_paths(config, verification._LONGEST_BLOCKS).cycles + 1000
 
 
 def test_without_a_kit_nothing_is_all_right(monkeypatch: pytest.MonkeyPatch) -> None:

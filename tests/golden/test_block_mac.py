@@ -58,7 +58,7 @@ def random_inputs(config: BlockMacConfig, cycles: int, seed: int) -> dict[str, n
         "selectors": selectors[0],
         "activation_selectors": selectors[1],
         "codebook_write": random.random((cycles, 1)) < 0.3,
-        "codebook_address": random.integers(0, len(blocks.elements) << blocks.bits, (cycles, 1)),
+        "codebook_address": random.integers(0, blocks.codewords, (cycles, 1)),
         "codebook_word": random.integers(-config.largest_value, config.largest_value + 1, (cycles, 1)),
         "scale": scales[0],
         "activation_scale": scales[1],

@@ -44,7 +44,7 @@ def one_a_cycle(config, **columns):
 def every_product(config):
     """Every code, with codebooks of every codebook, of either operand."""
     blocks = config.blocks
-    codes = np.arange(len(blocks.elements) << blocks.bits)
+    codes = np.arange(blocks.codewords)
     activations = codes if config.scaled_activations else np.arange(-128, 128)
     weights, activations = (axis.ravel() for axis in np.meshgrid(codes, activations, indexing="ij"))
     columns = {"weights": weights % (1 << blocks.bits), "activations": activations}

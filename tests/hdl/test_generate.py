@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.command import generate
-from golden import DINT4, FORMATS, INT8, NVFP4, AsymmetricConfig, BlockMacConfig, InputError, MacConfig, PeConfig
+from golden import DINT4, FORMATS, INT8, NVFP4, AsymmetricConfig, BlockMacConfig, InputError, MacConfig, NumberFormat, PeConfig
 from hdl import verilog
 from hdl.truth_table import implicants
 
@@ -131,6 +131,13 @@ def test_the_same_bytes_by_themselves_and_together():
     ]
     assert verilog.generate_each(configs) == [verilog.generate(config) for config in configs]
     assert verilog.generate_each([]) == []
+
+
+def test_two_units_of_one_name_are_not_generated_together() -> None:
+    """One would take the other's modules."""
+    own = NumberFormat("dint4", "Own", 4, tuple(range(-8, 8)))
+    with pytest.raises(InputError, match="several units are called mac_dint4_x1: generate them one by one"):
+        verilog.generate_each([MacConfig(DINT4), MacConfig(own)])
 
 
 @pytest.mark.parametrize("name", FORMATS)

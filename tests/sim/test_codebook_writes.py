@@ -15,7 +15,6 @@ from sim.block_columns import joined
 from sim.codebook_writes import every_product, every_word
 from sim.command import simulate, simulate_verilog
 from sim.replay import PortStimulus
-from sim.stimulus import extreme_activations
 
 UNITS = [
     BlockMacConfig.of(CODEBOOK_FORMATS[name], bits, lanes=4, depth=64, writable_codebooks=True)
@@ -102,20 +101,26 @@ def test_all_pairs_of_places_differ_in_all_bits(config: BlockMacConfig) -> None:
 
 @EVERY
 def test_every_product_of_words(config: BlockMacConfig) -> None:
-    """Of words as they lie in the memory when they are read."""
+    """Of words as they lie in the memory when they are read, in every lane."""
     inputs = joined(every_product(config))
-    held, met = dict[int, int](), set[tuple[int, int]]()
+    held, met = dict[int, int](), [set[tuple[int, int]]() for _ in range(config.lanes)]
+    alike = 0
     operands = [("weights", "selectors"), ("activations", "activation_selectors")]
     for cycle in range(len(inputs["valid"])):
         given = {name: int(column[cycle, 0]) for name, column in inputs.items()}
+        lanes = [{name: int(inputs[name][cycle, i]) for name, _ in operands} for i in range(config.lanes)]
         if given["codebook_write"]:
             held[given["codebook_address"]] = given["codebook_word"]
             continue
         assert given["valid"] == given["first"] == given["last"] == 1
-        words = [held[given[selectors] * 16 + given[name]] for name, selectors in operands[: config.scale_factors]]
-        met.add((words[0], words[1] if config.scaled_activations else given["activations"]))
+        for lane, numbers in enumerate(lanes):
+            words = [held[given[selectors] * 16 + numbers[name]] for name, selectors in operands[: config.scale_factors]]
+            met[lane].add((words[0], words[1] if config.scaled_activations else numbers["activations"]))
+        alike += sum(lanes[0] == other for other in lanes[1:])
     every = range(-31, 32)
-    assert met == {(x, y) for x in every for y in (every if config.scaled_activations else extreme_activations())}
+    assert alike == 0
+    for pairs in met:
+        assert pairs == {(x, y) for x in every for y in (every if config.scaled_activations else range(-128, 128))}
 
 
 @EVERY

@@ -22,9 +22,11 @@ from golden import (
     ToolError,
 )
 from hdl.verilog import generate
-from synth.block_proof import codewords, left_open, scaled_sums, scales
+from synth import block_proof, proof
+from synth.block_proof import left_open, scaled_sums, scales
+from synth.gates import Instance, Network
 from synth.proof import Refuted, every_cycle, no_overflow
-from tests.golden.test_block_mac import THREE
+from synth.specification import transitions
 
 verilog = cache(generate)
 
@@ -34,12 +36,13 @@ IN_BASES = UNITS[0]
 IN_REGISTERS = BlockMacConfig.of(NVFP4, 4, lanes=2, pipeline=1)
 IN_GROUPS = BlockMacConfig.of(GROUP_FORMATS["dint4_g32"], 4, lanes=2)
 IN_CODEBOOKS = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=16)  # eight lanes share a selector
+IN_CODEBOOKS_OF_16 = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c16_g64"], lanes=2)
 OTHERS = [
     IN_REGISTERS,
     IN_GROUPS,
     BlockMacConfig.of(GROUP_FORMATS["int4_g128"], lanes=4),
     IN_CODEBOOKS,
-    BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c16_g64"], lanes=2),
+    IN_CODEBOOKS_OF_16,
 ]
 
 
@@ -74,56 +77,6 @@ def test_every_scale_and_every_sum_of_a_block(config: BlockMacConfig) -> None:
     assert scaled_sums(config, verilog(config)) == states * ((config.span or 0) + 1)
 
 
-@pytest.mark.parametrize("config", [one for one in OTHERS if one.blocks.selector_block], ids=lambda one: one.name)
-def test_every_codeword(config: BlockMacConfig) -> None:
-    operands = 1 + config.scaled_activations
-    assert codewords(config, verilog(config)) == operands * config.lanes * len(config.blocks.elements) * 16
-
-
-WRITTEN = BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 4, lanes=2, writable_codebooks=True)
-
-
-WRITTEN_THREE = BlockMacConfig.of(THREE, 4, lanes=2, writable_codebooks=True)
-
-
-@pytest.mark.parametrize("config", [WRITTEN, WRITTEN_THREE], ids=lambda one: one.blocks.name)
-def test_codebooks_that_are_written(config: BlockMacConfig) -> None:
-    """Three leave an address and a selector without a codebook."""
-    assert every_cycle(config, verilog(config)) > 500
-    assert codewords(config, verilog(config)) == 2 * 2 * len(config.blocks.elements) * 16
-    assert no_overflow(config) > 500
-    assert set(left_open(config, verilog(config))) == {"scales", "scaled sums"}
-
-
-WRITE_FAULTS = {
-    "reset forgets a word": (r"rst \? 6'h3b", "rst ? 6'h3a", "a wrong codebook_registers.word_7 with"),
-    "a place that reset spares": (r"rst \? 6'h3b", "rst ? word_7", "a wrong codebook_registers.word_7 with"),
-    "always written": (r"codebook_write & _5_", "_5_", "a wrong codebook_registers.word_1 with"),
-    "at two places": (r"codebook_address == 4'hc", "codebook_address[2:0] == 3'h4", "a wrong codebook_registers.word_12 with"),
-    "a bit stays": (
-        r"codebook_word : word_7",
-        "{codebook_word[5:1], word_7[0]} : word_7",
-        "wrong codebook_registers.word_7 with",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", WRITE_FAULTS)
-def test_a_codebook_that_is_written_wrongly_is_refuted(fault: str) -> None:
-    pattern, by, message = WRITE_FAULTS[fault]
-    with pytest.raises(Refuted, match=message):
-        every_cycle(WRITTEN, broken(verilog(WRITTEN), pattern, by))
-
-
-def test_a_codeword_of_another_register_is_refuted() -> None:
-    text = broken(verilog(WRITTEN), r"assign codebooks = \{ word_31, word_30,", "assign codebooks = { word_30, word_31,")
-    with pytest.raises(Refuted, match="lane 0: codebook 1, code 14: the weight is not what register 30 holds"):
-        codewords(WRITTEN, text)
-    text = broken(verilog(WRITTEN), r"\.code\(weights\[7:4\]\)", ".code({weights[6], weights[7], weights[5:4]})")
-    with pytest.raises(Refuted, match="lane 1: codebook 0, code 4: the weight is not what register 4 holds"):
-        codewords(WRITTEN, text)
-
-
 SAME = [
     IN_SCALES,
     IN_SCALES.varied(lanes=16),
@@ -144,6 +97,30 @@ def test_what_is_left_open_is_told_by_its_structure() -> None:
         other = left_open(IN_SCALES, broken(text, pattern, by))
         assert [other[name] == digest for name, digest in digests] == [False, True]
     assert left_open(IN_REGISTERS, verilog(IN_REGISTERS))["scaled sums"] != dict(digests)["scaled sums"]
+
+
+def test_structures_tell_operands_apart() -> None:
+    """a + 2 b is not a + b, though the same bits are read."""
+    parts = []
+    for pins in ({"A": (2,), "B": (0, 3)}, {"A": (2, 0), "B": (3,)}):
+        adder = Instance("$add", "adder", {**pins, "Y": (4, 5)})
+        parts.append(Network("top", {"a": (2,), "b": (3,)}, {"y": (4, 5)}, (), {}, (adder,)))
+    one, other = (block_proof._structure({"top": network}, "top") for network in parts)
+    assert one != other
+
+
+def test_a_specification_with_gaps_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an output nor a register may be passed over."""
+    whole = list(transitions(IN_SCALES))
+    for left_out, message in (
+        ("exact", "nothing is claimed of exact"),
+        ("opening", "nothing is claimed of 1 bits of registers"),
+    ):
+        some = [claim for claim in whole if claim.register != left_out]
+        assert len(some) == len(whole) - 1
+        monkeypatch.setattr(proof, "transitions", lambda _, some=some: some)
+        with pytest.raises(ToolError, match=message):
+            every_cycle(IN_SCALES, verilog(IN_SCALES))
 
 
 def test_what_stands_elsewhere_is_not_left_open() -> None:
@@ -266,29 +243,6 @@ def test_a_block_that_is_summed_wrongly_is_refuted(fault: str) -> None:
         every_cycle(config, broken(verilog(config), pattern, by))
 
 
-CODEWORD_FAULTS = {
-    "a codeword": (r"6'h34", "6'h35", "lane 0: codebook 0, code 4: the weight is not -12"),
-    "codebooks exchanged": (
-        r"selector \? 6'h21 : 6'h22",
-        "selector ? 6'h22 : 6'h21",
-        "codebook 0, code 0: the weight is not -30",
-    ),
-    "a bit of a code": (r"assign value = code\[3\] \?", "assign value = code[2] ?", "codebook 0, code 4: the weight is not"),
-    "bits of a code exchanged": (
-        r"\.code\(activations\[7:4\]\)",
-        ".code({activations[6], activations[7], activations[5:4]})",
-        "lane 1: codebook 0, code 4: the activation is not -12",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", CODEWORD_FAULTS)
-def test_a_broken_codebook_is_refuted(fault: str) -> None:
-    pattern, by, message = CODEWORD_FAULTS[fault]
-    with pytest.raises(Refuted, match=message):
-        codewords(IN_CODEBOOKS, broken(verilog(IN_CODEBOOKS), pattern, by))
-
-
 SCALE_FAULTS = {
     "NaN is a number": (IN_SCALES, "reached", r"assign reached = .*;", "assign reached = 1'b1;"),
     "subnormals are normal": (IN_SCALES, "shift", r"assign normal_1 = .*;", "assign normal_1 = 1'b1;"),
@@ -335,12 +289,6 @@ def test_what_depends_on_more_is_no_proof() -> None:
         scales(IN_SCALES, broken(text, r"\.scale\(scale\)", r".scale(scale ^ {7{valid}})"))
     with pytest.raises(ToolError, match="there is no wire called due"):
         scaled_sums(IN_SCALES, re.sub(r"\bdue\b", "now", text))
-    text = verilog(IN_CODEBOOKS)
-    own = r"weight_1_value depends on more than weights\[4\], weights\[5\], weights\[6\], weights\[7\], selectors\[0\]"
-    with pytest.raises(ToolError, match=own):
-        codewords(IN_CODEBOOKS, broken(text, r"\.code\(weights\[7:4\]\)", ".code(weights[3:0])"))
-    with pytest.raises(ToolError, match=r"activation_8_value depends on more than .*, activation_selectors\[1\]$"):
-        codewords(IN_CODEBOOKS, broken(text, r"\.selector\(activation_selectors\[1\]\)", ".selector(activation_selectors[0])"))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from synth import search, sta
 from synth.command import synthesize
 from synth.mapping import Mapped, area_by_part, map_design
 from synth.measuring import Task, measure_all
-from synth.pdk import QFLOW, Pdk, find
+from synth.pdk import QFLOW, Pdk
 from synth.recipe import Recipe
 from synth.request import Request
 from synth.verification import verify
@@ -26,16 +26,6 @@ pytestmark = pytest.mark.skipif(
     shutil.which("iverilog") is None or not sta.available() or not (QFLOW / "osu018").is_dir(),
     reason="needs iverilog, opensta and qflow-tech-osu018",
 )
-
-
-@pytest.fixture(scope="module")
-def kit() -> Pdk:
-    return find("osu018")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")

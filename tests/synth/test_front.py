@@ -22,11 +22,6 @@ from synth.recipe import Recipe
 from synth.request import Request
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few recipes, since a front is made of some sixty."""

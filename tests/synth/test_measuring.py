@@ -28,11 +28,6 @@ def kit() -> Pdk:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def mapped(kit: Pdk, cache: Path) -> Mapped:
     """With operand registers."""
     return map_design(MacConfig(INT4, pipeline=1), kit, Recipe(), cache)

@@ -16,7 +16,7 @@ from synth import sta
 from synth.energy import FULL_ADDERS, OPENSTA, REGISTERS, SDF, Energy, Unit
 from synth.liberty import load
 from synth.mapping import Mapped, delays, map_design
-from synth.pdk import QFLOW, Pdk, find
+from synth.pdk import QFLOW, Pdk
 from synth.recipe import Recipe
 
 pytestmark = pytest.mark.skipif(
@@ -63,11 +63,6 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     yield note
     for fact in (sta.version, sta.reads_vcd):
         fact.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def kit() -> Pdk:
-    return find("osu018")
 
 
 @pytest.fixture(scope="module")

@@ -35,11 +35,6 @@ endmodule
 
 
 @pytest.fixture(scope="module")
-def kit() -> Pdk:
-    return find("osu018")
-
-
-@pytest.fixture(scope="module")
 def plain(kit: Pdk, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     return liberty_text.unpacked(kit.liberty, tmp_path_factory.mktemp("cache"))
 
