@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -221,3 +222,17 @@ def test_a_record_keeps_what_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Mo
         ("two.py", "1 to 2: x = 2", "another number"),
         ("three.py", "1 to 2: x = 1", "all the same"),
     ]
+
+
+def test_the_page_is_about_this_code() -> None:
+    """Every module has its row, with as many mutants as it has now, unless a star says otherwise; every unit is counted."""
+    page = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()
+    rows = re.findall(r"^\| `((?:golden|quant)/\w+\.py)`( \*)? \| (\d+) \|", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(python_mutation.TARGETS)
+    for name, older, stated in rows:
+        assert older or int(stated) == len(list(python_mutation.mutants(Path(name).read_text()))), name
+    units = list(dict.fromkeys(mutation.UNITS))
+    blocks = [unit for unit in units if isinstance(unit, BlockMacConfig)]
+    assert f"| all {len(units) - len(blocks)} |" in page
+    _, _, table = page.partition("Units of block formats, one lane:\n\n")
+    assert len(table.partition("\n\n")[0].splitlines()) == 2 + len(blocks)
