@@ -6,10 +6,11 @@
 Faults are complete for the units listed: every input pin and every output of every gate, every register and every input port
 held at 0, held at 1, and inverted, and every gate of two inputs replaced by other kinds. Some ten thousand broken units are
 simulated at once, one in each bit of a word (parallel fault simulation: Seshu, "On an improved diagnosis program", IEEE Trans.
-Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: all outputs in reset, and after
-every clock edge. That this is the bench's verdict is checked: faults that survive, and a sample of the others, go through the
-real one, in Icarus; those that survive very many cycles in Verilator. Survivors that ABC proves equal to the unit are no faults, nor are those that it proves equal in all
-that the unit is made for, such as sums of up to `depth` products (`synth.reachable`). What remains is a gap in the bench.
+Electronic Computers 14, 1965), with the stimuli of `dint simulate` and its comparison: all outputs in reset, and after every
+clock edge. That this is the bench's verdict is checked: faults that survive, and a sample of the others, go through the real
+one, in Icarus; those that survive very many cycles in Verilator. Survivors that ABC proves equal to the unit are no faults,
+nor are those that it proves equal in all that the unit is made for, such as sums of up to `depth` products
+(`synth.reachable`). What remains is a gap in the bench.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def test_the_real_bench_agrees(network: Network) -> None:
     first = network.inputs["first"][0]
     held = Fault(first, None, "0")  # not noticed: the only sum follows the reset
     assert survivors(network, CONFIG, [STIMULUS], [held, Fault(first, None, "1")]) == [held]
-    assert not mutation._bench_notices(broken(network, held), CONFIG, [STIMULUS])
-    assert mutation._bench_notices(broken(network, Fault(first, None, "1")), CONFIG, [STIMULUS])
+    assert not mutation._bench_notices(broken(network, held), CONFIG, [STIMULUS], soon=False)
+    assert mutation._bench_notices(broken(network, Fault(first, None, "1")), CONFIG, [STIMULUS], soon=True)
     assert not mutation._same(network, broken(network, held))
     assert mutation._same(network, network)
 
