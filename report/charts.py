@@ -84,7 +84,7 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
                 parts = selection.parts_of(design and design["area_by_part_um2"], side["area_um2"], row["lanes"])
                 text = display.significant(side["area_um2"] / row["lanes"], 3)
                 group_bars.append(_bar(display.format_name(name), parts, text, seen))
-                table.append((pdk, label, display.format_name(name), side["architecture"], text, _listed(parts)))
+                table.append(((pdk, label, display.format_name(name), side["architecture"], text), parts))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: area per lane"
         svg = drawing.bars(drawn, "area per lane, µm²", slug("area", pdk), title, _described(drawn, "µm² per lane"))
@@ -96,8 +96,7 @@ def _area(results: Mapping[str, Any]) -> Chart | None:
         f"{note} {_shares(kept)}",
         panels,
         _legend(seen),
-        "PDK|at|format|architecture|µm² per lane|parts, µm² per lane",
-        table,
+        *_with_parts("PDK|at|format|architecture|µm² per lane", table, seen, "µm²"),
     )
 
 
@@ -128,9 +127,9 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
                 text = display.significant(side["energy_per_mac_j"] * scale, 3)
                 short = "SDF" if activity == "sdf" else "zero-delay"
                 group_bars.append(_bar(f"{display.format_name(name)} · {short}", parts, text, seen, activity != "sdf"))
-                table.append(
-                    (pdk, label, display.format_name(name), side["architecture"], short, f"{text} {unit}", _listed(parts))
-                )
+                whole = display.significant(1e15 * side["energy_per_mac_j"], 3)
+                in_fj = {part: value * 1e15 / scale for part, value in parts.items()}
+                table.append(((pdk, label, display.format_name(name), side["architecture"], short, whole), in_fj))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
         svg = drawing.bars(drawn, f"energy per MAC, {unit}", slug("energy", pdk), title, _described(drawn, f"{unit} per MAC"))
@@ -145,8 +144,7 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
         note,
         panels,
         _legend(seen),
-        "PDK|at|format|architecture|activity|energy per MAC|parts",
-        table,
+        *_with_parts("PDK|at|format|architecture|activity|energy per MAC, fJ", table, seen, "fJ"),
     )
 
 
@@ -170,17 +168,18 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
                 text = display.significant(side["energy_per_mac_j"] * scale, 3)
                 real = source == "opt"
                 segment = ((side["energy_per_mac_j"] * scale, "c1"),)
-                bar_label = f"{display.format_name(name)} · {'OPT' if real else source}"
+                bar_label = f"{display.format_name(name)} · {'model' if real else source}"
                 error = side.get("energy_per_mac_standard_error_j")
                 group_bars.append(Bar(bar_label, segment, text, error and error * scale, faded=not real))
-                shown = text if error is None else f"{text} ± {display.significant(error * scale, 2)}"
-                table.append((pdk, label, display.format_name(name), side["architecture"], source, f"{shown} {unit}"))
+                shown = display.femtojoules(side["energy_per_mac_j"], error)
+                operands = "model" if real else source
+                table.append((pdk, label, display.format_name(name), side["architecture"], operands, shown))
             drawn.append(Group(label, group_bars))
         title = f"{pdk}: energy per MAC"
         svg = drawing.bars(drawn, f"energy per MAC, {unit}", slug("operands", pdk), title, _described(drawn, f"{unit} per MAC"))
         panels.append(Panel(title, svg))
     legend = [
-        Key("■", "c1", "operands of the quantized OPT"),
+        Key("■", "c1", "operands of the quantized model"),
         Key("■", "c1", "uniform random operands", faded=True),
         Key("├", "ink", "standard error"),
     ]
@@ -195,7 +194,7 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
         note,
         panels,
         legend,
-        "PDK|at|format|architecture|operands|energy per MAC",
+        "PDK|at|format|architecture|operands|energy per MAC, fJ",
         table,
     )
 
@@ -203,7 +202,7 @@ def _operands(results: Mapping[str, Any]) -> Chart | None:
 def _ratios_by_operands(rows: Sequence[Mapping[str, Any]]) -> str:
     """INT8 over the candidate in these rows, the least and the greatest ratio with each kind of operands."""
     spans = []
-    for source, words in (("opt", "the OPT's operands"), ("uniform", "uniform ones")):
+    for source, words in (("opt", "the model's operands"), ("uniform", "uniform ones")):
         ratios = [row["energy_ratio"] for row in rows if (row["operands"], row["reference"]) == (source, "int8")]
         if ratios:
             spans.append(f"{span(ratios)} with {words}")
@@ -291,8 +290,13 @@ def _legend(seen: Sequence[str]) -> list[Key]:
     return [Key("■", _colour(name, seen), name) for name in selection.in_order(seen)]
 
 
-def _listed(parts: Mapping[str, float]) -> str:
-    return "; ".join(f"{name} {display.significant(value, 3)}" for name, value in parts.items())
+def _with_parts(
+    columns: str, rows: Sequence[tuple[tuple[str, ...], Mapping[str, float]]], seen: Sequence[str], unit: str
+) -> tuple[str, list[tuple[str, ...]]]:
+    """The table with a column for each part that any of its rows has."""
+    names = selection.in_order(seen)
+    whole = [(*row, *(display.significant(parts[name], 3) if name in parts else "–" for name in names)) for row, parts in rows]
+    return "|".join([columns, *(f"{name}, {unit}" for name in names)]), whole
 
 
 def _described(groups: Sequence[Group], unit: str) -> str:

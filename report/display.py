@@ -25,7 +25,8 @@ __all__ = [
 NOT_MEASURED = "not measured"
 
 _ACTIVITY = {"sdf": "with gate delays (SDF)", "zero-delay": "zero-delay", "vectorless": "vectorless"}
-_OPERANDS = {"opt": "OPT operands", "opt-fc2": "OPT operands of fc2 (post-ReLU)", "uniform": "uniform operands"}
+#: "opt" is what results call operands of the quantized model, whichever it is.
+_OPERANDS = {"opt": "model's operands", "opt-fc2": "model's operands of fc2 (post-ReLU)", "uniform": "uniform operands"}
 
 
 def significant(value: float | None, digits: int = 4) -> str:
@@ -84,13 +85,19 @@ def period(nanoseconds: float | None) -> str:
 
 
 def format_name(name: str) -> str:
-    """Name as it is written in prose: 'dint4' -> 'dINT4', 'fp4_e2m1' -> 'FP4 E2M1', 'nvfp4_a4' -> 'NVFP4 W4A4'."""
+    """Name as it is written in prose: 'dint4' -> 'dINT4', 'fp4_e2m1' -> 'FP4 E2M1', 'nvfp4_a4' -> 'NVFP4 W4A4'.
+
+    Of groups 'int4_g32' -> 'INT4 groups of 32', of codebooks 'lobcq_c8_g64' -> 'LO-BCQ c8 g64'.
+    """
     name = re.sub(r"_a(\d+)$", r" W\1A\1", name)
-    upper = name.upper().replace("_", " ")
+    if codebooks := re.fullmatch(r"lobcq_(c\d+)_(g\d+)(.*)", name, re.IGNORECASE):
+        return f"LO-BCQ {codebooks[1].lower()} {codebooks[2].lower()}{codebooks[3]}"
+    base, group, rest = re.fullmatch(r"(.*?)(?:_g(\d+))?( W\d+A\d+)?", name).groups()  # type: ignore[union-attr]
+    upper = base.upper().replace("_", " ") + (f" groups of {group}" if group else "") + (rest or "")
     return f"d{upper[1:]}" if name.lower().startswith("dint") else upper
 
 
 def condition(operands: str | None, dataflow: str | None, activity: str | None) -> str:
-    """Under what an energy was measured: 'OPT operands, streaming, with gate delays (SDF)'."""
+    """Under what an energy was measured: "model's operands, streaming, with gate delays (SDF)"."""
     parts = [_OPERANDS.get(operands or "", operands), dataflow, _ACTIVITY.get(activity or "", activity)]
     return ", ".join(part for part in parts if part)

@@ -31,7 +31,7 @@ def csv_address(table: str) -> str:
 
 
 def packed_address(results: Mapping[str, Any]) -> str:
-    """The `data:` address of `results.json`, packed by gzip."""
+    """The `data:` address of a file of JSON, packed by gzip."""
     packed = gzip.compress(canonical_json(results).encode(), mtime=0)
     return f"data:application/gzip;base64,{b64encode(packed).decode()}"
 

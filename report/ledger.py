@@ -298,9 +298,8 @@ def _libraries(results: Mapping[str, Any]) -> list[str]:
     described = results.get("pdks")
     if isinstance(described, Mapping):
         for name, facts in sorted(described.items()):
-            if isinstance(facts, Mapping):
-                listed = (f"{key.replace('_', ' ')} {value}" for key, value in sorted(facts.items()))
-                text.append(f"{name}: {', '.join(listed)}.")
+            if isinstance(facts, Mapping) and "corner" in facts:  # its files are among what is named by their hashes
+                text.append(f"{name}: corner {facts['corner']}.")
     return text
 
 

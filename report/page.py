@@ -50,7 +50,7 @@ def render(results: Mapping[str, Any]) -> str:
     """The HTML text of checked results: same results, same bytes, whatever the order of their keys."""
     from .charts import charts
     from .layer_charts import layer_charts
-    from .metrics import identity
+    from .metrics import identity, metrics
     from .ratio_charts import ratio_charts
 
     results = json.loads(canonical_json(results))
@@ -79,6 +79,7 @@ def render(results: Mapping[str, Any]) -> str:
             artefacts={entry["artefact"]: f"artefact-{index}" for index, entry in enumerate(results["provenance"])},
             results_sha256=identity(results),
             packed=download.packed_address(results),
+            packed_metrics=download.packed_address(metrics(results)),
         )
     )
 

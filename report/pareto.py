@@ -11,21 +11,17 @@ from typing import Any
 
 from golden.artifacts import canonical_json, sha256_of, write_file
 
-from . import display, given, points
+from . import display, download, given
 from .accuracy import CLEAR
-from .charts import Chart, Key, Panel, slug
+from .charts import Chart
 from .grid import Table
-from .points import Point
+from .pareto_charts import BITS, KINDS, chart, order, perplexity_chart, thousandths, what, with_error
 from .templates import environment
 
 __all__ = ["Section", "lines", "sections", "write"]
 
-KINDS = {"minimum-area": "minimum area", "equal-clock": "common clock", "fastest": "shortest clock"}
-_AXES = {"area": "area per MAC", "energy": "energy per MAC", "delay": "shortest clock period"}
 # Choices of a recipe that are as usual.
 _USUAL = {"activations": "int8", "attention": "fp32", "form": "symmetric"}
-_ORDER = list(KINDS)
-_BITS = "bits a weight"
 RULE = (
     "A format is on the front (filled; the lower left staircase) if no other costs as little or less at a KL divergence as low "
     f"or lower. Noise is a difference of KL up to {CLEAR:g} standard errors, window by window and draw by draw, and of energy "
@@ -52,7 +48,8 @@ def write(found: dict[str, Any], path: Path) -> None:
     given.check_pareto(found, "pareto.json")
     found = json.loads(canonical_json(found))
     template = environment().get_template("pareto.html")
-    write_file(path, template.render(date=found["date"], pareto=_section(found), sha256=sha256_of(found)))
+    packed = download.packed_address(found)
+    write_file(path, template.render(date=found["date"], pareto=_section(found), sha256=sha256_of(found), packed=packed))
 
 
 def sections(results: Mapping[str, Any]) -> list[Section]:
@@ -91,7 +88,12 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         for front in found["fronts"]:
             if front["text"] == text:
                 groups.setdefault((front["pdk"], front["lanes"]), []).append(front)
-        charts += [_chart(where, fronts, text if len(texts) > 1 else "", number, bits) for where, fronts in groups.items()]
+        shown = text if len(texts) > 1 else ""
+        perplexities = {one["format"]: one["texts"][text]["perplexity"] for one in found["accuracy"] if text in one["texts"]}
+        plain = found["unquantized"][text]["perplexity"]
+        for where, fronts in groups.items():
+            charts.append(chart(where, fronts, shown, number, bits))
+            charts.append(perplexity_chart(where, fronts, shown, number, bits, perplexities, plain))
     return Section(
         title=f"{model['name']}: KL divergence against area, energy and delay of the MAC",
         facts=facts,
@@ -134,85 +136,12 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
     return [*facts, f"Block formats prescribe their scales, and take the recipe with {'; '.join(said)}."] if said else facts
 
 
-def _chart(
-    where: tuple[str, int], fronts: Sequence[Mapping[str, Any]], text: str, number: int, bits: Mapping[str, float]
-) -> Chart:
-    """The panels of a kit and lane count, and a table of a line a format; `bits` are those a weight takes, by format."""
-    place = f"{where[0]}, {display.lanes(where[1])}"
-    panels = []
-    rows: dict[str, dict[str, str]] = {}
-    ordered = sorted(fronts, key=_order)
-    for front in ordered:
-        scale, unit = _unit(front)
-        drawn, said = [], []
-        for point in front["points"]:
-            label = display.format_name(point["format"])
-            stored = bits.get(point["format"])
-            error = None if point["cost_standard_error"] is None else point["cost_standard_error"] * scale
-            cost = display.significant(point["cost"] * scale, 3)
-            cost += f" {unit}" if error is None else f" ± {display.significant(error, 2)} {unit}"
-            kl = _thousandths(point["kl"], point["kl_standard_error"])
-            colour = "c2" if point["format"].startswith("dint") else "c1"
-            errors = (error or 0.0, 1e3 * point["kl_standard_error"])
-            shown = label if stored is None else f"{label} ({stored:.3g})"
-            drawn.append(Point(shown, point["cost"] * scale, 1e3 * point["kl"], *errors, colour, point["on_front"]))
-            mark = ", on the front" if point["on_front"] else ""
-            said.append(f"{label} {cost}, KL × 1000 {kl}{mark}")
-            known = {"KL × 1000": kl} | ({} if stored is None else {_BITS: f"{stored:.3g}"})
-            rows.setdefault(label, known)[_heading(front)] = cost + (" (front)" if point["on_front"] else "")
-        name = slug("pareto", str(number), *map(str, where), text, front["kind"], str(front["period_ns"]), front["metric"])
-        title = f"{place}: KL divergence against {_what(front)}"
-        axis = f"{_AXES[front['metric']]}, {unit}"
-        svg = points.scatter(drawn, axis, "KL × 1000, nats per token", name, title, "; ".join(said) + ".")
-        panels.append(Panel(_heading(front), svg))
-    legend = [
-        Key("●", "c2", "dINT"),
-        Key("●", "c1", "other formats"),
-        Key("○", "muted", "hollow: not on the front"),
-        Key("⌐", "c3", "front"),
-        Key("├", "ink", "standard error"),
-    ]
-    columns = ("format", *([_BITS] if bits else []), "KL × 1000", *map(_heading, ordered))
-    table = [(label, *(found.get(column, display.NOT_MEASURED) for column in columns[1:])) for label, found in rows.items()]
-    title = f"{place}{f', {text}' if text else ''}"
-    note = "Lower left is better. Wires are not included."
-    note += " In brackets: bits of storage for each weight, all scales included." if bits else ""
-    return Chart(slug("pareto", str(number), *map(str, where), text), title, note, panels, legend, columns, table, open=True)
-
-
-def _order(front: Mapping[str, Any]) -> tuple[Any, ...]:
-    return front["pdk"], front["lanes"], _ORDER.index(front["kind"]), front["metric"]
-
-
-def _unit(front: Mapping[str, Any]) -> tuple[float, str]:
-    """Factor and unit of the costs of a front."""
-    if front["metric"] == "energy":
-        return (1e12, "pJ") if max(point["cost"] for point in front["points"]) >= 1e-11 else (1e15, "fJ")
-    return 1.0, "µm²" if front["metric"] == "area" else "ns"
-
-
-def _heading(front: Mapping[str, Any]) -> str:
-    """A front in a few words."""
-    if front["kind"] == "fastest":
-        return "Shortest clock"
-    words = [KINDS[front["kind"]]] * (front["kind"] == "minimum-area")
-    if front["kind"] == "equal-clock" or front["metric"] == "energy":
-        words.append(f"{display.period(front['period_ns'])} clock")
-    return f"{front['metric'].capitalize()}: {', '.join(words)}"
-
-
-def _what(front: Mapping[str, Any]) -> str:
-    """A front within a sentence."""
-    _, _, words = _heading(front).partition(": ")
-    return f"{_AXES[front['metric']]}{f' ({words})' if words else ''}"
-
-
 def _verdicts(found: Mapping[str, Any]) -> list[str]:
     """On how many fronts every dINT format is; then a sentence for each on each."""
     several = len(found["protocols"]) > 1
     said = _places(found)
-    for front in sorted(found["fronts"], key=_order):
-        where = ", ".join((front["pdk"], display.lanes(front["lanes"]), _what(front), *[front["text"]] * several))
+    for front in sorted(found["fronts"], key=order):
+        where = ", ".join((front["pdk"], display.lanes(front["lanes"]), what(front), *[front["text"]] * several))
         said += [f"{where}: {_verdict(point)}" for point in front["points"] if point["format"].startswith("dint")]
     return said
 
@@ -240,20 +169,10 @@ def _how(rival: Mapping[str, Any]) -> str:
     share, kl = 100 * (rival["cost_ratio"] - 1), 1e3 * rival["kl_difference"]
     noise = {name: " (within noise)" if name in rival["noise"] else "" for name in ("cost", "kl")}
     cost = "costs the same" if abs(share) < 0.05 else f"costs {abs(share):.1f} % {'less' if share < 0 else 'more'}"
-    difference = _with_error(abs(kl), 1e3 * rival["kl_difference_standard_error"])
+    difference = with_error(abs(kl), 1e3 * rival["kl_difference_standard_error"])
     side = "lower" if kl <= 0 else "higher"
     name = display.format_name(rival["format"])
     return f"{name} {cost}{noise['cost']} and its KL × 1000 is {side} by {difference}{noise['kl']}"
-
-
-def _thousandths(value: float, error: float) -> str:
-    return _with_error(1e3 * value, 1e3 * error)
-
-
-def _with_error(value: float, error: float) -> str:
-    """As many decimals as show two digits of the error."""
-    decimals = len(display.significant(error, 2).partition(".")[2]) if error else 3
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def _accuracy(found: Mapping[str, Any]) -> Table:
@@ -261,16 +180,16 @@ def _accuracy(found: Mapping[str, Any]) -> Table:
     rows = []
     for text, plain in found["unquantized"].items():
         of = f", {text}" if several else ""
-        rows.append([f"unquantized{of}", "", "", "", _with_error(plain["perplexity"], plain["perplexity_standard_error"])])
+        rows.append([f"unquantized{of}", "", "", "", with_error(plain["perplexity"], plain["perplexity_standard_error"])])
         for one in found["accuracy"]:
             values = one["texts"].get(text)
             if values is not None:
                 draws = ", ".join(display.significant(1e3 * kl, 4) for kl in values["kl_by_draw"])
-                shown = _with_error(values["perplexity"], values["perplexity_standard_error"])
-                kl = _thousandths(values["kl"], values["kl_standard_error"])
+                shown = with_error(values["perplexity"], values["perplexity_standard_error"])
+                kl = thousandths(values["kl"], values["kl_standard_error"])
                 bits = f"{one['weight_bits']:.4g}" if "weight_bits" in one else ""
                 rows.append([f"{display.format_name(one['format'])}{of}", bits, kl, draws, shown])
-    headings = ["weights", _BITS, "KL × 1000", "of each draw", "perplexity"]
+    headings = ["weights", BITS, "KL × 1000", "of each draw", "perplexity"]
     if not any(row[1] for row in rows):  # a run of before they were counted
         headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
     return Table("Accuracy of each format", headings, rows)
@@ -310,6 +229,7 @@ def _hashes(found: Mapping[str, Any]) -> Table:
     ]
     netlists: dict[str, list[str]] = {}
     for unit in found["units"]:
-        what = f"{unit['pdk']}, {KINDS[unit['kind']]}, best in {unit['objective']}; Verilog {unit['verilog_sha256']}"
-        netlists.setdefault(unit["netlist_sha256"], [unit["design"], unit["netlist_sha256"], what])
-    return Table("Provenance", ["artefact", "SHA-256", "of"], rows + list(netlists.values()))
+        what = f"{unit['pdk']}, {KINDS[unit['kind']]}, best in {unit['objective']}"
+        netlists.setdefault(unit["netlist_sha256"], [f"{unit['design']}, netlist", unit["netlist_sha256"], what])
+    verilog = {unit["verilog_sha256"]: [f"{unit['design']}, Verilog", unit["verilog_sha256"], ""] for unit in found["units"]}
+    return Table("Provenance", ["artefact", "SHA-256", "of"], rows + list(verilog.values()) + list(netlists.values()))

@@ -10,7 +10,10 @@ from typing import Any
 
 from .canvas import FONT, MARKERS, defaults, finish, new_figure, text_style, text_width, ticks_through_one
 
-__all__ = ["Curve", "Point", "curves", "scatter"]
+__all__ = ["FEW", "Curve", "Point", "curves", "scatter"]
+
+#: Points whose names have room beside them; more are better numbered.
+FEW = 8
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,25 @@ def curves(
         return finish(figure, axes, x_axis, name, title, description, y_ticks=y_ticks)
 
 
-def scatter(points: Sequence[Point], x_axis: str, y_axis: str, name: str, title: str, description: str) -> str:
-    """Points over a linear and a logarithmic axis (values above 0), the front as a staircase at the lower left. Returns SVG."""
-    y_ticks = _log_ticks([point.y for point in points])
-    left, height = 12 + max(text_width(label) for label in y_ticks.values()), 230.0
+def scatter(
+    points: Sequence[Point], x_axis: str, y_axis: str, name: str, title: str, description: str, *, logarithmic: bool = True
+) -> str:
+    """Points over a linear axis, and a logarithmic one (values above 0) or a linear; the front as a staircase. Returns SVG."""
+    ys = [point.y for point in points]
+    y_ticks = _log_ticks(ys) if logarithmic else _ticks(min(ys), max(ys))
+    left, height = 12 + max(text_width(label) for label in y_ticks.values()), 230.0 if len(points) <= FEW else 340.0
     with defaults(name):
         figure, axes, _ = new_figure(left, height, bottom=40, top=24, right=12)
         low, high = (end(point.x for point in points) for end in (min, max))
         margin = 0.1 * (high - low or high)
         axes.set_xlim(low - margin, high + margin)
-        axes.set_yscale("log")
-        low, high = (end(point.y for point in points) for end in (min, max))
-        axes.set_ylim(low / 1.6, high * 1.6)
+        low, high = min(ys), max(ys)
+        if logarithmic:
+            axes.set_yscale("log")
+            axes.set_ylim(low / 1.6, high * 1.6)
+        else:
+            margin = 0.1 * (high - low or high)
+            axes.set_ylim(low - margin, high + margin)
         corners = sorted((point.x, point.y) for point in points if point.on_front)
         _stairs(axes, corners)
         for point in points:
@@ -95,6 +105,12 @@ def _log_ticks(values: Sequence[float]) -> dict[float, str]:
     """1 and 3 times the powers of ten from below the least value to above the greatest."""
     first, last = (math.floor(math.log10(value)) for value in (min(values) / 1.6, max(values) * 1.6))
     return {digit * 10.0**power: f"{digit * 10.0**power:g}" for power in range(first, last + 1) for digit in (1, 3)}
+
+
+def _ticks(low: float, high: float) -> dict[float, str]:
+    from matplotlib.ticker import MaxNLocator
+
+    return {float(tick): f"{tick:g}" for tick in MaxNLocator(nbins=6).tick_values(low, high)}
 
 
 def _stairs(axes: Any, corners: Sequence[tuple[float, float]]) -> None:

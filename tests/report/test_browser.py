@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def index(make_results: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A written page."""
-    return page.write(make_results() | {"paretos": [synthetic_pareto()]}, tmp_path_factory.mktemp("report"))
+    return page.write(make_results() | {"paretos": [synthetic_pareto(more=True)]}, tmp_path_factory.mktemp("report"))
 
 
 def complaints(browser: Browser) -> list[dict[str, Any]]:

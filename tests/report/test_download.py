@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from report import download, page
+from report.metrics import metrics
 
 from .conftest import no_charts
 
@@ -68,6 +69,5 @@ def test_every_table_of_the_page_has_its_values_with_it(results: dict[str, Any])
     first = next(row for row in results["comparisons"] if (row["pdk"], row["lanes"]) == ("asap7", 1))
     line = next(line for line in found if line[0] == "asap7")
     assert line[found[0].index("ratio: area")] == f"{first['area_ratio']:.2f}"
-    ((name, link),) = [link for link in links if link not in tables]
-    assert name == "results.json.gz"
-    assert json.loads(gzip.decompress(base64.b64decode(link.partition(",")[2]))) == results
+    files = {name: json.loads(gzip.decompress(base64.b64decode(link.partition(",")[2]))) for name, link in links[len(tables) :]}
+    assert files == {"results.json.gz": results, "metrics.json.gz": metrics(results)}

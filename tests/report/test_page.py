@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from report import display, page, summary, verification
+from report.charts import charts
 
 from .conftest import no_charts
 from .page_parser import Page
@@ -69,18 +70,37 @@ def test_every_part_of_an_area_is_drawn(results: dict[str, Any]) -> None:
     described = re.search(r'<desc id="operands-osu018-desc">([^<]+)</desc>', html)
     assert described is not None
     opt, uniform = (_energy(results, operands) for operands in ("opt", "uniform"))
-    assert f"1 lane, 6.00 ns: INT8 · OPT {opt}, INT8 · uniform {uniform}, " in described[1]
+    assert f"1 lane, 6.00 ns: INT8 · model {opt}, INT8 · uniform {uniform}, " in described[1]
     rows = [row for row in results["comparisons"] if (row["kind"], row["objective"]) == ("equal-clock", "energy")]
     alike = [row for row in rows if (row["reference"], row["activity"]) == ("int8", "sdf")]
     spans = [
         f"{display.ratio(min(ratios))} to {display.ratio(max(ratios))} with {words}"
-        for source, words in (("opt", "the OPT's operands"), ("uniform", "uniform ones"))
+        for source, words in (("opt", "the model's operands"), ("uniform", "uniform ones"))
         if (ratios := [row["energy_ratio"] for row in alike if row["operands"] == source])
     ]
     assert len(spans) == 2
     assert f"INT8 / candidate: {', '.join(spans)}." in Page(html).text
     for part in ("partial products", "compressor", "final adder", "accumulator", "registers", "full adders", "other logic"):
         assert f"</span> {part}</li>" in html
+
+
+def test_tables_of_energy_have_one_unit_and_a_column_for_each_part(results: dict[str, Any]) -> None:
+    """So that they sort, and their values leave as numbers, whatever the libraries."""
+    found = charts(results)
+    for name, unit in (("area", "µm²"), ("energy", "fJ")):
+        whole = next(i for i, column in enumerate(found[name].columns) if "per" in column and unit in column)
+        assert len(found[name].columns) - whole > 3
+        assert all(column.endswith(f", {unit}") for column in found[name].columns[whole + 1 :])
+        for row in found[name].rows:
+            parts = [float(cell.replace(",", "")) for cell in row[whole + 1 :] if cell != "–"]
+            assert sum(parts) == pytest.approx(float(row[whole].replace(",", "")), rel=0.01)
+    assert "energy per MAC, fJ" in found["operands"].columns
+
+
+def test_a_library_is_named_with_its_corner(results: dict[str, Any]) -> None:
+    html = page.render(results | {"pdks": {"osu018": {"corner": "typical, 1.8 V", "liberty_sha256": ["ab12"]}}})
+    assert "osu018: corner typical, 1.8 V." in Page(html).text
+    assert "&#39;ab12&#39;" not in html
 
 
 def _energy(results: dict[str, Any], operands: str) -> str:
@@ -212,12 +232,12 @@ def test_two_designs_of_one_architecture_are_told_apart(results: dict[str, Any])
     [
         (
             ("opt", "weights-held", "sdf"),
-            "OPT operands, weights-held, with gate delays (SDF)",
+            "model's operands, weights-held, with gate delays (SDF)",
             "Weights held: the weights of a run",
         ),
         (
             ("opt-fc2", "streaming", "sdf"),
-            "OPT operands of fc2 (post-ReLU), streaming",
+            "model's operands of fc2 (post-ReLU), streaming",
             "Operands of fc2: of the layers behind",
         ),
         ((None, None, "vectorless"), "vectorless", "Vectorless: no operands and no simulation"),
