@@ -7,7 +7,7 @@
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
 # make package  wheel and source distribution, installed in an empty environment (a minute or two; network)
-# make pareto    accuracy of fourteen formats against area, delay and energy of their MAC units, per PDK (hours; may be interrupted)
+# make pareto    accuracy of sixteen formats against area, delay and energy of their MAC units, per PDK (hours; may be interrupted)
 # make headline  draws the README's picture from the last report
 # make setup    installs what is missing (the other targets begin with it)
 

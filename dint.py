@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         INT4,
         INT8,
         AsymmetricConfig,
+        BlockFormat,
+        BlockMacConfig,
         DintError,
         InputError,
         MacConfig,
@@ -55,6 +57,8 @@ __all__ = [
     "INT8",
     "Asymmetric",
     "AsymmetricConfig",
+    "BlockFormat",
+    "BlockMacConfig",
     "DintError",
     "InputError",
     "Mac",
@@ -124,9 +128,16 @@ dint makes the hardware of the dINT4 number format: quantized model, MAC unit, i
 
 @app.callback(invoke_without_command=True)
 def _options(
-    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     running.show_tracebacks(debug)
+    if version:
+        from importlib.metadata import version as of
+
+        print(f"dint {of('dint')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(_WELCOME, end="")
 

@@ -41,12 +41,22 @@ def weight_format_names() -> list[str]:
 
 
 @_if_installed
+def unit_format_names() -> list[str]:
+    """What a unit takes: weights in a format, and with _a4 activations in it, too."""
+    from golden.catalogue import FORMATS, SCALED_FORMATS
+
+    return [*FORMATS, *SCALED_FORMATS, *(f"{name}_a{one.bits}" for name, one in SCALED_FORMATS.items())]
+
+
+@_if_installed
 def architecture_names(ctx: typer.Context) -> list[str]:
     """Multiplier architectures; those that can do the format, if one was given before."""
-    from golden.catalogue import FORMATS, VARIANTS
+    from golden import BlockMacConfig
+    from golden.catalogue import FORMATS, SCALED_FORMATS, VARIANTS
     from hdl.architectures import ARCHITECTURES
 
-    chosen = (FORMATS | VARIANTS).get(str(ctx.params.get("number_format")).lower())
+    given = str(ctx.params.get("number_format")).lower()
+    chosen = BlockMacConfig.of(SCALED_FORMATS[given]).multiplied if given in SCALED_FORMATS else (FORMATS | VARIANTS).get(given)
     return [name for name, architecture in ARCHITECTURES.items() if chosen is None or architecture.can_do(chosen)]
 
 

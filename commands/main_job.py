@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.completion import format_names, pdk_names, recipe_names
+from commands.completion import pdk_names, recipe_names, unit_format_names
 from commands.options import Liberty, Out, Platforms, Quiet, Seed, Text, Windows
 
 
@@ -64,8 +64,8 @@ def pareto(
         list[str] | None,
         typer.Option(
             "--format",
-            help="Format, or nvfp4_a4 for W4A4; repeat for several; default: the plain formats, MXFP4, NVFP4.",
-            autocompletion=format_names,
+            help="Format, or nvfp4_a4 for W4A4; repeat for several; default: all plain ones, groups of 32, and block formats.",
+            autocompletion=unit_format_names,
         ),
     ] = None,
     recipe: Annotated[

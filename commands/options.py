@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands.completion import architecture_names, format_names, pdk_names, simulator_names
+from commands.completion import architecture_names, pdk_names, simulator_names, weight_format_names
 from commands.running import OUTPUT_PANEL
 
 
@@ -26,7 +26,10 @@ def checked_seed(value: int | None) -> int | None:
 
 
 Format = Annotated[
-    str, typer.Option("--format", help="Number format of the weights; 'dint formats' lists them.", autocompletion=format_names)
+    str,
+    typer.Option(
+        "--format", help="Number format of the weights; 'dint formats' lists them.", autocompletion=weight_format_names
+    ),
 ]
 Activations = Annotated[str, typer.Option(help="int8; or, with a block format, the same.")]
 WritableCodebooks = Annotated[

@@ -9,6 +9,8 @@ from golden import INT3 as INT3
 from golden import INT4 as INT4
 from golden import INT8 as INT8
 from golden import AsymmetricConfig as AsymmetricConfig
+from golden import BlockFormat as BlockFormat
+from golden import BlockMacConfig as BlockMacConfig
 from golden import DintError as DintError
 from golden import InputError as InputError
 from golden import MacConfig as MacConfig

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWS", "FORMATS", "RECIPE", "pareto"]
 
 _PLAIN = ("int8", "int4", "dint4", "fp4_e2m1", "int3", "dint3")
-_GROUPS = ("int4_g32", "dint4_g32")  # of 32 as MXFP4's blocks are
+_GROUPS = ("int4_g32", "dint4_g32", "int4_g32_a4", "dint4_g32_a4")  # of 32 as MXFP4's blocks are
 _BLOCKS = ("mxfp4", "nvfp4", "lobcq_c8_g64", "mxfp4_a4", "nvfp4_a4", "lobcq_c8_g64_a4")
 FORMATS = (*_PLAIN, *_GROUPS, *_BLOCKS)
 RECIPE = "every-method"

@@ -54,7 +54,7 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
 def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> tuple[Tensor, Tensor | None]:
     """Codes of the blocks' scales and tensor scales, as of `BlockTensors`, for the largest magnitudes of `x`.
 
-    Where those are NaN, so is the scale: a model whose activations are none is not made to look sound.
+    Where those are infinite or NaN, the scale is NaN: a model whose activations are none is not made to look sound.
     """
     if x.shape[1] % block_format.block:
         size, title = block_format.block, block_format.title
@@ -71,7 +71,7 @@ def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> 
         wanted = magnitudes / (full * tensor_scales.double())
     codes = torch.searchsorted(_scale_tables(encoding, x.device)[0], wanted)
     codes += encoding.sign_bit * (block_format.mirrors(negative, positive) & (codes > 0))
-    return codes.masked_fill(magnitudes.isnan(), encoding.nan_code).to(torch.uint8), tensor_scales
+    return codes.masked_fill(~magnitudes.isfinite(), encoding.nan_code).to(torch.uint8), tensor_scales
 
 
 def factors_of(scales: Tensor, tensor_scales: Tensor | None, block_format: BlockFormat) -> Tensor:

@@ -46,6 +46,11 @@ def _read(recipe: str, format: str) -> tuple[Recipe, int | None]:
         raise InputError(
             f"--recipe {recipe}: {wrong}; the units of {format} take {activations} activations and symmetric weights"
         )
+    if chosen.group_size is not None:
+        raise InputError(
+            f"--recipe {recipe}: groups of {chosen.group_size}, whose scales no unit of {format} has; leave group-size out, "
+            "and take formats that store their scales, such as int4_g32"
+        )
     return chosen, length
 
 

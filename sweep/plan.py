@@ -17,9 +17,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from golden import FORMATS, Operands
+from golden import FORMATS, SCALED_FORMATS, BlockMacConfig, Operands
 from golden.errors import InputError, unknown
-from golden.shapes import PE
+from golden.shapes import PE, formats_of
 from synth.energy import VECTORLESS
 from synth.pdk import Pdk, discover, find
 from synth.request import Request
@@ -39,6 +39,8 @@ _UNIT: dict[str, tuple[type | tuple[type, ...], str]] = {
     "pipeline": (int, "pipeline"),
     "depth": (int, "depth"),
     "decoded": (bool, "decoded"),
+    "activations": (str, "activations"),
+    "writable-codebooks": (bool, "writable_codebooks"),
 }
 _ENERGY: dict[str, tuple[type | tuple[type, ...], str]] = {
     "dataflow": (str, "dataflow"),
@@ -120,6 +122,8 @@ def describe(point: Request) -> dict[str, Any]:
         "pipeline": unit.pipeline,
         "depth": unit.depth,
         "decoded": unit.decoded,
+        "activations": formats_of(unit.format_name)[1],
+        "writable-codebooks": isinstance(unit, BlockMacConfig) and unit.writable_codebooks,
         "pdk": point.pdk,
         "period": MINIMUM_AREA if point.period_ns is None else point.period_ns,
         "activity": point.activity,
@@ -198,7 +202,9 @@ def _check(path: Path, key: str, value: Any) -> None:
             raise unknown(f"unknown architecture {value!r}", value, ARCHITECTURES)
         if key == "seed" and not 0 <= value < 1 << 32:
             raise InputError(f"seed is {value}: it is from 0 to {(1 << 32) - 1}")
-        if key not in ("architecture", "decoded", "pdk"):
+        if key == "activations" and value not in (known := ("int8", *SCALED_FORMATS)):
+            raise unknown(f"activations {value!r}", value, known)
+        if key not in ("architecture", "decoded", "activations", "writable-codebooks", "pdk"):  # these are with others
             alone: dict[str, Any] = {_KEYS[key][1]: None if value == MINIMUM_AREA else value}
             Request(**alone).check()
     except InputError as error:
@@ -213,7 +219,7 @@ def _operands(lists: Mapping[str, list[Any]], files: Sequence[Path]) -> dict[str
         if name in found:
             raise InputError(f"--operands {file}: holds {name}, as {found[name]} does; name one file for each format")
         found[name] = file
-    wanted = [Request(format=name).unit.format_name for name in lists.get("format", [Request.format])]
+    wanted = [request.unit.format_name for request in _units(lists, [])]
     if found and (lacking := [name for name in wanted if name not in found]):
         raise InputError(f"--operands: there are none of {lacking[0]}; name a file for each format, or none for uniform ones")
     return found

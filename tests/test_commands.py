@@ -70,6 +70,10 @@ def test_quick_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
         assert result.stdout
 
 
+def test_version() -> None:
+    assert re.fullmatch(r"dint \d+\.\d+\S*\n", invoke("--version").stdout)
+
+
 def test_alone_it_says_how_to_begin() -> None:
     result = invoke()
     assert result.exit_code == 0
@@ -132,7 +136,10 @@ def test_report_gives_its_metrics_as_json(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 COMPLETIONS = [
-    ("generate", "--format", "dint4_", ["dint4_quarter", "dint4_eighth"]),
+    ("generate", "--format", "dint4_", ["dint4_quarter", "dint4_eighth", "dint4_g32", "dint4_g64", "dint4_g128"]),
+    ("generate", "--format", "nv", ["nvfp4"]),
+    ("pareto", "--format", "nv", ["nvfp4", "nvfp4_a4"]),
+    ("generate --format nvfp4", "--architecture", "booth", []),
     ("generate --format int8", "--architecture", "bau", ["baugh-wooley", "baugh-wooley-fast"]),
     ("generate --format int8", "--architecture", "digit", []),
     ("generate --format dint4", "--architecture", "digit", ["digit-grid", "digit-grid-fast"]),

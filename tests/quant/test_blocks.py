@@ -85,9 +85,10 @@ def test_codes_are_the_golden_models(block_format: BlockFormat, by_row: bool) ->
 
 
 @EVERY
-def test_activations_that_are_nan_stay_so(block_format: BlockFormat) -> None:
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
+def test_activations_that_are_no_numbers_stay_so(block_format: BlockFormat, wrong: float) -> None:
     x = torch.ones(2, 96)
-    x[1, 40] = torch.nan
+    x[1, 40] = wrong
     output = some_layer(block_format, block_format.name)(x)
     assert torch.isfinite(output[0]).all()
     assert torch.isnan(output[1]).all()

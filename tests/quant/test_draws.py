@@ -81,6 +81,14 @@ def test_block_formats_take_what_they_can_of_a_recipe() -> None:
         check_recipe("w4a16-fp4-rtn", "nvfp4")
 
 
+def test_groups_that_no_unit_scales_are_refused(tmp_path: Path) -> None:
+    """The KL would be that of the groups, the price that of a unit without them."""
+    for grouping in ("", 'grouping = "adadim"\n'):
+        (tmp_path / "groups.toml").write_text(f'format = "int4"\ngroup-size = 32\n{grouping}')
+        with pytest.raises(InputError, match=r"groups of 32, whose scales no unit of int4 has; .* such as int4_g32"):
+            check_recipe(str(tmp_path / "groups.toml"), "int4")
+
+
 def test_what_cannot_be_measured_is_refused(tiny_directory: Path, tmp_path: Path) -> None:
     for changed, message in (({"windows": 1}, "one window has no standard error"), ({"text": tmp_path / "no"}, "--text")):
         with pytest.raises(InputError, match=message):

@@ -13,6 +13,7 @@ from golden.errors import InputError
 from golden.operands import LayerOperands, Operands
 from hdl.architectures import ARCHITECTURES
 from sweep.plan import Plan, describe, read_plan
+from tests.conftest import ROOT
 
 
 def plan(folder: Path, text: str, **places: object) -> Plan:
@@ -60,6 +61,27 @@ def test_what_cannot_be_is_left_out_with_its_reason(tmp_path: Path) -> None:
     assert found.left_out[0].reason.startswith("architecture digit-grid cannot do INT8")
     with pytest.raises(InputError, match=r"none of its combinations can be; the first: architecture booth cannot do INT3"):
         plan(tmp_path, 'format = "int3"\narchitecture = "booth"')
+
+
+def test_activations_in_the_block_format_too(tmp_path: Path) -> None:
+    """And codebooks that are written: each combination that there is, under a name of its own."""
+    found = plan(tmp_path, 'format = ["int4", "nvfp4"]\nactivations = ["int8", "nvfp4"]\nlanes = 16')
+    assert [point.unit.name for point in found.points] == ["mac_int4_x16", "mac_nvfp4_x16", "mac_nvfp4_a4_x16"]
+    assert [one.values["format"] for one in found.left_out] == ["int4"]
+    assert [describe(point)["activations"] for point in found.points] == ["int8", "int8", "nvfp4"]
+    found = plan(tmp_path, 'format = "lobcq_c2_g16"\nwritable-codebooks = [false, true]')
+    assert [describe(point)["writable-codebooks"] for point in found.points] == [False, True]
+    with pytest.raises(InputError, match="activations 'nvfp5': did you mean nvfp4"):
+        plan(tmp_path, 'format = "nvfp4"\nactivations = "nvfp5"')
+
+
+def test_the_sweep_of_the_documentation(tmp_path: Path) -> None:
+    """The file that commands name, and the text of the page, are the same plan."""
+    text = (ROOT / "docs" / "sweep.toml").read_text()
+    assert text.partition("\n")[2].strip() in (ROOT / "docs" / "sweep.md").read_text()
+    found = plan(tmp_path, text)
+    assert len(found.points) == (2 + 1 + 1) * 3  # of INT4 both architectures
+    assert {point.activity for point in found.points} == {"zero-delay"}
 
 
 def test_elements_have_neither_lanes_nor_pipeline(tmp_path: Path) -> None:

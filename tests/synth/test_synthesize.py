@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from flows.rules import check as check_rules
 from golden import DINT4, MacConfig
 from golden.artifacts import sha256_file
 from golden.errors import InputError, ToolError
@@ -27,6 +28,7 @@ from synth.flow import synthesize
 from synth.netlist import read_netlist
 from synth.pdk import Pdk, find
 from synth.request import Request
+from tests.conftest import ROOT
 
 CONFIG = MacConfig(DINT4)
 
@@ -35,6 +37,9 @@ def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     metrics = command.synthesize(Request(cycles=64), out, cache, saif=True, vcd=True, quiet=True)
     assert json.loads((out / "metrics.json").read_text()) == metrics
+    # Of every metric that the documentation's rules name there is a figure.
+    rules = ROOT / "docs" / "rules.json"
+    assert check_rules(out / "metrics.json", [rules], quiet=True)["rules"] == len(json.loads(rules.read_text())) == 3
     assert {path.name for path in out.iterdir()} == {
         "netlist.v",
         "constraints.sdc",
