@@ -19,7 +19,9 @@ from pathlib import Path
 from golden.artifacts import most_unpacked, sha256_file, write_file
 from golden.errors import InputError
 
-__all__ = ["cell_names", "library_name", "read_text", "unpacked"]
+__all__ = ["UNSTATED", "cell_names", "corner", "library_name", "read_text", "unpacked"]
+
+UNSTATED = "not stated"  # a corner
 
 _unpacking = threading.Lock()  # threads of one process would write the same temporary file
 
@@ -64,12 +66,20 @@ def _decompressed(path: Path, data: bytes) -> bytes:
 _LIBRARY = re.compile(r'\blibrary\s*\(\s*"?([^")\s]+)')
 
 
+_CORNER = (  # in a library's attributes: what it calls its conditions, then voltage and temperature
+    (re.compile(r'^\s*default_operating_conditions\s*:\s*"?([^";\s]+)', re.MULTILINE), ""),
+    (re.compile(r'^\s*nom_voltage\s*:\s*"?(\d+(?:\.\d+)?)', re.MULTILINE), " V"),
+    (re.compile(r'^\s*nom_temperature\s*:\s*"?(-?\d+(?:\.\d+)?)', re.MULTILINE), " C"),
+)
+
+
 @lru_cache(maxsize=32)
-def _names_in(path: Path, _size: int, _modified_ns: int) -> tuple[str, frozenset[str]]:
-    """Name of the library, names of its cells."""
+def _names_in(path: Path, _size: int, _modified_ns: int) -> tuple[str, frozenset[str], str]:
+    """Name of the library, names of its cells, its corner."""
     text = read_text(path)
-    found = _LIBRARY.search(text)
-    return found.group(1) if found else "", frozenset(_CELL.findall(text))
+    found, matches = _LIBRARY.search(text), [(pattern.search(text), unit) for pattern, unit in _CORNER]
+    said = [f"{float(match[1]):g}{unit}" if unit else match[1] for match, unit in matches if match is not None]
+    return found.group(1) if found else "", frozenset(_CELL.findall(text)), ", ".join(said) or UNSTATED
 
 
 def cell_names(path: Path) -> frozenset[str]:
@@ -85,7 +95,12 @@ def library_name(path: Path) -> str:
     return _names(path)[0]
 
 
-def _names(path: Path) -> tuple[str, frozenset[str]]:
+def corner(path: Path) -> str:
+    """What a library says of its process, voltage and temperature: 'tt_025C_1v80, 1.8 V, 25 C'."""
+    return _names(path)[2]
+
+
+def _names(path: Path) -> tuple[str, frozenset[str], str]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name the Liberty files in it")
     try:

@@ -272,16 +272,19 @@ def _without_twins(files: Sequence[Path]) -> list[Path]:
 
 
 def _from_files(liberty: Sequence[Path]) -> Pdk:
-    """Recognized by the name of the library that they hold."""
-    library = liberty_text.library_name(liberty[0])
+    """Recognized by the name of the library that they hold; of the corner that they state, which must be one."""
+    library, corners = liberty_text.library_name(liberty[0]), {path: liberty_text.corner(path) for path in liberty}
+    for path, corner in corners.items():
+        if corner != corners[liberty[0]]:
+            raise InputError(f"{path} is of {corner}, {liberty[0]} of {corners[liberty[0]]}: give files of one corner")
     for technology in TECHNOLOGIES:
         if library.startswith(technology.library):
-            return _checked(technology.at(liberty, "--liberty"))
+            return _checked(replace(technology.at(liberty, "--liberty"), corner=corners[liberty[0]]))
     kit = Pdk(
         name=re.sub(r"[^A-Za-z0-9_]+", "_", library).lower(),
         title="library given by --liberty",
         liberty=tuple(liberty),
-        corner="as the files say",
+        corner=corners[liberty[0]],
         input_transition_ns=0.05,
         origin="--liberty",
         notes="full adders are expanded into gates; the flip-flop is the one that Yosys chooses",

@@ -106,7 +106,7 @@ def test_unknown_and_missing_kits(tmp_path: Path) -> None:
 
 def test_liberty_by_hand_is_recognized_by_its_name(tmp_path: Path) -> None:
     known = find("asap7", [QFLOW / "osu018/osu018_stdcells.lib"])
-    assert (known.name, known.origin) == ("osu018", "--liberty")
+    assert (known.name, known.origin, known.corner) == ("osu018", "--liberty", "typical, 1.8 V, 25 C")
     assert known.full_adder is not None
     assert known.full_adder.cell == "FAX1"
     unknown = find(DEFAULT_PDK, [library(tmp_path / "own.lib", "own_library")])
@@ -171,3 +171,18 @@ def test_threads_may_unpack_the_same_files(tmp_path: Path) -> None:
 def test_names_are_unique() -> None:
     assert len({technology.name for technology in TECHNOLOGIES}) == len(TECHNOLOGIES)
     assert all(technology.get for technology in TECHNOLOGIES)
+
+
+def test_files_given_by_hand_are_of_the_corner_that_they_state(tmp_path: Path) -> None:
+    """Not of the catalogue's, which is the typical one; and of one."""
+    paths = [library(tmp_path / f"{name}.lib", f"sky130_fd_sc_hd__{name}") for name in ("ss", "tt", "none")]
+    for path, voltage, temperature in zip(paths, ("1.60", "1.8000000"), ("100.0", "-40"), strict=False):
+        stated = (
+            f'  default_operating_conditions : "{path.stem}";\n  nom_voltage : {voltage};\n  nom_temperature : {temperature};\n'
+        )
+        path.write_text(path.read_text().replace("{\n", "{\n" + stated, 1))
+    assert [find(liberty=[path]).corner for path in paths] == ["ss, 1.6 V, 100 C", "tt, 1.8 V, -40 C", "not stated"]
+    with pytest.raises(
+        InputError, match=r"tt.lib is of tt, 1.8 V, -40 C, .*ss.lib of ss, 1.6 V, 100 C: give files of one corner"
+    ):
+        find(liberty=paths[:2])
