@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make benchmark-silicon`: our INT8 baseline against other people's, and the comparison with all the effort there is.
 
-    python -m benchmarks.silicon [--platforms DIR] [--pdk NAME ...] [--lane N ...] [--pipeline N] [--stages DIR] [--out DIR]
+    python -m benchmarks.silicon [--platforms DIR] [--pdk NAME ...] [--lane N ...] [--pipeline N ...] [--stages DIR] [--out DIR]
         [--only peers|mac|pe|zero-points ...]
 
-Everything is cached by content: an interrupted run goes on where it was.
+Netlists and energies are cached by content, and what is compared is written after each kit, number of lanes and of pipeline
+registers: an interrupted run goes on from there. Where a tool fails, that one is left out, the others go on, and the exit code
+is 1. (Peers and the products of finalists at gate level are not cached.)
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from rich.table import Table
 from benchmarks.peers import CONFIG, peers
 from golden import Operands
 from golden.artifacts import canonical_json, write_file
-from golden.errors import DintError
+from golden.errors import DintError, ToolError
 from golden.shapes import MAC, PE, SHAPES
 from hdl.architectures import ARCHITECTURES
 from sim.command import simulate_verilog, stimuli_for
@@ -59,13 +62,15 @@ PARTS = ("peers", MAC, PE, "zero-points")
 OF_ELEMENTS = ((OPT, WEIGHTS_HELD), (OPT_FC2, WEIGHTS_HELD), (UNIFORM, WEIGHTS_HELD))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write `peers.json`, `comparison.json` of MAC units, `comparison-pe.json`, and `zero-points-PDK/`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.silicon", description=__doc__.splitlines()[0])
     parser.add_argument("--platforms", type=Path, help="folder in the layout of OpenROAD-flow-scripts' flow/platforms")
     parser.add_argument("--pdk", action="append", help="name of a PDK; several times for several (default: all that are found)")
     parser.add_argument("--lane", action="append", type=int, help="lane count; several times for several (default: 1, 16, 64)")
-    parser.add_argument("--pipeline", type=int, default=0, help="1: operand registers on both sides")
+    parser.add_argument(
+        "--pipeline", action="append", type=int, help="pipeline registers of both sides; several times (default: 0, 1, 2)"
+    )
     parser.add_argument("--stages", type=Path, default=Path("build/report/stages"), help="of a report: operands of the model")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-silicon"))
     parser.add_argument("--only", action="append", choices=PARTS, help="one of the four; several times for several")
@@ -78,23 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = [entry for kit in kits for entry in measure_peers(kit, console)]
         write_file(options.out / "peers.json", canonical_json(found))
     if wanted == ["peers"]:
-        return
+        return 0
     files = {name: options.stages / f"quantize-{name}" / "operands.npz" for name in FORMATS}
     operands = {name: Operands.load(file) for name, file in files.items()}
-    more: dict[str, dict[str, Any]] = {
-        MAC: {"lanes": tuple(options.lane or (1, 16, 64)), "pipeline": options.pipeline or None, "effort": EFFORT},
-        PE: {"lanes": (1,), "shape": PE, "effort": replace(EFFORT, workloads=OF_ELEMENTS)},
-    }
+    failed: list[str] = []
     for shape in (shape for shape in SHAPES if shape in wanted):
-        results: dict[str, Any] = compare(
-            kits,
-            operands=operands,
-            cache=DEFAULT_CACHE,
-            advance=lambda what: console.print(f"[dim]{what}", highlight=False),
-            verified=True,
-            **more[shape],
-        )
-        write_file(options.out / f"comparison{'' if shape == MAC else f'-{shape}'}.json", canonical_json(results))
+        ways = list(product(options.lane or (1, 16, 64), options.pipeline or (0, 1, 2))) if shape == MAC else [(1, None)]
+        file = options.out / f"comparison{'' if shape == MAC else f'-{shape}'}.json"
+        results = compare_all(kits, shape, ways, operands, file, console)
+        failed += results["failed"]
         console.print(_ratios(results))
     if "zero-points" in wanted:
         for kit in kits:
@@ -106,6 +103,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 operands=operands,
                 samples=EFFORT.samples,
             )
+    for one in failed:
+        console.print(f"failed: {one}", highlight=False)
+    return int(bool(failed))
+
+
+def compare_all(
+    kits: Sequence[Pdk],
+    shape: str,
+    ways: Sequence[tuple[int, int | None]],
+    operands: Mapping[str, Operands],
+    file: Path,
+    console: Console,
+) -> dict[str, Any]:
+    """The comparison on every kit with every number of lanes and of pipeline registers, as one; `file` has what is done so far.
+
+    Gives what `synth.comparison.compare` gives, joined, and `failed`, a line for each that a tool ended.
+    """
+    whole: dict[str, Any] = {"failed": []}
+    effort = EFFORT if shape == MAC else replace(EFFORT, workloads=OF_ELEMENTS)
+    for kit, (lanes, pipeline) in product(kits, ways):
+        try:
+            one = compare(
+                [kit],
+                lanes=(lanes,),
+                pipeline=pipeline or None,
+                shape=shape,
+                effort=effort,
+                operands=operands,
+                cache=DEFAULT_CACHE,
+                advance=lambda what: console.print(f"[dim]{what}", highlight=False),
+                verified=True,
+            )
+        except ToolError as error:
+            whole["failed"].append(f"{kit.name}, {shape}, {lanes} lanes, pipeline {pipeline or 0}: {error}")
+        else:
+            _join(whole, one)
+        write_file(file, canonical_json(whole))
+    return whole
+
+
+def _join(whole: dict[str, Any], one: Mapping[str, Any]) -> None:
+    for key, found in one.items():
+        if key != "effort":
+            whole[key] = list({canonical_json(entry): entry for entry in (*whole.get(key, ()), *found)}.values())
+    efforts = whole.setdefault("effort", {})
+    for name, spent in one["effort"].items():
+        before = efforts.get(name, {"syntheses": 0, "energies": 0, "architectures": []})
+        sums = {key: before[key] + spent[key] for key in ("syntheses", "energies")}
+        tried = list(dict.fromkeys([*before["architectures"], *spent["architectures"]]))
+        efforts[name] = {**spent, **sums, "architectures": tried}
 
 
 def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
@@ -167,6 +214,7 @@ def _ratios(results: dict[str, Any]) -> Table:
     headings = (
         "PDK",
         "lanes",
+        "pipeline",
         "at",
         "against",
         "for",
@@ -181,12 +229,14 @@ def _ratios(results: dict[str, Any]) -> Table:
     for heading in headings:
         table.add_column(heading)
     for row in sorted(
-        results["comparisons"], key=lambda row: float(row["area_ratio" if row["objective"] == "area" else "energy_ratio"])
+        results.get("comparisons", ()),
+        key=lambda row: float(row["area_ratio" if row["objective"] == "area" else "energy_ratio"]),
     ):
         spread = row["energy_ratio_confidence_95"]
         table.add_row(
             row["pdk"],
             str(row["lanes"]),
+            str(row["pipeline"]),
             row["kind"],
             row["reference"],
             row["objective"],
@@ -203,6 +253,6 @@ def _ratios(results: dict[str, Any]) -> Table:
 
 if __name__ == "__main__":
     try:
-        main()
+        raise SystemExit(main())
     except DintError as error:
         raise SystemExit(f"error: {error}") from None

@@ -116,6 +116,7 @@ _SIDE = {
 COMPARISON: dict[str, Any] = {
     "pdk": TEXT,
     "lanes": COUNT,
+    "pipeline": IfThere(COUNT),
     "period_ns": FIGURE,
     "objective": OneOf(("area", "energy")),
     "kind": OneOf(("equal-clock", "minimum-area")),
@@ -131,6 +132,7 @@ COMPARISON: dict[str, Any] = {
     "activity": OneOf(("sdf", "zero-delay", "vectorless"), null=True),
 }
 
+_EFFORT = Each({"syntheses": COUNT, "architectures": [TEXT]})
 _PEERS = [{"pdk": TEXT, "unit": TEXT, "area_um2": NUMBER, "delay_ns": NUMBER}]
 _ZERO_POINTS = {
     "pdk": {"name": TEXT},
@@ -158,6 +160,8 @@ SILICON: dict[str, Any] = {
     "mac": IfThere([COMPARISON]),
     "pe": IfThere([COMPARISON]),
     "zero_points": IfThere([_ZERO_POINTS]),
+    "effort": IfThere(Each(_EFFORT)),
+    "failed": IfThere(Each([TEXT])),
 }
 
 #: `pareto.json` of `dint pareto`.
@@ -269,13 +273,17 @@ def read_pareto(path: Path) -> dict[str, Any]:
 
 def read_silicon(directory: Path) -> dict[str, Any]:
     """What `make benchmark-silicon` left in a directory, by part; InputError if that is nothing, or something else."""
-    compared = {"comparisons": [COMPARISON]}
+    compared = {"comparisons": [COMPARISON], "effort": IfThere(_EFFORT), "failed": IfThere([TEXT])}
     files = {"peers": ("peers.json", _PEERS), "mac": ("comparison.json", compared), "pe": ("comparison-pe.json", compared)}
     found: dict[str, Any] = {}
     for part, (name, shape) in files.items():
         if (directory / name).exists():
             found[part] = _of_benchmark(directory / name, shape)
-    found |= {part: found[part]["comparisons"] for part in ("mac", "pe") if part in found}
+    whole = {part: found[part] for part in ("mac", "pe") if part in found}
+    found |= {part: one["comparisons"] for part, one in whole.items()}
+    for key in ("effort", "failed"):
+        if said := {part: one[key] for part, one in whole.items() if one.get(key)}:
+            found[key] = said
     if zero_points := sorted(directory.glob("zero-points-*/zero-points.json")):
         found["zero_points"] = [_of_benchmark(file, _ZERO_POINTS) for file in zero_points]
     if not found:

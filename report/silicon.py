@@ -33,7 +33,7 @@ def parts(results: Mapping[str, Any]) -> list[Part]:
         found.append(Part(_places(silicon["peers"]), _peers(silicon["peers"])))
     for name, title in _COMPARED.items():
         if silicon.get(name):
-            found.append(Part(_ranges(silicon[name]), _ratios(title, silicon[name])))
+            found.append(Part([*_ranges(silicon[name]), *_spent(silicon, name)], _ratios(title, silicon[name])))
     if silicon.get("zero_points"):
         found.append(Part([_SHARED], _zero_points(silicon["zero_points"])))
     return found
@@ -67,7 +67,18 @@ def _places(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _ratios(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Every comparison, the least favourable for what it was chosen for first."""
-    columns = ["PDK", "lanes", "clock", "dINT4 against", "chosen for", "area", "energy", "energy under", "architectures"]
+    columns = [
+        "PDK",
+        "lanes",
+        "pipeline",
+        "clock",
+        "dINT4 against",
+        "chosen for",
+        "area",
+        "energy",
+        "energy under",
+        "architectures",
+    ]
 
     def order(row: Mapping[str, Any]) -> tuple[bool, float]:
         ratio = row[f"{row['objective']}_ratio"]
@@ -80,6 +91,7 @@ def _ratios(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             [
                 row["pdk"],
                 str(row["lanes"]),
+                str(row.get("pipeline", 0)),
                 display.period(row["period_ns"]),
                 display.format_name(row["reference"]),
                 row["objective"],
@@ -108,8 +120,22 @@ def _ranges(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def _spent(silicon: Mapping[str, Any], name: str) -> list[str]:
+    """The effort for each side, and what failed."""
+    effort = silicon.get("effort", {}).get(name, {})
+    sides = [
+        f"{display.format_name(one)} {display.plural(spent['syntheses'], 'synthesis', 'syntheses')} over "
+        f"{display.plural(len(spent['architectures']), 'architecture')}"
+        for one, spent in sorted(effort.items())
+    ]
+    failed = [f"Failed, and left out: {one}." for one in silicon.get("failed", {}).get(name, ())]
+    return ([f"Effort: {'; '.join(sides)}."] if sides else []) + failed
+
+
 def _where(row: Mapping[str, Any]) -> str:
-    words = [row["pdk"], display.lanes(row["lanes"]), display.period(row["period_ns"])]
+    words = [row["pdk"], display.lanes(row["lanes"])]
+    words += [display.plural(row["pipeline"], "pipeline register")] if row.get("pipeline") else []
+    words.append(display.period(row["period_ns"]))
     if row["objective"] == "energy":
         words.append(display.condition(row["operands"], row["dataflow"], row["activity"]))
     return ", ".join(words)

@@ -60,6 +60,7 @@ class Best:
             "shape": config.shape,
             "architecture": config.architecture,
             "decoded": config.decoded,
+            "pipeline": config.pipeline,
             "area_um2": self.mapped.area_um2,
             "delay_ns": self.mapped.delay_ns,
             "energy_per_mac_j": self.measurement.energy_per_mac_j,

@@ -198,6 +198,7 @@ def _comparisons(case: Case, condition: Condition, reference: str) -> list[dict[
                 "pdk": case.workshop.pdk.name,
                 "shape": baseline["shape"],
                 "lanes": case.lanes,
+                "pipeline": baseline["pipeline"],
                 "period_ns": condition.period_ns,
                 "objective": objective,
                 "kind": condition.kind,

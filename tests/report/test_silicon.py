@@ -38,7 +38,13 @@ def leave(directory: Path, comparisons: list[dict[str, Any]]) -> None:
     directory.mkdir()
     (directory / "peers.json").write_text(json.dumps(peers))
     for name in ("comparison", "comparison-pe"):
-        (directory / f"{name}.json").write_text(json.dumps({"comparisons": comparisons, "designs": []}))
+        effort = {
+            "int8": {"syntheses": 151, "architectures": ["booth"]},
+            "dint4": {"syntheses": 149, "architectures": ["a", "b"]},
+        }
+        failed = ["osu018, mac, 64 lanes, pipeline 0: OpenSTA: out of memory"]
+        whole = {"comparisons": comparisons, "designs": [], "effort": effort, "failed": failed}
+        (directory / f"{name}.json").write_text(json.dumps(whole))
     (directory / "zero-points-osu018").mkdir()
     (directory / "zero-points-osu018/zero-points.json").write_text(json.dumps(zero_points))
 
@@ -55,6 +61,8 @@ def test_all_parts_are_shown(results: dict[str, Any], tmp_path: Path) -> None:
     assert "osu018 dint baugh-wooley 8,000 3.500 osu018 yosys 8,200 4.000" in words
     for title in ("MAC units", "Systolic elements"):
         assert f"{title}, with all effort: baseline / dINT4" in words
+    assert "Effort: dINT4 149 syntheses over 2 architectures; INT8 151 syntheses over 1 architecture." in words
+    assert "Failed, and left out: osu018, mac, 64 lanes, pipeline 0: OpenSTA: out of memory." in words
     areas = sorted(row["area_ratio"] for row in rows if (row["reference"], row["objective"]) == ("int8", "area"))
     assert f"Against INT8, area: {areas[0]:.2f}× (asap7, " in words
     assert f") to {areas[-1]:.2f}× (asap7, " in words
@@ -66,7 +74,7 @@ def test_the_least_favourable_comes_first(results: dict[str, Any], tmp_path: Pat
     leave(tmp_path / "silicon", results["comparisons"])
     results["silicon"] = {"pe": given.read_silicon(tmp_path / "silicon")["pe"]}
     (part,) = silicon.parts(results)
-    chosen = [cells[5 if cells[4] == "area" else 6] for cells in part.table.rows]
+    chosen = [cells[6 if cells[5] == "area" else 7] for cells in part.table.rows]
     ratios = [float(re.match(r"[\d.]+", cell)[0]) for cell in chosen]  # type: ignore[index]
     assert len(ratios) == len(results["comparisons"])
     assert ratios == sorted(ratios)
