@@ -15,8 +15,8 @@ __all__ = ["crossing_sums", "sums_anywhere"]
 
 _ANYWHERE = 16  # times the number of shifts: sums of blocks whose own sums lie anywhere
 _RUNS = (4, 17)  # places that a carry runs through in a scaled sum
-_DRAWN = 4096  # sums of a block, of which the one is taken that scales to what is nearest to a multiple
-_SLICE = 256  # blocks that are drawn at once, 8 MiB
+_GAPPED = 0.5  # of them with a gap, in longer runs:
+_LONG_RUNS = (16, 20)
 _LAST = 64  # sums that the last cycle of a block chooses from
 _SCALES = 8  # of each shift, to make addends of
 
@@ -37,8 +37,7 @@ def sums_anywhere(config: BlockMacConfig, operands: Columns, sums: NDArray[np.in
 
     values, of_value = np.unique(sums, return_index=True)
     ends = int(values[0]) * block, int(values[-1]) * block + 1
-    slices = np.split(significands, range(_SLICE, blocks, _SLICE))
-    left = np.concatenate([_block_sums(one, ends, random) for one in slices])
+    left = _block_sums(significands, ends, random)
     rows = np.empty((blocks, block), np.int64)
     small = values[np.abs(values).argsort()[:_LAST]]
     for cycle in range(block):
@@ -53,14 +52,28 @@ def sums_anywhere(config: BlockMacConfig, operands: Columns, sums: NDArray[np.in
 
 
 def _block_sums(significands: NDArray[np.int64], ends: tuple[int, int], random: np.random.Generator) -> NDArray[np.int64]:
-    """Sums from `ends`, one for each significand; of three of four the product is next to a multiple of a power of two."""
-    each = np.arange(len(significands))
-    drawn = random.integers(*ends, (len(each), _DRAWN))
-    power = 1 << random.integers(*_RUNS, (len(each), 1))
-    scaled = drawn * significands[:, None]
-    away = np.abs((scaled + random.integers(-1, 2, (len(each), 1)) + power // 2) % power - power // 2)
-    chosen = np.where(np.abs(scaled) < power // 2, power, away).argmin(axis=1)  # zero is a multiple of all
-    return drawn[each, np.where(each % 4, chosen, 0)]
+    """Sums from `ends`, one for each significand; of three of four the product is next to a multiple of a power of two.
+
+    Of every other one of these it is, but for up to four places of that run: an adder that passes carries on by groups has
+    gates that tell apart which group is not all ones. The sum is the one that makes the product exactly that: there is one
+    modulo the power of two, since an odd number has an inverse (by Newton's iteration).
+    """
+    count, (low, high) = len(significands), ends
+    gapped = random.random(count) < _GAPPED
+    places = np.where(gapped, random.integers(*_LONG_RUNS, count), random.integers(*_RUNS, count))
+    gaps = gapped * (random.integers(1, 16, count) << random.integers(0, places))
+    twos = np.array([(int(one) & -int(one)).bit_length() - 1 for one in significands])  # in each; -1 of zero
+    odd = significands >> np.maximum(twos, 0)
+    inverse = odd.copy()
+    for _ in range(5):  # right in 3 bits, then in twice as many each time
+        inverse *= 2 - odd * inverse
+    # No more places than leave two sums within the ends.
+    free = np.minimum(places - twos, (high - low).bit_length() - 2)
+    modulus = 1 << np.maximum(free, 0)
+    residues = ((random.integers(-1, 2, count) - gaps) >> np.maximum(twos, 0)) * inverse % modulus
+    first = low + (residues - low) % modulus
+    chosen = first + modulus * random.integers(0, (high - 1 - first) // modulus + 1)
+    return np.where((twos >= 0) & (free > 0) & (np.arange(count) % 4 > 0), chosen, random.integers(low, high, count))
 
 
 def crossing_sums(config: BlockMacConfig, operands: Columns, sums: NDArray[np.int64], longest_sum: int) -> Columns:
