@@ -15,6 +15,7 @@ __all__ = ["crossing_sums", "sums_anywhere"]
 
 _ANYWHERE = 16  # times the number of shifts: sums of blocks whose own sums lie anywhere
 _RUNS = (4, 17)  # places that a carry runs through in a scaled sum
+_FEW = 8  # sums of a block, of which one is taken
 _GAPPED = 0.5  # of them with a gap, in longer runs:
 _LONG_RUNS = (16, 20)
 _LAST = 64  # sums that the last cycle of a block chooses from
@@ -55,8 +56,8 @@ def _block_sums(significands: NDArray[np.int64], ends: tuple[int, int], random: 
     """Sums from `ends`, one for each significand; of three of four the product is next to a multiple of a power of two.
 
     Of every other one of these it is, but for up to four places of that run: an adder that passes carries on by groups has
-    gates that tell apart which group is not all ones. The sum is the one that makes the product exactly that: there is one
-    modulo the power of two, since an odd number has an inverse (by Newton's iteration).
+    gates that tell apart which group is not all ones. The sum is one that makes the product exactly that: there is one modulo
+    the power of two, since an odd number has an inverse (by Newton's iteration).
     """
     count, (low, high) = len(significands), ends
     gapped = random.random(count) < _GAPPED
@@ -67,12 +68,18 @@ def _block_sums(significands: NDArray[np.int64], ends: tuple[int, int], random: 
     inverse = odd.copy()
     for _ in range(5):  # right in 3 bits, then in twice as many each time
         inverse *= 2 - odd * inverse
-    # No more places than leave two sums within the ends.
-    free = np.minimum(places - twos, (high - low).bit_length() - 2)
-    modulus = 1 << np.maximum(free, 0)
-    residues = ((random.integers(-1, 2, count) - gaps) >> np.maximum(twos, 0)) * inverse % modulus
+    targets, free = random.integers(-1, 2, count) - gaps, places - twos
+    fits = (high - low).bit_length() - 2  # places, so that two sums or more are within the ends
+    modulus = 1 << np.clip(free, 0, fits)
+    residues = (targets >> np.maximum(twos, 0)) * inverse % modulus
     first = low + (residues - low) % modulus
-    chosen = first + modulus * random.integers(0, (high - 1 - first) // modulus + 1)
+    # Where more places are wanted, the lower ones are right, and of the few such sums the best one is taken.
+    number = np.arange(_FEW) + random.integers(0, 1 << 16, (count, 1))
+    some = first[:, None] + modulus[:, None] * (number % ((high - 1 - first) // modulus + 1)[:, None])
+    scaled, power = some * significands[:, None], 1 << places[:, None]
+    away = np.abs((scaled - targets[:, None] + power // 2) % power - power // 2)
+    away = np.where((np.abs(scaled) < power // 2) & (free > fits)[:, None], power, away)  # zero is a multiple of all
+    chosen = some[np.arange(count), away.argmin(axis=1)]
     return np.where((twos >= 0) & (free > 0) & (np.arange(count) % 4 > 0), chosen, random.integers(low, high, count))
 
 
