@@ -22,7 +22,6 @@ from golden import (
     AsymmetricConfig,
     BlockMacConfig,
     CorrectionConfig,
-    InputError,
     MacConfig,
     OffsetConfig,
     PeConfig,
@@ -74,10 +73,9 @@ def generate(config: UnitConfig) -> str:
 
 
 def generate_each(configs: Sequence[UnitConfig]) -> list[str]:
-    """What `generate` gives for each, in less time: one process converts them all. InputError if two have the same name."""
-    if len({config.name for config in configs}) < len(configs):
-        names = Counter(config.name for config in configs)
-        raise InputError(f"several units are called {names.most_common(1)[0][0]}: generate them one by one")
+    """What `generate` gives for each, in less time: one process converts all whose names differ."""
+    if len({config.name for config in configs}) < len(configs):  # formats may have one name and other values
+        return [generate(config) for config in configs]
     units = [list(_modules(unit_of(config, parts=config.name), config.name)) for config in configs]
     texts = _converted({name: description for modules in units for name, _, description in modules})
     found = []

@@ -92,7 +92,15 @@ def test_what_is_proved_covers_the_catalogue() -> None:
     )
     assert {(task.property, task.config.weight_format.name, task.config.decoded) for task in elements} == {
         (shown, name, decoded) for shown in ("every cycle", "netlist") for name in FORMATS for decoded in (False, True)
-    } | {("no overflow", name, False) for name in FORMATS}
+    } | {("no overflow", name, False) for name in FORMATS} | {
+        ("every cycle", name, decoded) for name in VARIANTS for decoded in (False, True)
+    }
+    for name, variant in VARIANTS.items():
+        these_units = [task.config for task in macs if task.property == "every cycle" and task.config.weight_format == variant]
+        assert {one.architecture for one in these_units} == {a for a, one in ARCHITECTURES.items() if one.can_do(variant)}, name
+        assert {(one.lanes, one.pipeline, one.decoded) for one in these_units} == {
+            (1, 0, False), (4, 0, False), (4, 1, False), (4, 2, False), (4, 1, True), (4, 2, True),
+        }  # fmt: skip
     assert {task.config.architecture for task in elements if task.config.weight_format == DINT4} == {
         a for f, a in pairs if f == "dint4"
     }
@@ -114,6 +122,8 @@ def test_what_is_proved_covers_the_block_formats() -> None:
     codebooks = {(name, bits) for name, bits in everything if name.startswith("lobcq")}
     wanted = dict.fromkeys(("every cycle", "no overflow"), everything)
     wanted["codewords"] = codebooks
+    named = {shown: {task.config.name for task in every if task.property == shown} for shown in ("codewords", "every cycle")}
+    assert named["codewords"] == {name for name in named["every cycle"] if "lobcq" in name}
     for shown, kinds in wanted.items():
         these = [task.config for task in tasks if task.property == shown]
         assert {(one.blocks.name, one.activation_bits) for one in these if isinstance(one, BlockMacConfig)} == kinds
@@ -145,7 +155,7 @@ def test_what_is_proved_covers_the_block_formats() -> None:
     with_codewords = {f"{few}{a}_x{lanes}_writable" for a in ("", "_a4") for lanes in (1, 4)} | {f"{most}_x1_writable"}
     assert {(task.property, task.config.name) for task in every if task not in tasks} == {
         *((shown, name) for shown in ("codewords", "every cycle") for name in with_codewords),
-        *(("every cycle", f"{few}{a}_x4_writable_p1") for a in ("", "_a4")),
+        *((shown, f"{few}{a}_x4_writable_p1") for shown in ("codewords", "every cycle") for a in ("", "_a4")),
         *(("no overflow", f"{few}{a}_x1_writable") for a in ("", "_a4")),
         ("netlist", f"{few}_x1_writable"),
     }

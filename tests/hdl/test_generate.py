@@ -136,8 +136,11 @@ def test_the_same_bytes_by_themselves_and_together():
 def test_two_units_of_one_name_are_not_generated_together() -> None:
     """One would take the other's modules."""
     own = NumberFormat("dint4", "Own", 4, tuple(range(-8, 8)))
-    with pytest.raises(InputError, match="several units are called mac_dint4_x1: generate them one by one"):
-        verilog.generate_each([MacConfig(DINT4), MacConfig(own)])
+    configs = [MacConfig(one, architecture="baugh-wooley") for one in (DINT4, own)]
+    assert configs[0].name == configs[1].name
+    texts = verilog.generate_each(configs)
+    assert texts == [verilog.generate(config) for config in configs]
+    assert texts[0] != texts[1]
 
 
 @pytest.mark.parametrize("name", FORMATS)
