@@ -98,10 +98,11 @@ def read_plan(path: Path, liberty: Sequence[Path] = (), platforms: Path | None =
     for key, values in lists.items():
         for value in values:
             _check(path, key, value)
-    given = _operands(lists, operands)
-    points: dict[tuple[Any, ...], Request] = {}
     left_out: list[LeftOut] = []
-    for request in _units(lists, left_out):
+    units = list(_units(lists, left_out))
+    given = _operands(units, operands)
+    points: dict[tuple[Any, ...], Request] = {}
+    for request in units:
         request = replace(request, liberty=tuple(liberty), platforms=platforms)
         for point in _ways(lists, request, given, left_out):
             points.setdefault(tuple(describe(point).values()), point)
@@ -211,16 +212,16 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise InputError(f"{path}: {error}") from None
 
 
-def _operands(lists: Mapping[str, list[Any]], files: Sequence[Path]) -> dict[str, Path]:
-    """By format, its operand file."""
+def _operands(units: Sequence[Request], files: Sequence[Path]) -> dict[str, Path]:
+    """By format, its operand file; every one of `units` needs one, if there are any."""
     found: dict[str, Path] = {}
     for file in files:
         name = Operands.load(file).format_name
         if name in found:
             raise InputError(f"--operands {file}: holds {name}, as {found[name]} does; name one file for each format")
         found[name] = file
-    wanted = [request.unit.format_name for request in _units(lists, [])]
-    if found and (lacking := [name for name in wanted if name not in found]):
+    lacking = [request.unit.format_name for request in units if request.unit.format_name not in found]
+    if found and lacking:
         raise InputError(f"--operands: there are none of {lacking[0]}; name a file for each format, or none for uniform ones")
     return found
 
