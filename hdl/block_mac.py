@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value, signed
+from amaranth.hdl import C, Cat, ClockDomain, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +29,7 @@ from .codebook import Codebook, CodebookRegisters, Codeword
 from .compressor import Compressor
 from .final_adder import FinalAdder
 from .mac import Mac
-from .truth_table import lookup
+from .truth_table import lookup, one_of
 
 __all__ = ["BlockMac"]
 
@@ -225,7 +225,7 @@ class ScaleDecoder(wiring.Component):
         if self._config.base_bits:
             over = Signal(signed(len(self.base) + 1), name="over")
             m.d.comb += over.eq(exponent - self.base)
-            numbers = numbers & (over >= 0) & (over <= self._config.span)
+            numbers = numbers & one_of(over, range(self._config.span + 1))  # of those below zero, the highest bit is one
             exponent = over
         m.d.comb += [self.shift.eq(exponent), self.reached.eq(numbers)]
         if mantissa:
@@ -260,9 +260,13 @@ class Scaler(Assembly):
         gated = self.significand if self._mantissa else self.block
         used = Signal(len(gated), name="used")
         m.d.comb += used.eq(gated & self.due.replicate(len(gated)))
-        wide = Signal(signed(len(self.addend)), name="wide")
-        number = self._product(m, used) if self._mantissa else used
-        m.d.comb += [wide.eq(number.as_signed()), self.addend.eq(wide << self.shift)]
+        number: Value = self._product(m, used) if self._mantissa else used
+        for i, far in enumerate(self.shift):  # the smallest shifts first, of few places
+            places = 1 << i
+            shifted = Signal(min(len(number) + places, len(self.addend)), name=f"shifted_{places}")
+            m.d.comb += shifted.eq(Mux(far, Cat(C(0, places), number), Cat(number, number[-1].replicate(places))))
+            number = shifted
+        m.d.comb += self.addend.eq(number.as_signed())
         return m
 
     def _product(self, m: Module, significand: Value) -> Signal:

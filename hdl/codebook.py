@@ -20,7 +20,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import BlockMacConfig
 
-from .truth_table import lookup
+from .truth_table import lookup, one_of
 
 __all__ = ["Codebook", "CodebookRegisters", "Codeword"]
 
@@ -86,7 +86,7 @@ class CodebookRegisters(wiring.Component):
         domain.clk = self.clk
         for place, value in enumerate(value for one in self._config.blocks.elements for value in one.values):
             word = Signal(bits, name=f"word_{place}", init=value % (1 << bits))
-            written = self.codebook_write & (self.codebook_address == place)
+            written = self.codebook_write & one_of(self.codebook_address, [place])
             m.d.sync += word.eq(Mux(self.rst, word.init, Mux(written, self.codebook_word, word)))
             words.append(word)
         m.d.comb += self.codebooks.eq(Cat(words))

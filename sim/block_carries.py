@@ -62,6 +62,8 @@ def _block_sums(significands: NDArray[np.int64], ends: tuple[int, int], random: 
     count, (low, high) = len(significands), ends
     gapped = random.random(count) < _GAPPED
     places = np.where(gapped, random.integers(*_LONG_RUNS, count), random.integers(*_RUNS, count))
+    longest = [int(one).bit_length() - 1 for one in np.maximum(np.abs(significands), 1) * max(-low, high - 1)]
+    places = np.minimum(places, longest)  # products end there
     gaps = gapped * (random.integers(1, 16, count) << random.integers(0, places))
     twos = np.array([(int(one) & -int(one)).bit_length() - 1 for one in significands])  # in each; -1 of zero
     odd = significands >> np.maximum(twos, 0)

@@ -20,6 +20,7 @@ from sim.simulators import find_simulator
 from tests.conftest import ROOT
 
 NAME = "mac_int3_x1_d64"
+BLOCK_UNIT = "mac_mxfp4_a4_x2_d64"
 SOC = """\
 CAPI=2:
 name: example:example:soc:1.0
@@ -53,6 +54,7 @@ endmodule
 def cores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cores")
     generate(flow="fusesoc", out=out, format="int3", lanes=1, depth=64, quiet=True)
+    generate(flow="fusesoc", out=out, format="mxfp4", activations="mxfp4", lanes=2, depth=64, quiet=True)
     return out
 
 
@@ -88,8 +90,9 @@ def fusesoc(folder: Path, target: str, core: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=600, check=False)
 
 
-def test_lint(cores: Path) -> None:
-    result = fusesoc(cores, "lint", f"dint:mac:{NAME}")
+@pytest.mark.parametrize("name", [NAME, BLOCK_UNIT])
+def test_lint(cores: Path, name: str) -> None:
+    result = fusesoc(cores, "lint", f"dint:mac:{name}")
     assert result.returncode == 0, result.stderr
     assert "%Warning" not in result.stdout + result.stderr
 
