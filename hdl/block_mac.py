@@ -207,7 +207,8 @@ class ScaleDecoder(wiring.Component):
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        m, mantissa = Module(), self._config.blocks.scales.mantissa_bits
+        m, span, mantissa = Module(), self._config.span, self._config.blocks.scales.mantissa_bits
+        assert span is not None
         codes = [getattr(self, name) for name in self._names]
         if self._config.blocks.scales.negative:
             m.d.comb += self.sign.eq(Cat(code[-1] for code in codes).xor())
@@ -225,7 +226,7 @@ class ScaleDecoder(wiring.Component):
         if self._config.base_bits:
             over = Signal(signed(len(self.base) + 1), name="over")
             m.d.comb += over.eq(exponent - self.base)
-            numbers = numbers & one_of(over, range(self._config.span + 1))  # of those below zero, the highest bit is one
+            numbers = numbers & one_of(over, range(span + 1))  # of those below zero, the highest bit is one
             exponent = over
         m.d.comb += [self.shift.eq(exponent), self.reached.eq(numbers)]
         if mantissa:

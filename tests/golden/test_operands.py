@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import DINT4, FORMATS, INT8, InputError, LayerOperands, OperandError, Operands, format_by_name
+from golden import DINT4, FORMATS, INT8, InputError, LayerOperands, OperandError, Operands
 
 
 def operands(number_format=DINT4, zero_points=False, seed=0):
@@ -177,11 +177,6 @@ def test_saving_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         operands().save(tmp_path / "o.npz")
     assert not list(tmp_path.iterdir())
-
-
-def test_catalogue_formats_are_found_by_name():
-    for name, number_format in FORMATS.items():
-        assert format_by_name(name) is number_format
 
 
 @pytest.mark.parametrize("entry", ["sha256", "format", "values", "layers", "provenance", "version"])

@@ -123,6 +123,9 @@ def test_facts_that_a_shape_need_not_state():
     assert Plain(DINT4).decoded is False
     assert Plain(DINT4).registers_weights is False
     assert Plain(DINT4).products == 5
+    assert Plain(DINT4).multiplied is DINT4
+    assert Plain(DINT4).format_name == "dint4"
+    assert Plain(DINT4).operand_titles == ("dINT4", "INT8")
 
 
 def test_the_same_with_other_parameters():
