@@ -74,7 +74,7 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         f"({choices}) and calibrated on the same windows; accuracy is the mean over {display.plural(len(calibration), 'draw')} "
         f"of them, {windows} each.",
         "Every format's MAC unit is searched with the same effort: all architectures that can do the format, the same recipes "
-        f"of synthesis, the same clocks. {_followed(found)} Area and energy are each of the best unit for it, so that they are "
+        f"of synthesis, the same clocks. {_followed(found)} {_clocks(found)}Area and energy are each of the best unit for it, so that they are "
         "seldom those of one unit; energy is measured on operands of the model quantized in that format, by simulation with "
         "gate delays, every sum compared with the golden model.",
         RULE,
@@ -115,6 +115,21 @@ def _followed(found: Mapping[str, Any]) -> str:
     return f"Architectures {larger} the smallest of their format are dropped before energy is measured."
 
 
+def _clocks(found: Mapping[str, Any]) -> str:
+    """Who has no unit at a common clock, in a sentence for each such clock and kit."""
+    formats = list(dict.fromkeys(unit["format"] for unit in found["units"]))
+    there: dict[tuple[str, int, float], set[str]] = {}
+    for unit in found["units"]:
+        if unit["kind"] == "equal-clock":
+            there.setdefault((unit["pdk"], unit["lanes"], unit["period_ns"]), set()).add(unit["format"])
+    said = []
+    for (pdk, lanes, period_ns), closing in sorted(there.items()):
+        if missing := [display.format_name(name) for name in formats if name not in closing]:
+            where = f"{pdk}, {display.lanes(lanes)}, {display.period(period_ns)}"
+            said.append(f"No unit of {', '.join(missing)} closes at the clock of {where}. ")
+    return "".join(said)
+
+
 def _of_blocks(found: Mapping[str, Any]) -> list[str]:
     """What differs in block formats, in sentences: what their units include, and their recipes."""
     blocks = {one["format"]: one["block"] for one in found["accuracy"] if one.get("block")}
@@ -123,7 +138,8 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
         lengths = ", ".join(f"{display.format_name(name)} {length}" for name, length in blocks.items())
         facts.append(
             "Figures of block formats include all of their scales: decoder, registers, multiplier by the significand, shifter, "
-            "and the accumulator that is wide enough for every shift. They are divided by the products of a cycle, as others "
+            "and the accumulator that is wide enough for every shift. Each is searched with and without a register behind the "
+            "scaled sum, which shortens the clock for an edge of latency. They are divided by the products of a cycle, as others "
             f"are: what is done once in a block is shared by its products ({lengths})."
         )
     said = []

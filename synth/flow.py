@@ -207,9 +207,11 @@ class Workshop:
         return best
 
     def architectures(self, format_name: str) -> list[str]:
-        """Architectures of a format that were mapped."""
-        configs = (task.config for task in self._done if task.config.format_name == format_name)
-        return list(dict.fromkeys(f"{one.architecture}{' decoded' * one.decoded}" for one in configs))
+        """Architectures of a format that were mapped, and what they register, where that was a choice."""
+        configs = [task.config for task in self._done if task.config.format_name == format_name]
+        choice = len({one.pipeline for one in configs}) > 1
+        registered = (" registered" * (choice and one.pipeline > 0) + " decoded" * one.decoded for one in configs)
+        return list(dict.fromkeys(one.architecture + more for one, more in zip(configs, registered, strict=True)))
 
     def count(self, format_name: str, lanes: int) -> int:
         """Number of syntheses for a format and lane count."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a MAC of each of several number formats costs on a kit: area, delay and energy, by one search with equal effort.
 
-The search and the measurements are those of the fair comparison (`synth.search`, `synth.cases`); here every format of the list
-has to reach the common clocks, and none is the other's baseline.
+The search and the measurements are those of the fair comparison (`synth.search`, `synth.cases`), but none is the other's
+baseline: a clock is what all formats of the list reach, another what all do whose units have no scales in them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from golden import Operands
+from golden import BlockMacConfig, Operands
 from golden.errors import DintError, one_line
 
 from .cases import Best, Case, Condition
@@ -24,7 +24,7 @@ from .search import Effort, search, units
 
 __all__ = ["EFFORT", "FASTEST", "prices"]
 
-#: One common clock with some room: at the shortest that all formats reach, the slowest of them has a single netlist. Every
+#: Clocks with some room: at the shortest that all formats reach, the slowest of them has a single netlist. Every
 #: architecture is followed: how much larger the most frugal one is than the smallest differs from format to format.
 EFFORT = Effort(keep=None, margins=(0.25,))
 FASTEST = "fastest"  # kind of the entries whose netlist is the fastest of its format; they have no energy
@@ -66,7 +66,9 @@ def prices(
     """
     effort = replace(effort, also=())  # a unit has one price
     shop = Workshop(pdk, cache, jobs, advance)
-    case = Case(shop, lanes, search(shop, units(lanes, formats=formats), effort, reach=formats))
+    given = units(lanes, formats=formats)
+    unscaled = [name for name, config in given.items() if not isinstance(config, BlockMacConfig)]
+    case = Case(shop, lanes, search(shop, given, effort, [unscaled, formats]))
     failures = dict(case.found.failed)
     for name in case.found.minimum:
         try:

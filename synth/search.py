@@ -6,21 +6,23 @@
    are their structures for speed, which are a little larger there and may be more frugal.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
-   which both close; or that of all formats, if all are to reach the clocks); the others are longer, since areas change by leaps
+   which both close; or that of other groups of formats, a clock for each); the others are longer, since areas change by leaps
    where few netlists close.
 3. For each period every architecture is mapped with full adders of cells and of gates, as few gates as close, in its structure
    for speed and with few lanes in the small one too; where hardly a full adder can be a cell, netlists of gates only are sized.
    Of every architecture the smallest netlist that closes counts.
+
+Units of block formats are tried with a register behind what scales a block as well, without which they reach no clock of others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from golden import NumberFormat, UnitConfig, formats_of, unit_of_options
+from golden import BlockMacConfig, NumberFormat, UnitConfig, formats_of, unit_of_options
 from golden.errors import ToolError
 from golden.shapes import MAC
 from sim.workload import OPT, STREAMING, UNIFORM
@@ -141,7 +143,10 @@ def units(
 
 
 def search(
-    shop: Workshop, plain: Mapping[str, UnitConfig], effort: Effort, reach: Sequence[str] = (BASELINE, CANDIDATE)
+    shop: Workshop,
+    plain: Mapping[str, UnitConfig],
+    effort: Effort,
+    clocks: Sequence[Collection[str]] = ((BASELINE, CANDIDATE),),
 ) -> Found:
     """Search one kit (the workshop's) for units of one shape and lane count.
 
@@ -149,8 +154,9 @@ def search(
     ----------
     plain
         The unit of each format.
-    reach
-        Formats that the clocks are set by: the shortest period at which a unit of each closes.
+    clocks
+        Groups of formats. Each sets clocks: the shortest period at which a unit of each of its formats closes, and
+        `effort.margins`. Every format of any group is mapped for all of them, and may miss those of others.
 
     Raises
     ------
@@ -185,7 +191,8 @@ def search(
             fast = [config for config in dict.fromkeys(map(_fast_of, known)) if config not in known]
             shop.run_recipes((config, area_recipes(config, shop.pdk, others)) for config in fast)
             found.minimum[name] += [mapped for config in fast if (mapped := smallest(shop.results(config)))]
-    _search_at_the_clock(shop, found, effort, lanes, [name for name in reach if name in found.minimum])
+    mapped_ones = ([name for name in group if name in found.minimum] for group in clocks)
+    _search_at_the_clock(shop, found, effort, lanes, [group for group in mapped_ones if group])
     return found
 
 
@@ -209,28 +216,33 @@ def _fast_of(config: UnitConfig) -> UnitConfig:
 
 
 def _ways(config: UnitConfig) -> list[UnitConfig]:
-    """A configuration, and where weights are registered and decoded, the one that registers what they select."""
+    """A configuration, and those that register something else.
+
+    Where weights are registered and decoded, that is what they select; in a block format, a block's scaled sum.
+    """
     from hdl.architectures import ARCHITECTURES
 
+    if isinstance(config, BlockMacConfig):
+        return [config, *([] if config.pipeline else [config.varied(pipeline=1)])]
     decodes = config.registers_weights and ARCHITECTURES[config.architecture].decodes(config.weight_format)
     return [config, *([config.varied(decoded=True)] if decodes else [])]
 
 
-def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int, reach: Sequence[str]) -> None:
+def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int, clocks: Sequence[Collection[str]]) -> None:
     """Steps 2 and 3."""
 
-    def shortest_ns(config: UnitConfig) -> float:
+    def delay_ns(config: UnitConfig) -> float:
         return fastest(shop.results(config)).delay_ns
 
     followed = {
         name: [mapped.config for mapped in best]
         for name, best in found.minimum.items()
-        if name in reach or effort.clock_reference
+        if any(name in group for group in clocks) or effort.clock_reference
     }
     fast = {name: list(dict.fromkeys(map(_fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     fast = {name: [mapped.config for mapped in shop.smallest_of_each(configs)] for name, configs in fast.items()}
-    ahead = {name: sorted(configs, key=shortest_ns)[: effort.fast] for name, configs in fast.items()}
+    ahead = {name: sorted(configs, key=delay_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
     found.fastest = {name: fastest(one for config in configs for one in shop.results(config)) for name, configs in fast.items()}
     between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
@@ -240,8 +252,9 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         for config in between
         if _fast_of(config) in _all(fast)
     }
-    slower = max(found.tightest_ns[name] for name in reach)
-    periods_ns = [math.ceil(1000 * (1 + margin) * slower) / 1000 for margin in effort.margins]  # in whole picoseconds
+    slowest = [max(found.tightest_ns[name] for name in group) for group in clocks]
+    wanted_ns = [(1 + margin) * shortest_ns for shortest_ns in slowest for margin in effort.margins]
+    periods_ns = sorted({math.ceil(1000 * period_ns) / 1000 for period_ns in wanted_ns})  # in whole picoseconds
     bisect(shop, mixed, periods_ns)
     # Every architecture, since the smallest is seldom the most frugal.
     shop.size(

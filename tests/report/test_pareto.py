@@ -70,6 +70,14 @@ def test_which_architectures_were_followed_is_said(kept_below: dict[str, Any], s
     assert said in pareto._followed(found)
 
 
+def test_who_misses_a_clock_is_said() -> None:
+    found = synthetic_pareto()
+    assert pareto._clocks(found) == ""
+    at = next(unit for unit in found["units"] if unit["format"] == "int4")
+    found["units"].append(at | {"kind": "equal-clock", "period_ns": 4.0})
+    assert pareto._clocks(found) == "No unit of INT8, dINT4, INT3 closes at the clock of osu018, 16 lanes, 4.00 ns. "
+
+
 def test_what_is_drawn_is_said_to_a_screen_reader() -> None:
     (section,) = pareto.sections({"paretos": [synthetic_pareto()]})
     chart, perplexity = section.charts

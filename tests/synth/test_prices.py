@@ -105,17 +105,33 @@ DELAYS = {"int8": 3.0, "int4": 2.0, "dint4": 2.5, "fp4_e2m1": 3.5}
 
 def test_the_slowest_format_sets_the_clock() -> None:
     shop = Invented(find("osu018"), DELAYS)
-    best = search.search(shop, search.units(2, formats=tuple(DELAYS)), EFFORT, reach=tuple(DELAYS))
+    best = search.search(shop, search.units(2, formats=tuple(DELAYS)), EFFORT, [tuple(DELAYS)])
     assert list(best.clocked) == pytest.approx([1.25 * 3.5])
     assert all(netlists for netlists in best.clocked[next(iter(best.clocked))].values())
     assert best.tightest_ns == DELAYS
     assert not best.failed
 
 
+def test_each_group_sets_a_clock_that_others_may_miss() -> None:
+    shop = Invented(find("osu018"), DELAYS)
+    best = search.search(shop, search.units(2, formats=tuple(DELAYS)), EFFORT, [("int4", "dint4"), tuple(DELAYS)])
+    assert list(best.clocked) == pytest.approx([1.25 * 2.5, 1.25 * 3.5])
+    few, all_of_them = best.clocked.values()
+    assert {name for name, netlists in few.items() if netlists} == {"int8", "int4", "dint4"}
+    assert all(all_of_them.values())
+
+
+def test_units_of_block_formats_may_register_a_scaled_sum() -> None:
+    units = search.units(16, formats=("dint4", "nvfp4"))
+    assert [one.pipeline for one in search._ways(units["nvfp4"])] == [0, 1]
+    assert [one.pipeline for one in search._ways(units["nvfp4"].varied(pipeline=1))] == [1]
+    assert [one.pipeline for one in search._ways(units["dint4"])] == [0]
+
+
 def test_the_most_frugal_is_looked_for_among_all_architectures_of_every_format() -> None:
     """`multiply` has twice the area of the others here."""
     shop = Invented(find("osu018"), DELAYS)
-    best = search.search(shop, search.units(1, formats=tuple(DELAYS)), prices.EFFORT, reach=tuple(DELAYS))
+    best = search.search(shop, search.units(1, formats=tuple(DELAYS)), prices.EFFORT, [tuple(DELAYS)])
     for name in DELAYS:
         kept = {mapped.config.architecture.removesuffix("-fast") for mapped in best.minimum[name]}
         assert kept == set(search.small_architectures(format_by_name(name), 1))
