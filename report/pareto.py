@@ -74,9 +74,9 @@ def _section(found: Mapping[str, Any], number: int = 0) -> Section:
         f"({choices}) and calibrated on the same windows; accuracy is the mean over {display.plural(len(calibration), 'draw')} "
         f"of them, {windows} each.",
         "Every format's MAC unit is searched with the same effort: all architectures that can do the format, the same recipes "
-        f"of synthesis, the same clocks. {_followed(found)} {_clocks(found)}Area and energy are each of the best unit for it, so that they are "
-        "seldom those of one unit; energy is measured on operands of the model quantized in that format, by simulation with "
-        "gate delays, every sum compared with the golden model.",
+        f"of synthesis, the same clocks. {_followed(found)} {_clocks(found)}Area and energy are each of the best unit for it, "
+        "so that they are seldom those of one unit; energy is measured on operands of the model quantized in that format, by "
+        "simulation with gate delays, every sum compared with the golden model.",
         RULE,
     ]
     facts += _of_blocks(found)
@@ -139,8 +139,8 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
         facts.append(
             "Figures of block formats include all of their scales: decoder, registers, multiplier by the significand, shifter, "
             "and the accumulator that is wide enough for every shift. Each is searched with and without a register behind the "
-            "scaled sum, which shortens the clock for an edge of latency. They are divided by the products of a cycle, as others "
-            f"are: what is done once in a block is shared by its products ({lengths})."
+            "scaled sum, which shortens the clock for an edge of latency. Figures are divided by the products of a cycle, as "
+            f"others are: what is done once in a block is shared by its products ({lengths})."
         )
     said = []
     for one in found["accuracy"]:

@@ -12,7 +12,7 @@
    for speed and with few lanes in the small one too; where hardly a full adder can be a cell, netlists of gates only are sized.
    Of every architecture the smallest netlist that closes counts.
 
-Units of block formats are tried with a register behind what scales a block as well, without which they reach no clock of others.
+Units of block formats are tried with a register behind what scales a block as well: without it they reach no clock of others.
 """
 
 from __future__ import annotations
