@@ -45,7 +45,7 @@ class Fit:
     codebooks: tuple[tuple[int, ...], ...]  # 16 different integers each, ascending
     errors: tuple[float, ...]  # of the first codebooks, then after every fit and every choice in turn; it never rises
     rounded_error: float  # with the codewords rounded, and the blocks' choices among these
-    reseeded: tuple[tuple[int, int], ...]  # (iteration, codebook): fitted anew because no block chose it
+    reseeded: tuple[tuple[int, int], ...]  # (iteration, codebook): fitted anew because no block chose it; 0: to all blocks
     coinciding: tuple[int, ...]  # by codebook: codewords that rounding made equal to another, put elsewhere
     converged: bool
 
@@ -65,11 +65,11 @@ def fit_codebooks(blocks: Floats, count: int, seed: int = 0, most_iterations: in
         raise InputError(f"blocks have shape {blocks.shape}: (blocks, scalars of each) is needed, one block at least")
     if not np.isfinite(blocks).all():
         raise InputError("blocks contain NaN or infinite values: no codeword is near to them; use sound numbers")
-    codebooks = _first_codebooks(blocks, count, np.random.default_rng(seed))
+    codebooks, unmet = _first_codebooks(blocks, count, np.random.default_rng(seed))
     found = np.stack([squared_errors(blocks, one) for one in codebooks])
     choice = found.argmin(axis=0)
-    errors, reseeded, converged = [_mean(found, choice, blocks)], [], False
-    for iteration in range(most_iterations):
+    errors, reseeded, converged = [_mean(found, choice, blocks)], [(0, number) for number in unmet], False
+    for iteration in range(1, most_iterations + 1):
         for number in range(count):
             own = blocks[choice == number]
             if not len(own):
@@ -151,8 +151,8 @@ def rounded_codewords(codewords: Floats, scalars: Floats, largest: int = LARGEST
     return tuple(integers), coinciding
 
 
-def _first_codebooks(blocks: Floats, count: int, rng: np.random.Generator) -> list[Floats]:
-    """Codebooks of the clusters around seeds, each block belonging to the nearest."""
+def _first_codebooks(blocks: Floats, count: int, rng: np.random.Generator) -> tuple[list[Floats], list[int]]:
+    """Codebooks of the clusters around seeds, each block belonging to the nearest; and which clusters are empty."""
     ordered = np.sort(blocks, axis=1)
     nearest, cluster = np.full(len(blocks), np.inf), np.zeros(len(blocks), dtype=np.int64)
     for number in range(count):
@@ -161,8 +161,9 @@ def _first_codebooks(blocks: Floats, count: int, rng: np.random.Generator) -> li
         distances = np.square(ordered - seed).sum(axis=1)
         cluster[distances < nearest] = number
         nearest = np.minimum(nearest, distances)
-    clusters = (blocks[cluster == number] for number in range(count))
-    return [_fitted_anew(one if len(one) else blocks) for one in clusters]
+    clusters = [blocks[cluster == number] for number in range(count)]
+    unmet = [number for number, one in enumerate(clusters) if not len(one)]
+    return [_fitted_anew(one if len(one) else blocks) for one in clusters], unmet
 
 
 def _fitted_anew(blocks: Floats) -> Floats:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from golden import MXFP4
 from golden.artifacts import canonical_json, sha256_of, write_file
 
 from . import display, download, given
@@ -142,6 +143,8 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
             "scaled sum, which shortens the clock for an edge of latency. Figures are divided by the products of a cycle, as "
             f"others are: what is done once in a block is shared by its products ({lengths})."
         )
+    if any(name.startswith(MXFP4.name) for name in blocks):
+        facts.append("Not included: choosing MXFP4's base, the exponent that stands for no shift, once for each sum.")
     said = []
     for one in found["accuracy"]:
         own, usual = one.get("recipe", {}), found["recipe"]
