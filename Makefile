@@ -7,6 +7,7 @@
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
 # make package  wheel and source distribution, installed in an empty environment (a minute or two; network)
+# make examples      every command's example as its help has it (an hour; table3 needs the network)
 # make pareto    accuracy of sixteen formats against area, delay and energy of their MAC units, per PDK (hours; may be interrupted)
 # make headline  draws the README's picture from the last report
 # make setup    installs what is missing (the other targets begin with it)
@@ -24,7 +25,7 @@ ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
 PARETO := $(wildcard build/pareto/pareto.json)
 SILICON := $(if $(wildcard build/benchmark-silicon/*.json),build/benchmark-silicon)
 
-.PHONY: report headline pareto test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
+.PHONY: report headline pareto examples test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
 .DEFAULT_GOAL := report
 
 report: setup
@@ -64,6 +65,9 @@ verify: setup
 	$(BIN)/python -m benchmarks.verification $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
 	$(BIN)/dint quantize --no-table --out build/verify/model
 	$(BIN)/dint simulate --layer 0 --model build/verify/model --tokens 256 --out build/verify/layer
+
+examples: setup
+	$(BIN)/python -m benchmarks.examples
 
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz --jobs $(JOBS)

@@ -98,6 +98,8 @@ def quantize(
     """Quantize an OPT or a LLaMA to W4A8 and measure it.
 
     Example: dint quantize --format dint4 --scaling aqas --calibration-length 128 --out build/opt-dint4
+
+    Example: dint quantize --format int4 --out build/opt-int4
     """
     from quant.command import quantize as run
 

@@ -134,7 +134,7 @@ def simulate(
 
     Example: dint simulate --format dint4 --lanes 16 --simulator icarus --operands build/opt-dint4/operands.npz
 
-    Example: dint simulate --layer 0 --model build/quantized --tokens 32
+    Example: dint simulate --layer 0 --model build/opt-dint4 --tokens 32
     """
     from pipeline.simulate_command import simulate as run
 
