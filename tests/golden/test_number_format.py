@@ -53,6 +53,21 @@ def test_the_catalogue():
     assert (INT3.steps, INT4.steps, INT8.steps) == (7, 15, 255)
 
 
+def test_integers_have_rows_for_pairs_of_bits_where_they_are_pairs() -> None:
+    assert [NumberFormat.integers(bits).architecture for bits in (4, 5, 6)] == ["booth-carry", "baugh-wooley", "booth-carry"]
+    assert [NumberFormat.integers(bits, "digit-grid").architecture for bits in (4, 5)] == ["digit-grid"] * 2
+
+
+def test_what_is_stored_mirrored() -> None:
+    """What would put its larger extreme on the shorter side; nothing where both are equally long."""
+    longer_above = NumberFormat("up", "Up", 2, (0, 1, 2, -1))
+    negative, positive = np.array([1.0, 2.0, 2.0]), np.array([2.0, 1.0, 2.0])
+    assert INT4.mirrors(negative, positive).tolist() == [True, False, False]
+    assert longer_above.mirrors(negative, positive).tolist() == [False, True, False]
+    assert FP4_E2M1.mirrors(negative, positive).tolist() == [False, False, False]
+    assert [bool(INT4.mirrors(*extremes)) for extremes in ((1, 2), (2, 1), (2, 2))] == [True, False, False]
+
+
 @DINTS
 @pytest.mark.parametrize(("size", "word"), [(Fraction(1, 4), "quarter"), (Fraction(1, 8), "eighth")])
 def test_size_of_the_special_value(number_format, size, word):

@@ -3,55 +3,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from golden import (
     MXFP4,
     NVFP4,
-    BlockCodes,
     BlockFormat,
     BlockMacConfig,
     InputError,
-    LayerOperands,
-    OperandError,
     Operands,
-    row_sums,
 )
 from sim import block_stimulus
 from sim.workload import OPT, STREAMING, UNIFORM, WEIGHTS_HELD, workload
+from tests.golden.block_operands import block_operands
 
 UNITS = [(one, bits) for one in (MXFP4, NVFP4) for bits in (8, 4)]
 EVERY = pytest.mark.parametrize(("blocks", "bits"), UNITS, ids=lambda one: getattr(one, "name", one))
 
 
-def operands(blocks: BlockFormat, bits: int, spread: float = 1.0) -> Operands:
-    """Of one made-up layer: 5 outputs, 4 blocks, 3 tokens; scales of `spread` octaves."""
-    random = np.random.default_rng(3)
-    columns = 4 * blocks.block
-    drawn = (random.normal(size=(8, columns)) * 2.0 ** (spread * random.normal(size=(8, columns)))).astype(np.float32)
-    weights, tokens = blocks.quantize(drawn[:5]), blocks.quantize(drawn[5:], by_row=True)
-    given = tokens if bits == 4 else random.integers(-128, 128, (3, columns), dtype=np.int8)
-    accumulators, exponents = row_sums(weights, given)
-    layer = LayerOperands(
-        "fc1",
-        weights.codes,
-        given.codes.view(np.int8) if isinstance(given, BlockCodes) else given,
-        accumulators,
-        np.ones(5, np.float32),
-        np.ones(3, np.float32),
-        block_scales=weights.scales,
-        activation_block_scales=given.scales if isinstance(given, BlockCodes) else None,
-        exponents=exponents,
-    )
-    return Operands(blocks.elements[0], (layer,), {}, blocks, blocks if bits == 4 else None)
-
-
 @EVERY
 def test_whole_sums_are_what_the_file_states(blocks: BlockFormat, bits: int, tmp_path) -> None:
-    operands(blocks, bits).save(tmp_path / "o.npz")
+    block_operands(blocks, bits).save(tmp_path / "o.npz")
     config = BlockMacConfig.of(blocks, bits, lanes=8)
     stimulus = block_stimulus.from_operands(Operands.load(tmp_path / "o.npz"), config, 200, 0)
     rows = stimulus.rows(config)
@@ -62,20 +35,9 @@ def test_whole_sums_are_what_the_file_states(blocks: BlockFormat, bits: int, tmp
     assert len(set(stimulus.stated.tolist())) > 5
 
 
-@pytest.mark.parametrize("name", ["block_scales", "activation_block_scales"])
-@pytest.mark.parametrize("blocks", [MXFP4, NVFP4], ids=lambda one: one.name)
-def test_a_scale_that_is_nan_is_refused(blocks: BlockFormat, name: str, tmp_path) -> None:
-    given = operands(blocks, 4)
-    scales = getattr(given.layers[0], name).copy()
-    scales[1, 2] = blocks.scales.nan_code
-    replace(given, layers=(replace(given.layers[0], **{name: scales}),)).save(tmp_path / "o.npz")
-    with pytest.raises(OperandError, match=rf"o\.npz: fc1\.{name} contains NaN: there is no sum to expect; check the model"):
-        Operands.load(tmp_path / "o.npz")
-
-
 def test_scales_too_far_apart_for_one_base() -> None:
     """The largest blocks are in reach, nothing is stated, and the unit says that something was left out."""
-    given = operands(MXFP4, 8, spread=8.0)
+    given = block_operands(MXFP4, 8, spread=8.0)
     config = BlockMacConfig.of(MXFP4, 8, lanes=8, span=4)
     stimulus = block_stimulus.from_operands(given, config, 200, 0)
     outputs = stimulus.rows(config).outputs
@@ -86,7 +48,7 @@ def test_scales_too_far_apart_for_one_base() -> None:
 
 @EVERY
 def test_runs_are_whole_blocks_of_the_model(blocks: BlockFormat, bits: int) -> None:
-    given = operands(blocks, bits)
+    given = block_operands(blocks, bits)
     config = BlockMacConfig.of(blocks, bits, lanes=8)
     stimulus = workload(config, OPT, STREAMING, given, 96, 5)
     inputs, layer = stimulus.inputs, given.layers[0]
@@ -125,29 +87,9 @@ def test_uniform_operands_have_plausible_scales(blocks: BlockFormat, bits: int) 
 def test_operands_of_another_unit_are_refused(unit, change, message: str) -> None:
     config = BlockMacConfig.of(*unit, lanes=8).varied(**change)
     with pytest.raises(InputError, match=message):
-        block_stimulus.from_operands(operands(NVFP4, 8), config, 10, 0)
+        block_stimulus.from_operands(block_operands(NVFP4, 8), config, 10, 0)
 
 
 def test_weights_are_never_held() -> None:
     with pytest.raises(InputError, match="dataflow is 'weights-held': mac_nvfp4_x8 has streaming"):
         workload(BlockMacConfig.of(NVFP4, lanes=8), UNIFORM, WEIGHTS_HELD, None, 10, 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"block_scales": None}, "fc1 has no block_scales"),
-        ({"exponents": None}, "fc1 has no exponents"),
-        ({"activation_block_scales": np.zeros((3, 4), np.uint8)}, "fc1 has activation_block_scales"),
-        ({"block_scales": np.zeros((5, 3), np.uint8)}, r"fc1: scales of NVFP4 have shape \(5, 3\)"),
-        ({"block_scales": np.full((5, 4), 128, np.uint8)}, "fc1: scale code 128 is none of E4M3"),
-        ({"weights": np.full((5, 64), 16, np.uint8)}, "fc1: code 16 is not one of fp4_e2m1"),
-        ({"exponents": np.zeros((5, 3), np.int64)}, r"fc1.exponents has shape \(5, 3\)"),
-        ({"zero_points": np.zeros(5, np.int64)}, "fc1 has arrays that are none of a block format"),
-    ],
-)
-def test_files_that_contradict_themselves(change, message: str, tmp_path) -> None:
-    given = operands(NVFP4, 8)
-    replace(given, layers=(replace(given.layers[0], **change),)).save(tmp_path / "o.npz")
-    with pytest.raises(InputError, match=message):
-        Operands.load(tmp_path / "o.npz")
