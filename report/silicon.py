@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import display
+from .any_clock import any_clock
 from .grid import Table
 
 __all__ = ["Part", "parts"]
@@ -33,7 +34,11 @@ def parts(results: Mapping[str, Any]) -> list[Part]:
         found.append(Part(_places(silicon["peers"]), _peers(silicon["peers"])))
     for name, title in _COMPARED.items():
         if silicon.get(name):
-            found.append(Part([*_ranges(silicon[name]), *_spent(silicon, name)], _ratios(title, silicon[name])))
+            found.append(
+                Part(
+                    [*_ranges(silicon[name]), *_anywhere(silicon[name]), *_spent(silicon, name)], _ratios(title, silicon[name])
+                )
+            )
     if silicon.get("zero_points"):
         found.append(Part([_SHARED], _zero_points(silicon["zero_points"])))
     return found
@@ -118,6 +123,22 @@ def _ranges(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                     f"to {display.ratio(most[named])} ({_where(most)})."
                 )
     return found
+
+
+def _anywhere(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ratio of areas at any clock that the baseline reaches, where both sides have as many registers as suit them."""
+    said = []
+    for one in any_clock(rows):
+        ends = [
+            f"{display.ratio(ratio)} ({display.period(period_ns)}; {baseline} and {candidate} pipeline registers)"
+            for ratio, period_ns, baseline, candidate in (one.least, one.greatest)
+        ]
+        late = "" if one.out_of_reach_ns is None else f"; below {display.period(one.out_of_reach_ns)} no unit of ours closes"
+        said.append(
+            f"{one.pdk}, {display.lanes(one.lanes)}: area against {display.format_name(one.reference)} at any clock that it "
+            f"reaches, pipelined or not: {ends[0]} to {ends[1]}{late}."
+        )
+    return said
 
 
 def _spent(silicon: Mapping[str, Any], name: str) -> list[str]:
