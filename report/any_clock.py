@@ -27,7 +27,7 @@ class AnyClock:
 
 
 def any_clock(rows: Sequence[Mapping[str, Any]]) -> list[AnyClock]:
-    """Of comparisons (`report.points`) with several numbers of pipeline registers, by kit and lanes; those with one are left out."""
+    """Of comparisons (`report.points`) with several numbers of pipeline registers, by kit and lanes; others are left out."""
     found = []
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for row in rows:
