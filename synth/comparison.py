@@ -86,7 +86,7 @@ def compare(
             _report(case, results, effort)
             if verified:
                 finalists = {m.task.mapped.netlist_sha256: m.task.mapped for m in case.measurements if len(m.samples_j) > 1}
-                checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed)
+                checked = verify_all(list(finalists.values()), pdk, operands, jobs, seed, cache)
                 results.setdefault("verifications", []).extend(checked)
     results["not_measured"] = not_measured(results["not_measured"], all(name in operands for name in FORMATS), effort, shape)
     return results

@@ -25,7 +25,7 @@ from .mapping import Mapped, delays
 from .netlist import Netlist
 from .pdk import Pdk
 
-__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "record", "standard_error"]
+__all__ = ["Measurement", "Task", "confidence_95", "measure_all", "record", "sources_sha256", "standard_error"]
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _entry(task: Task, stimulus: Replay | None, pdk: Pdk, cache: Path, engine: s
             "activity": task.activity,
             "engine": engine,
             "opensta": sta.version(),
-            "sources": _sources_sha256(),
+            "sources": sources_sha256(),
         }
     )
     return cache / "energies" / key[:2] / f"{key}.json"
@@ -304,7 +304,8 @@ def _facts(task: Task, unit: Unit, stimulus: Replay | None, engine: str) -> dict
 
 
 @lru_cache(maxsize=1)
-def _sources_sha256() -> dict[str, str]:
+def sources_sha256() -> dict[str, str]:
+    """By module, of all that a figure measured on a netlist depends on beside the netlist, its library and the operands."""
     synth = Path(__file__).parent
     files = sorted(file for folder in (synth, synth.parent / "sim") for file in folder.glob("*.py"))
     return {f"{file.parent.name}/{file.stem}": sha256_file(file) for file in files if file.stem not in _INDIFFERENT}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import MacConfig, Operands, PeConfig, UnitConfig
-from golden.artifacts import write_file
+from golden.artifacts import read_record, record_text, sha256_file, sha256_of, write_file
 from sim import column
 from sim.gate_level import run_gate_level
 from sim.replay import Replay
@@ -22,6 +22,7 @@ from sim.workload import STREAMING, UNIFORM, workload
 from . import liberty
 from .cell_models import cell_models
 from .mapping import Mapped
+from .measuring import sources_sha256
 from .netlist import read_netlist
 from .pdk import Pdk
 
@@ -31,8 +32,10 @@ _CYCLES = 2000  # of the model's operands
 _PERIOD_NS = 1.0  # of a simulation without delays
 
 
-def verify(mapped: Mapped, pdk: Pdk, operands: Operands | None = None, seed: int = 0) -> dict[str, int]:
-    """Replay on a netlist, without delays, all there is to compare; cycles compared, by source.
+def verify(
+    mapped: Mapped, pdk: Pdk, operands: Operands | None = None, seed: int = 0, cache: Path | None = None
+) -> dict[str, int]:
+    """Replay on a netlist, without delays, all there is to compare; cycles compared, by source. `cache` keeps what passed.
 
     Raises
     ------
@@ -48,6 +51,10 @@ def verify(mapped: Mapped, pdk: Pdk, operands: Operands | None = None, seed: int
         write_file(folder / "cells.v", cell_models(library, gates.cells))
         compared = {}
         for stimulus in _stimuli(mapped.config, operands, seed):
+            kept = None if cache is None else _entry(mapped, pdk, stimulus, cache)
+            if kept is not None and (facts := read_record(kept)) is not None:
+                compared[stimulus.source] = facts["sums_compared"]
+                continue
             run = run_gate_level(
                 folder / "netlist.v",
                 folder / "cells.v",
@@ -60,17 +67,32 @@ def verify(mapped: Mapped, pdk: Pdk, operands: Operands | None = None, seed: int
                 record=False,
             )
             compared[stimulus.source] = run.sums_compared
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_file(kept, record_text({"sums_compared": run.sums_compared}))
     return compared
 
 
+def _entry(mapped: Mapped, pdk: Pdk, stimulus: Replay, cache: Path) -> Path:
+    """Where it is kept that a netlist passed."""
+    of = {"netlist": mapped.netlist_sha256, "pdk": pdk.describe(), "stimulus": stimulus.sha256, "sources": sources_sha256()}
+    key = sha256_of(of | {"verification": sha256_file(Path(__file__))})
+    return cache / "verified" / key[:2] / f"{key}.json"
+
+
 def verify_all(
-    netlists: Sequence[Mapped], pdk: Pdk, operands: Mapping[str, Operands], jobs: int, seed: int = 0
+    netlists: Sequence[Mapped],
+    pdk: Pdk,
+    operands: Mapping[str, Operands],
+    jobs: int,
+    seed: int = 0,
+    cache: Path | None = None,
 ) -> list[dict[str, Any]]:
     """`verify` of every netlist, several at a time: `netlist_sha256`, `design` and `compared`."""
     from joblib import Parallel, delayed
 
     given = [operands.get(mapped.config.format_name) for mapped in netlists]
-    calls = (delayed(verify)(mapped, pdk, own, seed) for mapped, own in zip(netlists, given, strict=True))
+    calls = (delayed(verify)(mapped, pdk, own, seed, cache) for mapped, own in zip(netlists, given, strict=True))
     found = Parallel(jobs if len(netlists) > 1 else 1)(calls)
     return [
         {"netlist_sha256": mapped.netlist_sha256, "design": mapped.design, "pdk": pdk.name, "compared": compared}

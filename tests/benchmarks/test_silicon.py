@@ -73,3 +73,20 @@ def test_what_a_tool_ends_is_said_and_the_others_go_on(tmp_path: Path, monkeypat
     assert found["failed"] == {"mac": ["osu018, mac, 16 lanes, pipeline 0: Icarus: killed"]}
     assert [row["lanes"] for row in found["mac"]] == [1]
     assert silicon.main([*asked[:4], "--lane", "1", *asked[8:]]) == 0
+
+
+def test_a_peer_that_beats_ours_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries(yosys_area: float, yosys_delay: float) -> list[dict[str, Any]]:
+        units = [("dint booth", 9.0, 3.0), ("dint baugh-wooley", 8.0, 3.5), ("Yosys acc + a*w", yosys_area, yosys_delay)]
+        return [{"pdk": "osu018", "unit": unit, "area_um2": area, "delay_ns": delay} for unit, area, delay in units]
+
+    assert silicon.beaten(entries(8.0, 3.0)) == []
+    assert silicon.beaten(entries(7.9, 3.1)) == [
+        "osu018: Yosys acc + a*w is smaller than our best (dint baugh-wooley): adopt it as the baseline"
+    ]
+    assert silicon.beaten(entries(9.0, 2.9)) == [
+        "osu018: Yosys acc + a*w is faster than our best (dint booth): adopt it as the baseline"
+    ]
+    for area, code in ((8.1, 0), (7.9, 1)):
+        monkeypatch.setattr(silicon, "measure_peers", lambda *_, area=area: entries(area, 3.0))
+        assert silicon.main(["--pdk", "osu018", "--only", "peers", "--out", str(tmp_path)]) == code

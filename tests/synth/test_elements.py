@@ -13,7 +13,7 @@ import pytest
 
 from golden import INT3, InputError, PeConfig, ToolError
 from sim.workload import UNIFORM, WEIGHTS_HELD
-from synth import search, sta
+from synth import search, sta, verification
 from synth.command import synthesize
 from synth.mapping import Mapped, area_by_part, map_design
 from synth.measuring import Task, measure_all
@@ -37,6 +37,16 @@ def test_every_product_at_gate_level(mapped: Mapped, kit: Pdk) -> None:
     compared = verify(mapped, kit)
     assert compared["products"] == 8 * 257
     assert compared["corners"] > 300
+
+
+def test_what_passed_at_gate_level_is_not_run_again(
+    mapped: Mapped, kit: Pdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = verify(mapped, kit, cache=tmp_path)
+    monkeypatch.setattr(verification, "run_gate_level", None)
+    assert verify(mapped, kit, cache=tmp_path) == compared
+    with pytest.raises(TypeError):  # with other random operands it is
+        verify(mapped, kit, seed=1, cache=tmp_path)
 
 
 def test_a_netlist_with_a_wrong_cell_is_found(mapped: Mapped, kit: Pdk, tmp_path: Path) -> None:
