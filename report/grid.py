@@ -32,6 +32,7 @@ class Section:
     verdicts: Table
     tables: list[Table]
     loss: Table | None
+    loss_verdict: str
     slac: Table | None
 
 
@@ -58,6 +59,7 @@ def _section(measured: Mapping[str, Any]) -> Section:
         _verdicts(measured["verdicts"]),
         tables,
         _loss(measured["loss"]) if measured.get("loss") else None,
+        _loss_verdict(measured.get("loss", [])),
         _slac(measured["slac"], measured["ranges"]) if measured.get("slac") and measured.get("ranges") else None,
     )
 
@@ -107,6 +109,19 @@ def _loss(rows: list[Mapping[str, Any]]) -> Table:
         shown = _difference(row["difference"])
         lines.append([f"{display.format_name(row['format'])}; {row['text']}", str(row["seed"]), *kls, shown])
     return Table("AQAS with and without quantized activations in its loss", columns, lines)
+
+
+def _loss_verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In one sentence: whether Q(X) in the loss changes anything."""
+    same = [row for row in rows if row["kl"] == row["kl_without"]]
+    clear = [row["difference"] for row in rows if abs(row["difference"]["kl"]) > CLEAR * row["difference"]["kl_standard_error"]]
+    helps = sum(one["kl"] > 0 for one in clear)
+    unclear = len(rows) - len(same) - len(clear)
+    return (
+        f"Of {display.plural(len(rows), 'case')} (formats, texts and draws), Q(X) changes nothing at all in {len(same)}: the "
+        f"same scales are chosen; nothing that is clear in {unclear}; it lowers the KL in {helps} and raises it in "
+        f"{len(clear) - helps}."
+    )
 
 
 def _slac(rows: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, Any]]) -> Table:
