@@ -99,7 +99,7 @@ class Case:
     ) -> None:
         """Measure every netlist, or those of some formats, by one sample of each workload; the best two of each format by more.
 
-        The best two of the first workload are measured without delays as well, and with the workloads of `effort.also`.
+        Those best two are measured without delays as well, and those of the first workload with the workloads of `effort.also`.
         """
         pdk, cycles = self.workshop.pdk, effort.cycles_for(self.lanes)
 
@@ -138,7 +138,7 @@ class Case:
             for mapped in finalists.values():
                 ways = [workload, *(also if leads else [])]
                 tasks = [Task(mapped, condition.period_ns, *way, SDF, effort.samples, condition.name) for way in ways]
-                closer += tasks + [replace(task, activity=ZERO_DELAY, samples=1) for task in tasks if leads]
+                closer += tasks + [replace(task, activity=ZERO_DELAY, samples=1) for task in tasks]
         self.measurements += measure(closer)
 
     def best(self, condition: Condition) -> Iterator[tuple[Way, str, dict[str, Best]]]:
