@@ -127,6 +127,12 @@ REASONS = {
         "a power of two is the end of the binade below, too, with the same code"
     ),
     "significands, exponents = self.parts(np.where(nan, 0, codes)) -- 0 to 1": "in the place of NaN, which is put there next",
+    "selectors = Fraction(self.selector_bits, self.selector_block or 1) -- 1 to 2": "without codebooks there are no bits of it",
+    "blocks = real.reshape(rows, -1, self.block) -- 1 to 2": "numpy takes any negative length for what is left",
+    "parts = steps.reshape(rows, -1, self.selector_block) -- 1 to 2": "numpy takes any negative length for what is left",
+    "shifts = np.where(counts, exponents - least[:, :, None], 0) -- 0 to 1": (
+        "of blocks of zeros; as the only shift above zero it is beside sums of few bits"
+    ),
     "golden/asymmetric_parts.py: def __post_init__(self) -> None: -- without super().__post_init__()": _CHECKED_NEXT,
     "golden/pe.py: def __post_init__(self) -> None: -- without super().__post_init__()": _CHECKED_NEXT,
     "golden/asymmetric.py: def __post_init__(self) -> None: -- without super().__post_init__()": _CHECKED_NEXT,

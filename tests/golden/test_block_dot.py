@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockFormat, InputError, block_sums, dot, row_sums
+from golden import GROUP_FORMATS, MXFP4, NVFP4, BlockCodes, BlockFormat, InputError, block_sums, dot, row_sums
 from golden.block_dot import dot_one
 
 from .test_block_format import CLUSTERED, one_block
@@ -102,3 +102,20 @@ def test_scales_too_far_apart_for_an_integer() -> None:
     weights, activations = (MXFP4.quantize(one) for one in operands(MXFP4))
     with pytest.raises(InputError, match=r"scales of a row are 2\^\d+ apart: its sum needs \d+ bits, 63 are supported"):
         row_sums(weights, activations)
+
+
+def test_scales_may_be_as_far_apart_as_64_bits_allow() -> None:
+    """Two blocks of one unit each, and a block of zeros, whose scale does not count: 3 places besides the shift."""
+    activations = np.zeros((1, 3 * MXFP4.block), np.int8)
+    activations[0, [0, MXFP4.block]] = 1
+    for shift, fits in ((59, True), (60, True), (61, False)):
+        scales = np.array([[5, 5 + shift, 200]], np.uint8)
+        weights = BlockCodes(
+            MXFP4, np.full((1, 3 * MXFP4.block), MXFP4.elements[0].encode_one(1), np.uint8), scales, None, None
+        )
+        if fits:
+            sums, exponents = row_sums(weights, activations)
+            assert (sums.tolist(), exponents.tolist()) == ([[1 + (1 << shift)]], [[5]])
+        else:
+            with pytest.raises(InputError, match=r"scales of a row are 2\^61 apart: its sum needs 64 bits, 63 are supported"):
+                row_sums(weights, activations)

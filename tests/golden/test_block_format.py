@@ -12,6 +12,7 @@ import pytest
 
 from golden import (
     BLOCK_FORMATS,
+    CODEBOOK_FORMATS,
     E4M3,
     E8M0,
     FP4_E2M1,
@@ -248,8 +249,25 @@ def test_numbers_that_have_no_blocks(block_format: BlockFormat, x: object, messa
 )
 def test_codes_that_do_not_fit(block_format: BlockFormat, changes: dict[str, object], message: str) -> None:
     codes = block_format.quantize(np.ones((1, 2 * block_format.block)))
-    with pytest.raises(InputError, match=message):
-        block_format.decode(dataclasses.replace(codes, **changes))
+    for read in (block_format.check, block_format.decode):
+        with pytest.raises(InputError, match=message):
+            read(dataclasses.replace(codes, **changes))
+
+
+def test_selectors_are_numbers_of_codebooks() -> None:
+    checked = CLUSTERED.checked_selectors(np.array([[0, 1], [1, 1]], np.uint8))
+    assert checked.tolist() == [[0, 1], [1, 1]]
+    assert checked.dtype == np.int64
+    assert CLUSTERED.checked_selectors([]).size == 0
+    for wrong, worst in (([0, 2], 2), ([-1, 0], -1), ([2, -1], -1), ([-3, -2], -3)):
+        with pytest.raises(InputError, match=f"selector {worst} is none of Clustered: its codebooks are 0 to 1"):
+            CLUSTERED.checked_selectors(wrong)
+    with pytest.raises(InputError, match="selectors of Clustered have dtype float64: integers are needed"):
+        CLUSTERED.checked_selectors([0.0])
+
+
+def test_codewords_are_counted_over_all_codebooks() -> None:
+    assert (CLUSTERED.codewords, MXFP4.codewords, CODEBOOK_FORMATS["lobcq_c8_g64"].codewords) == (8, 16, 128)
 
 
 def test_the_smallest_blocks_and_selector_blocks() -> None:
@@ -258,6 +276,12 @@ def test_the_smallest_blocks_and_selector_blocks() -> None:
     assert codes.selectors.tolist() == [[1, 0], [0, 1]]
     assert pair.decode(codes).tolist() == [[4.5, 1.0], [0.5, -4.5]]
     assert pair.bits_per_scalar == 2 + 1 + 4
+
+
+def test_full_scale_may_be_any_above_zero() -> None:
+    for full_scale in (Fraction(1), Fraction(1, 3)):
+        codes = dataclasses.replace(NVFP4, full_scale=full_scale).quantize(np.full((1, 16), 8.0))
+        assert (codes.scales == codes.scales[0, 0]).all()
 
 
 def test_one_tensor_scale_unless_told_otherwise() -> None:
