@@ -15,14 +15,16 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 
 import dint
-from golden.artifacts import output_directory
+from sim.processes import run_group
 
 __all__ = ["ORDER", "examples"]
 
@@ -64,15 +66,16 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     failed, known = 0, examples()
-    with output_directory(options.out) as scratch:
-        (scratch / "docs").symlink_to(ROOT / "docs")
-        for line in (line for name in ORDER if name not in options.left_out for line in known[name]):
-            started = time.monotonic()
-            status, said = _run(line, scratch)
-            console.print(f"{'failed' if status else 'ran'}  {time.monotonic() - started:7.1f} s  dint {line}")
-            if status:
-                failed += 1
-                console.print(said[-2000:], markup=False)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not (docs := options.out / "docs").exists():
+        docs.symlink_to(ROOT / "docs")
+    for line in (line for name in ORDER if name not in options.left_out for line in known[name]):
+        started = time.monotonic()
+        status, said = _run(line, options.out)
+        console.print(f"{'failed' if status else 'ran'}  {time.monotonic() - started:7.1f} s  dint {line}")
+        if status:
+            failed += 1
+            console.print(said[-2000:], markup=False)
     console.print(f"{failed} failed" if failed else "all as written", highlight=False)
     return int(failed > 0)
 
@@ -81,13 +84,14 @@ def _run(line: str, directory: Path) -> tuple[int, str]:
     """Exit status of a command line of `dint`, and what it wrote."""
     command = [sys.executable, "-m", "dint", *shlex.split(line)]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        done = subprocess.run(
-            command, cwd=directory, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"not done after {_LIMIT_S} s"
-    return done.returncode, done.stdout + done.stderr
+    with tempfile.TemporaryFile() as printed:
+        try:
+            options: dict[str, Any] = {"cwd": directory, "env": os.environ | {"PYTHONPATH": path}}
+            status = run_group(command, _LIMIT_S, stdout=printed, stderr=subprocess.STDOUT, **options)
+        except TimeoutError:
+            return 1, f"not done after {_LIMIT_S} s"
+        printed.seek(0)
+        return status, printed.read().decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ _COLUMNS = (
     "period_ns",
     "format",
     "architecture",
+    "pipeline",
     "area_per_mac_um2",
     "delay_ns",
     "energy_per_mac_j",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ratio of areas at any clock that the baseline reaches, with whatever pipeline registers suit each side there.
+"""The ratio of areas at every clock that was searched, with whatever pipeline registers suit each side there.
 
-A clock period takes the smallest unit that closes at it, of either side, of all that were found; both areas fall in steps as
-the period gets longer. Where one of them does is where the ratio is the least or the greatest.
+A clock period takes the smallest unit that closes at it, of either side, of all that were found with any number of registers.
+What was found for another period may close with less area if it is looked for at this one: areas are upper bounds.
 """
 
 from __future__ import annotations
@@ -23,35 +23,30 @@ class AnyClock:
     reference: str
     least: tuple[float, float, int, int]
     greatest: tuple[float, float, int, int]
-    out_of_reach_ns: float | None  # up to this period, which the baseline reaches, no candidate closes
+    clocks: int
 
 
 def any_clock(rows: Sequence[Mapping[str, Any]]) -> list[AnyClock]:
-    """Of comparisons (`report.points`) with several numbers of pipeline registers, by kit and lanes; others are left out."""
+    """Of comparisons (`synth.comparison.compare`) with several numbers of pipeline registers, by kit, lanes and baseline."""
     found = []
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["pdk"], row["lanes"], row["reference"]), []).append(row)
     for (pdk, lanes, reference), group in sorted(groups.items()):
         if len({row.get("pipeline", 0) for row in group}) > 1:
-            sides = [{_unit(row[side]) for row in group} for side in ("baseline", "candidate")]
-            found.append(_ends(pdk, lanes, reference, *sides))
+            ratios = _ratios(group)
+            found.append(AnyClock(pdk, lanes, reference, min(ratios), max(ratios), len(ratios)))
     return found
 
 
-_Unit = tuple[float, float, int]  # delay in ns, area in um2, pipeline registers
-
-
-def _unit(side: Mapping[str, Any]) -> _Unit:
-    return side["delay_ns"], side["area_um2"], side.get("pipeline", 0)
-
-
-def _ends(pdk: str, lanes: int, reference: str, baseline: set[_Unit], candidate: set[_Unit]) -> AnyClock:
-    first = min(baseline)[0]
-    periods_ns = sorted({delay_ns for delay_ns, _, _ in baseline | candidate if delay_ns >= first})
-    reached = [period_ns for period_ns in periods_ns if min(candidate)[0] <= period_ns]
+def _ratios(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, int, int]]:
+    """At every period that a unit of both sides was looked for at, with the same number of registers: so both close there."""
+    sides = [
+        {(row[side]["area_um2"], row[side].get("pipeline", 0), row[side]["delay_ns"]) for row in rows}
+        for side in ("baseline", "candidate")
+    ]
     ratios = []
-    for period_ns in reached:
-        ours, others = (min(unit[1:] for unit in side if unit[0] <= period_ns) for side in (candidate, baseline))
-        ratios.append((others[0] / ours[0], period_ns, others[1], ours[1]))
-    return AnyClock(pdk, lanes, reference, min(ratios), max(ratios), None if reached == periods_ns else reached[0])
+    for period_ns in sorted({row["period_ns"] for row in rows}):
+        baseline, candidate = (min(unit for unit in side if unit[2] <= period_ns) for side in sides)
+        ratios.append((baseline[0] / candidate[0], period_ns, baseline[1], candidate[1]))
+    return ratios

@@ -112,14 +112,16 @@ def _loss(rows: list[Mapping[str, Any]]) -> Table:
 
 
 def _loss_verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """In one sentence: whether Q(X) in the loss changes anything."""
+    """In one sentence: whether Q(X) in the loss changes anything; empty where that was not measured."""
+    if not rows:
+        return ""
     same = [row for row in rows if row["kl"] == row["kl_without"]]
     clear = [row["difference"] for row in rows if abs(row["difference"]["kl"]) > CLEAR * row["difference"]["kl_standard_error"]]
     helps = sum(one["kl"] > 0 for one in clear)
     unclear = len(rows) - len(same) - len(clear)
     return (
-        f"Of {display.plural(len(rows), 'case')} (formats, texts and draws), Q(X) changes nothing at all in {len(same)}: the "
-        f"same scales are chosen; nothing that is clear in {unclear}; it lowers the KL in {helps} and raises it in "
+        f"Of {display.plural(len(rows), 'case')} (formats, texts and draws), Q(X) changes nothing at all in {len(same)}, "
+        f"nothing that is clear in {unclear}; it lowers the KL in {helps} and raises it in "
         f"{len(clear) - helps}."
     )
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,18 +117,30 @@ def _followed(found: Mapping[str, Any]) -> str:
 
 
 def _clocks(found: Mapping[str, Any]) -> str:
-    """Who has no unit at a common clock, in a sentence for each such clock and kit."""
-    formats = list(dict.fromkeys(unit["format"] for unit in found["units"]))
-    there: dict[tuple[str, int, float], set[str]] = {}
+    """By kit, lanes and common clock: whose units close with a register only, and whose do not."""
+    units: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for unit in found["units"]:
-        if unit["kind"] == "equal-clock":
-            there.setdefault((unit["pdk"], unit["lanes"], unit["period_ns"]), set()).add(unit["format"])
+        if unit["kind"] != "fastest":  # which have no energy: one that could not be measured is a failure
+            units.setdefault((unit["pdk"], unit["lanes"]), []).append(unit)
     said = []
-    for (pdk, lanes, period_ns), closing in sorted(there.items()):
-        if missing := [display.format_name(name) for name in formats if name not in closing]:
-            where = f"{pdk}, {display.lanes(lanes)}, {display.period(period_ns)}"
-            said.append(f"No unit of {', '.join(missing)} closes at the clock of {where}. ")
+    for (pdk, lanes), here in sorted(units.items()):
+        formats = dict.fromkeys(unit["format"] for unit in here)
+        for period_ns in sorted({unit["period_ns"] for unit in here if unit["kind"] == "equal-clock"}):
+            closing = [unit for unit in here if (unit["kind"], unit["period_ns"]) == ("equal-clock", period_ns)]
+            registered = _listed(dict.fromkeys(unit["format"] for unit in closing if unit.get("pipeline")))
+            missing = _listed(name for name in formats if name not in {unit["format"] for unit in closing})
+            where = f"{pdk}, {display.lanes(lanes)}, {display.period(period_ns)}: "
+            if registered:
+                said.append(
+                    f"{where}units of {registered} close with a register behind what scales a block alone, and have it. "
+                )
+            if missing:
+                said.append(f"{where}no unit of {missing} closes. ")
     return "".join(said)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(display.format_name, names))
 
 
 def _of_blocks(found: Mapping[str, Any]) -> list[str]:
@@ -139,9 +151,8 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
         lengths = ", ".join(f"{display.format_name(name)} {length}" for name, length in blocks.items())
         facts.append(
             "Figures of block formats include all of their scales: decoder, registers, multiplier by the significand, shifter, "
-            "and the accumulator that is wide enough for every shift. Each is searched with and without a register behind the "
-            "scaled sum, which shortens the clock for an edge of latency. Figures are divided by the products of a cycle, as "
-            f"others are: what is done once in a block is shared by its products ({lengths})."
+            "and the accumulator that is wide enough for every shift. They are divided by the products of a cycle, as others "
+            f"are: what is done once in a block is shared by its products ({lengths})."
         )
     if any(name.startswith(MXFP4.name) for name in blocks):
         facts.append("Not included: choosing MXFP4's base, the exponent that stands for no shift, once for each sum.")

@@ -131,7 +131,7 @@ def _labelled(name: str, bits: Mapping[str, float]) -> str:
 
 
 def order(front: Mapping[str, Any]) -> tuple[Any, ...]:
-    return front["pdk"], front["lanes"], _ORDER.index(front["kind"]), front["metric"]
+    return front["pdk"], front["lanes"], _ORDER.index(front["kind"]), front["period_ns"] or 0.0, front["metric"]
 
 
 def _unit(front: Mapping[str, Any]) -> tuple[float, str]:

@@ -6,13 +6,13 @@
    are their structures for speed, which are a little larger there and may be more frugal.
 2. Those kept are mapped for speed, in the structure that is built for it, the fastest of each format by more recipes. The
    first clock period is the shortest at which an INT8 unit closes, and a little (if no dINT4 unit can follow, the shortest at
-   which both close; or that of other groups of formats, a clock for each); the others are longer, since areas change by leaps
-   where few netlists close.
+   which both close); the others are longer, since areas change by leaps where few netlists close. Other groups of formats may
+   set clocks, likewise.
 3. For each period every architecture is mapped with full adders of cells and of gates, as few gates as close, in its structure
    for speed and with few lanes in the small one too; where hardly a full adder can be a cell, netlists of gates only are sized.
    Of every architecture the smallest netlist that closes counts.
-
-Units of block formats are tried with a register behind what scales a block as well: without it they reach no clock of others.
+4. Where no unit of a block format closes, 2 and 3 are done with a register behind what scales a block. That is an edge of
+   latency more than others have, so that such units count at those clocks only.
 """
 
 from __future__ import annotations
@@ -216,35 +216,70 @@ def _fast_of(config: UnitConfig) -> UnitConfig:
 
 
 def _ways(config: UnitConfig) -> list[UnitConfig]:
-    """A configuration, and those that register something else.
-
-    Where weights are registered and decoded, that is what they select; in a block format, a block's scaled sum.
-    """
+    """A configuration, and where weights are registered and decoded, the one that registers what they select."""
     from hdl.architectures import ARCHITECTURES
 
-    if isinstance(config, BlockMacConfig):
-        return [config, *([] if config.pipeline else [config.varied(pipeline=1)])]
     decodes = config.registers_weights and ARCHITECTURES[config.architecture].decodes(config.weight_format)
     return [config, *([config.varied(decoded=True)] if decodes else [])]
 
 
 def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: int, clocks: Sequence[Collection[str]]) -> None:
-    """Steps 2 and 3."""
-
-    def delay_ns(config: UnitConfig) -> float:
-        return fastest(shop.results(config)).delay_ns
-
+    """Steps 2 to 4."""
     followed = {
         name: [mapped.config for mapped in best]
         for name, best in found.minimum.items()
         if any(name in group for group in clocks) or effort.clock_reference
     }
+    fast = _for_speed(shop, followed, effort, lanes)
+    found.fastest = {name: fastest(one for config in configs for one in shop.results(config)) for name, configs in fast.items()}
+    slowest = [max(found.tightest_ns[name] for name in group) for group in clocks]
+    wanted_ns = [(1 + margin) * shortest_ns for shortest_ns in slowest for margin in effort.margins]
+    periods_ns = sorted({math.ceil(1000 * period_ns) / 1000 for period_ns in wanted_ns})  # in whole picoseconds
+    _between(shop, followed, fast, effort, lanes, periods_ns)
+    for period_ns in periods_ns:
+        found.clocked[period_ns] = {name: _closing(shop, followed.get(name, []), period_ns) for name in found.minimum}
+    missed = {period_ns: [name for name, closing in those.items() if not closing] for period_ns, those in found.clocked.items()}
+    registered = {
+        name: [config.varied(pipeline=1) for config in configs]
+        for name, configs in followed.items()
+        if isinstance(configs[0], BlockMacConfig)
+        and not configs[0].pipeline
+        and any(name in those for those in missed.values())
+    }
+    if registered:
+        fast = _for_speed(shop, registered, effort, lanes)
+        _between(shop, registered, fast, effort, lanes, [period_ns for period_ns, those in missed.items() if those])
+        for period_ns, those in missed.items():
+            found.clocked[period_ns] |= {
+                name: _closing(shop, registered[name], period_ns) for name in those if name in registered
+            }
+
+
+def _for_speed(
+    shop: Workshop, followed: Mapping[str, Sequence[UnitConfig]], effort: Effort, lanes: int
+) -> dict[str, list[UnitConfig]]:
+    """Step 2: what is followed is mapped for speed, the fastest of each format by more recipes; what was mapped so."""
+
+    def delay_ns(config: UnitConfig) -> float:
+        return fastest(shop.results(config)).delay_ns
+
     fast = {name: list(dict.fromkeys(map(_fast_of, configs))) for name, configs in followed.items()}
     shop.run_recipes((config, fast_recipes(config, (FIRST_ADDER,), effort.scripts)) for config in _all(fast))
     fast = {name: [mapped.config for mapped in shop.smallest_of_each(configs)] for name, configs in fast.items()}
     ahead = {name: sorted(configs, key=delay_ns)[: effort.fast] for name, configs in fast.items()}
     shop.run_recipes((config, fast_recipes(config, effort.adders_for(lanes), effort.scripts)) for config in _all(ahead))
-    found.fastest = {name: fastest(one for config in configs for one in shop.results(config)) for name, configs in fast.items()}
+    return fast
+
+
+def _between(
+    shop: Workshop,
+    followed: Mapping[str, Sequence[UnitConfig]],
+    fast: Mapping[str, Sequence[UnitConfig]],
+    effort: Effort,
+    lanes: int,
+    periods_ns: Sequence[float],
+) -> None:
+    """Step 3: netlists between area and speed, as small as close at each period."""
     between = dict.fromkeys([*(_all(followed) if lanes <= effort.both else []), *_all(fast)])
     # The small structure is mapped by the recipes of its fast one.
     mixed = {
@@ -252,9 +287,6 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         for config in between
         if _fast_of(config) in _all(fast)
     }
-    slowest = [max(found.tightest_ns[name] for name in group) for group in clocks]
-    wanted_ns = [(1 + margin) * shortest_ns for shortest_ns in slowest for margin in effort.margins]
-    periods_ns = sorted({math.ceil(1000 * period_ns) / 1000 for period_ns in wanted_ns})  # in whole picoseconds
     bisect(shop, mixed, periods_ns)
     # Every architecture, since the smallest is seldom the most frugal.
     shop.size(
@@ -264,13 +296,13 @@ def _search_at_the_clock(shop: Workshop, found: Found, effort: Effort, lanes: in
         if not _cells_win(shop.results(config), period_ns)
         for mapped in to_size(shop.results(config), period_ns, effort.recover)
     )
-    for period_ns in periods_ns:
-        found.clocked[period_ns] = {}
-        for name in found.minimum:
-            pairs = ((config, _fast_of(config)) for config in followed.get(name, []))
-            closing = (smallest([*shop.results(one), *shop.results(other)], period_ns) for one, other in pairs)
-            netlists = {mapped.netlist_sha256: mapped for mapped in closing if mapped is not None}
-            found.clocked[period_ns][name] = list(netlists.values())
+
+
+def _closing(shop: Workshop, configs: Sequence[UnitConfig], period_ns: float) -> list[Mapped]:
+    """The smallest netlist of each architecture that closes at a period, in either of its structures."""
+    pairs = ((config, _fast_of(config)) for config in configs)
+    closing = (smallest([*shop.results(one), *shop.results(other)], period_ns) for one, other in pairs)
+    return list({mapped.netlist_sha256: mapped for mapped in closing if mapped is not None}.values())
 
 
 def _cells_win(results: Iterable[Mapped], period_ns: float) -> bool:

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import golden as golden_model
 from golden import MacConfig, Operands, PeConfig, UnitConfig
 from golden.artifacts import read_record, record_text, sha256_file, sha256_of, write_file
 from sim import column
 from sim.gate_level import run_gate_level
 from sim.replay import Replay
+from sim.simulators import find_simulator
 from sim.stimulus import Stimulus
 from sim.workload import STREAMING, UNIFORM, workload
 
@@ -75,8 +77,16 @@ def verify(
 
 def _entry(mapped: Mapped, pdk: Pdk, stimulus: Replay, cache: Path) -> Path:
     """Where it is kept that a netlist passed."""
-    of = {"netlist": mapped.netlist_sha256, "pdk": pdk.describe(), "stimulus": stimulus.sha256, "sources": sources_sha256()}
-    key = sha256_of(of | {"verification": sha256_file(Path(__file__))})
+    golden = Path(golden_model.__file__).parent  # which says what must come out
+    key = sha256_of(
+        {
+            "netlist": mapped.netlist_sha256,
+            "pdk": pdk.describe(),
+            "stimulus": stimulus.sha256,
+            "simulator": find_simulator("icarus").version,
+            "sources": sources_sha256() | {file.name: sha256_file(file) for file in (*golden.glob("*.py"), Path(__file__))},
+        }
+    )
     return cache / "verified" / key[:2] / f"{key}.json"
 
 

@@ -72,10 +72,20 @@ def test_which_architectures_were_followed_is_said(kept_below: dict[str, Any], s
 
 def test_who_misses_a_clock_is_said() -> None:
     found = synthetic_pareto()
+    found["units"] = [
+        {"pdk": "osu018", "lanes": 16, "format": name, "kind": "minimum-area", "period_ns": 9.0}
+        for name in ("int8", "nvfp4", "mxfp4")
+    ]
+    of_another = found["units"][0] | {"pdk": "asap7", "format": "dint3"}
+    fastest = found["units"][0] | {"kind": "fastest", "format": "int3"}  # whose energy could not be measured
+    found["units"] += [of_another, fastest]
     assert pareto._clocks(found) == ""
-    at = next(unit for unit in found["units"] if unit["format"] == "int4")
-    found["units"].append(at | {"kind": "equal-clock", "period_ns": 4.0})
-    assert pareto._clocks(found) == "No unit of INT8, dINT4, INT3 closes at the clock of osu018, 16 lanes, 4.00 ns. "
+    at = found["units"][0] | {"kind": "equal-clock", "period_ns": 4.0}
+    found["units"] += [at, at | {"format": "nvfp4", "pipeline": 1}]
+    assert pareto._clocks(found) == (
+        "osu018, 16 lanes, 4.00 ns: units of NVFP4 close with a register behind what scales a block alone, and have it. "
+        "osu018, 16 lanes, 4.00 ns: no unit of MXFP4 closes. "
+    )
 
 
 def test_what_is_drawn_is_said_to_a_screen_reader() -> None:

@@ -45,8 +45,17 @@ def test_what_passed_at_gate_level_is_not_run_again(
     compared = verify(mapped, kit, cache=tmp_path)
     monkeypatch.setattr(verification, "run_gate_level", None)
     assert verify(mapped, kit, cache=tmp_path) == compared
-    with pytest.raises(TypeError):  # with other random operands it is
-        verify(mapped, kit, seed=1, cache=tmp_path)
+    others = [
+        (mapped, kit, 1),  # other random operands
+        (replace(mapped, netlist_sha256="0" * 64), kit, 0),
+        (mapped, replace(kit, name="another"), 0),
+    ]
+    for netlist, library, seed in others:
+        with pytest.raises(TypeError):
+            verify(netlist, library, seed=seed, cache=tmp_path)
+    monkeypatch.setattr(verification, "sources_sha256", lambda: {"sim/bench": "changed"})
+    with pytest.raises(TypeError):
+        verify(mapped, kit, cache=tmp_path)
 
 
 def test_a_netlist_with_a_wrong_cell_is_found(mapped: Mapped, kit: Pdk, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from golden import format_by_name
+from golden import INT8, BlockMacConfig, MacConfig, format_by_name
 from golden.errors import ToolError
 from golden.unit import UnitConfig
 from synth import cases, prices, search, sta
@@ -89,15 +89,9 @@ class Invented(FakeShop):
         return [self._done.get(task) for task in tasks]
 
     def invented(self, config: UnitConfig, recipe: Recipe) -> Mapped:
-        plain = super().invented(replace(config, weight_format=find_format("int8")), recipe)  # type: ignore[type-var]
+        plain = super().invented(replace(config, weight_format=format_by_name("int8")), recipe)  # type: ignore[type-var]
         delay = self.delays[config.weight_format.name] * (1.0 if recipe.delay_ps else 2.0)
         return replace(plain, config=config, delay_ns=max(delay, 1.01e-3 * recipe.delay_ps / 0.98))
-
-
-def find_format(name: str) -> Any:
-    from golden import format_by_name
-
-    return format_by_name(name)
 
 
 DELAYS = {"int8": 3.0, "int4": 2.0, "dint4": 2.5, "fp4_e2m1": 3.5}
@@ -121,11 +115,36 @@ def test_each_group_sets_a_clock_that_others_may_miss() -> None:
     assert all(all_of_them.values())
 
 
-def test_units_of_block_formats_may_register_a_scaled_sum() -> None:
-    units = search.units(16, formats=("dint4", "nvfp4"))
-    assert [one.pipeline for one in search._ways(units["nvfp4"])] == [0, 1]
-    assert [one.pipeline for one in search._ways(units["nvfp4"].varied(pipeline=1))] == [1]
-    assert [one.pipeline for one in search._ways(units["dint4"])] == [0]
+class Scaled(FakeShop):
+    """Plain units close at 2 ns; those of block formats at 4 ns, with a register at 2.2 ns, and take more with it."""
+
+    def invented(self, config: UnitConfig, recipe: Recipe) -> Mapped:
+        plain = super().invented(MacConfig(INT8), recipe)
+        blocks = isinstance(config, BlockMacConfig)
+        delay = (2.2 if config.pipeline else 4.0) if blocks else 2.0
+        fast = recipe.full_adders == "logic" and recipe.delay_ps > 0
+        name = f"{config.name} {config.architecture} {recipe}"
+        area = plain.area_um2 + 10 * config.pipeline
+        return replace(plain, config=config, delay_ns=delay * (1 if fast else 2), area_um2=area, netlist_sha256=name)
+
+
+def test_units_of_block_formats_register_a_scaled_sum_where_they_do_not_close_without() -> None:
+    shop, formats = Scaled(find("osu018"), {"int8": 2.0}), ("dint4", "nvfp4")
+    best = search.search(shop, search.units(16, formats=formats), EFFORT, [("dint4",), formats])
+    assert list(best.clocked) == [2.5, 5.0]
+    assert best.tightest_ns == {"dint4": 2.0, "nvfp4": 4.0}
+    registers = {
+        (period_ns, name): {mapped.config.pipeline for mapped in closing}
+        for period_ns, those in best.clocked.items()
+        for name, closing in those.items()
+    }
+    assert registers == {(2.5, "dint4"): {0}, (2.5, "nvfp4"): {1}, (5.0, "dint4"): {0}, (5.0, "nvfp4"): {0}}
+    assert {mapped.config.pipeline for mapped in best.minimum["nvfp4"]} == {0}
+    assert any(one.endswith(" registered") for one in shop.architectures("nvfp4"))
+    assert not any("registered" in one for one in shop.architectures("dint4"))
+    alone = Scaled(find("osu018"), {"int8": 2.0})
+    search.search(alone, search.units(16, formats=("nvfp4",)), EFFORT, [("nvfp4",)])
+    assert not any("registered" in one for one in alone.architectures("nvfp4"))
 
 
 def test_the_most_frugal_is_looked_for_among_all_architectures_of_every_format() -> None:
@@ -167,3 +186,25 @@ def test_a_comparison_needs_all_its_formats(monkeypatch: pytest.MonkeyPatch, tmp
         monkeypatch.setattr(Invented, "lost", frozenset({lost}))
         with pytest.raises(ToolError, match="every synthesis failed, the first with: Yosys crashed"):
             comparison.compare([find("osu018")], (2,), effort=EFFORT, cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("formats", "groups"),
+    [
+        (("int8", "mxfp4", "dint4"), [["int8", "dint4"], ["int8", "mxfp4", "dint4"]]),
+        (("nvfp4", "mxfp4_a4"), [[], ["nvfp4", "mxfp4_a4"]]),
+    ],
+)
+def test_formats_without_scales_set_a_clock_of_their_own(
+    formats: tuple[str, ...], groups: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+
+    def searched(*given: Any) -> Any:
+        asked.append([list(group) for group in given[-1]])
+        raise ToolError("enough")
+
+    monkeypatch.setattr(prices, "search", searched)
+    with pytest.raises(ToolError, match="enough"):
+        prices.prices(find("osu018"), 2, formats, {}, EFFORT, cache=tmp_path)
+    assert asked == [groups]
