@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from golden import INT4
+from golden import INT4, any_format
 from golden.errors import InputError
 
 from .console import quiet_libraries, written, yield_when_idle
@@ -102,8 +102,9 @@ def _refuse_without_package() -> None:
 
 
 def _refuse_unrepresentable(config: DintConfig, directory: Path) -> None:
-    if config.number_format != INT4:
-        title = config.number_format.title
+    weights = any_format(config.weights)
+    if weights != INT4:
+        title = weights.title
         raise InputError(f"{directory}: its weights are {title}, which compressed-tensors has no place for; quantize with int4")
     if config.grouping != "per-oc":
         raise InputError(f"{directory}: compressed-tensors has no place for groups in input channels; quantize with per-oc")

@@ -89,6 +89,8 @@ def exact_products(left: Tensor, right: Tensor, reach: int, execution: str) -> T
 
 
 def _integer_product(activations: Tensor, matrix: Tensor) -> Tensor:
+    if matrix.shape[1] == 1:  # a single column, transposed, `torch._int_mm` reads wrongly on a CPU
+        return activations.to(torch.int32) * matrix.T.to(torch.int32)
     if activations.device.type != "cuda":
         return torch._int_mm(activations, matrix.T)
     (rows, inputs), outputs = activations.shape, len(matrix)

@@ -100,9 +100,10 @@ def test_integer_activations_differ_by_their_scale(
     [
         ({"format": "dint4"}, "its weights are dINT4, which compressed-tensors has no place for; quantize with int4"),
         ({"format": "fp4_e2m1"}, "its weights are FP4 E2M1"),
+        ({"format": "int4_g32"}, "its weights are INT4 g32"),
         ({"format": "int4", "value_format": "int4"}, r"no place for quantized values per channel \(value-format int4\)"),
     ],
-    ids=["dINT4", "FP4", "V4"],
+    ids=["dINT4", "FP4", "groups", "V4"],
 )
 def test_what_has_no_place(tiny_directory: Path, tmp_path: Path, choices: dict[str, str], message: str) -> None:
     quantize(str(tiny_directory), out=tmp_path / "q", **choices, scaling="none", table=False, quiet=True)  # type: ignore[arg-type]

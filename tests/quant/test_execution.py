@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,21 @@ def test_what_cannot_be_executed(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="may exceed a sum of 32 bits"):
         IntegerMatrix(torch.zeros(1, 1 << 17, dtype=torch.int8))
+
+
+@pytest.mark.parametrize(("tokens", "inputs", "outputs"), list(product((1, 2, 5), (1, 2, 3, 8), (1, 2, 8))))
+def test_integer_products_of_any_shape(tokens: int, inputs: int, outputs: int) -> None:
+    """Those of a single input, too, of which torch's own makes nonsense: the first token that is generated has one key."""
+    random = torch.Generator().manual_seed(0)
+    left = torch.randint(-128, 128, (tokens, inputs), generator=random, dtype=torch.int8)
+    values = torch.randint(-128, 128, (outputs, inputs), generator=random, dtype=torch.int8)
+    wanted = left.double() @ values.double().T
+    assert torch.equal(IntegerMatrix(values).product(left).double(), wanted)
+    offset = values.to(torch.int16) + torch.randint(-90, 90, (outputs, 1), generator=random, dtype=torch.int16)
+    assert torch.equal(IntegerMatrix(offset).product(left).double(), left.double() @ offset.double().T)
+
+
+@pytest.mark.parametrize("execution", ["float", "integer"])
+def test_attention_of_one_token(execution: str) -> None:
+    left, right = torch.tensor([[[100.0], [-7.0]]]), torch.tensor([[[3.0], [-128.0], [55.0]]])
+    assert exact_products(left, right, 128, execution).tolist() == [[[300, -12800, 5500], [-21, 896, -385]]]
