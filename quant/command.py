@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.arguments import AnyPath, check_seed
-from golden.artifacts import canonical_json, write_file
+from golden.artifacts import canonical_json, read_record, record_text, write_file
 from golden.errors import InputError
 
 from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
@@ -262,13 +262,18 @@ def _compare(
     execution: str,
     work: Path,
 ) -> QuantizedModel:
-    """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time."""
+    """Fill `rows` and `layers`; returns the chosen recipe's model. Only one quantized model besides it is held at a time.
+
+    What is measured of a recipe is kept in `work`, where an interrupted run finds it.
+    """
     from .comparison import UNQUANTIZED, layer_rows, table_row
     from .evaluation import BATCH_TOKENS, Evaluator
+    from .kept import key_of
     from .layers import use_execution
     from .output_error import layer_inputs, output_errors
     from .quantization import quantize_model
     from .recipe import calibration_steps
+    from .streamed import discard
 
     bar = progress.add_task(UNQUANTIZED, total=None)
 
@@ -289,12 +294,26 @@ def _compare(
     result: QuantizedModel | None = None
     for recipe in recipes:
         progress.update(bar, description=recipe.name)
-        quantized = quantize_model(loaded, recipe, windows, advance, work)
-        use_execution(quantized.model, execution)
-        scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
-        errors = output_errors(loaded.model, quantized, inputs)
-        rows.append(table_row(recipe, recipe == chosen, scores, errors))
-        layers.extend(layer_rows(quantized, errors))
+        measured = {"protocols": [one.describe() for one in protocols], "execution": execution, "windows": windows.tolist()}
+        file = work / "rows" / f"{key_of(loaded, recipe=recipe.describe(), chosen=recipe == chosen, **measured)}.json"
+        found = read_record(file)
+        if found is None or recipe == chosen:
+            quantized = quantize_model(loaded, recipe, windows, advance, work)
+            use_execution(quantized.model, execution)
+        else:
+            progress.advance(bar, calibration_steps(loaded, recipe))
+        if found is None:
+            scores = {one.protocol.name: one.score(quantized.model) for one in evaluators}
+            errors = output_errors(loaded.model, quantized, inputs)
+            found = {"row": table_row(recipe, recipe == chosen, scores, errors), "layers": layer_rows(quantized, errors)}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_file(file, record_text(found))
+            if recipe != chosen:
+                discard(quantized.files)
+        else:
+            progress.advance(bar, batches)
+        rows.append(found["row"])
+        layers.extend(found["layers"])
         if recipe == chosen:
             result = quantized
     assert result is not None

@@ -52,6 +52,17 @@ def test_roundtrip(tmp_path, zero_points):
     original.save(tmp_path / "o.npz")
     loaded = Operands.load(tmp_path / "o.npz")
     assert loaded.number_format is DINT4
+    assert loaded.format_name == "dint4"
+    assert all(np.array_equal(loaded.expected(layer), layer.accumulators) for layer in loaded.layers)
+    with np.load(tmp_path / "o.npz") as archive:
+        assert json.loads(archive["manifest"].tobytes()).keys() == {
+            "version",
+            "format",
+            "values",
+            "layers",
+            "provenance",
+            "sha256",
+        }
     assert loaded.provenance == original.provenance
     assert [layer.name for layer in loaded.layers] == ["fc1", "fc2"]
     for one, other in zip(loaded.layers, original.layers, strict=True):

@@ -17,9 +17,11 @@ import pytest
 from golden import DINT3, Operands
 from golden.artifacts import sha256_file
 from golden.errors import InputError
+from quant import output_error
 from quant.command import quantize
 from quant.comparison import compared_recipes
 from quant.operands_command import operands
+from quant.quantization import QuantizedModel
 from quant.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -308,7 +310,8 @@ def test_interruption_leaves_the_previous_result(tiny_directory: Path, tmp_path:
     quantize(str(tiny_directory), out=out, format="int4", scaling="none", table=False, quiet=True)
     before = {file.name: sha256_file(file) for file in out.iterdir()}
     code = (
-        "import sys\nfrom pathlib import Path\nfrom quant import command, comparison, evaluation, output_error, recipe\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from quant import command, comparison, evaluation, output_error, recipe, streamed\n"
         "compare = command._compare\n"  # nothing is left to import there: an interrupt in the midst of that may be lost
         "def announce(*arguments):\n    print('comparing', flush=True)\n    return compare(*arguments)\n"
         "command._compare = announce\ncommand.quantize(sys.argv[1], out=Path(sys.argv[2]), quiet=True)"
@@ -327,3 +330,31 @@ def test_interruption_leaves_the_previous_result(tiny_directory: Path, tmp_path:
     quantize(str(tiny_directory), out=out, format="dint4", scaling="none", table=False, quiet=True)
     assert {file.name for file in out.iterdir()} == set(before)
     assert Operands.load(out / "operands.npz").number_format.name == "dint4"
+
+
+def test_what_was_measured_before_an_interruption_is_not_measured_again(
+    tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quant.comparison._USUAL", (Recipe("int4"), Recipe("dint4"), Recipe("int3")))
+    measured: list[str] = []
+    measure = output_error.output_errors
+
+    def counted(model: Any, quantized: QuantizedModel, inputs: Any) -> Any:
+        measured.append(quantized.recipe.weights)
+        if measured == ["int4", "dint4", "int3"]:  # the third is interrupted, once
+            raise KeyboardInterrupt
+        return measure(model, quantized, inputs)
+
+    monkeypatch.setattr(output_error, "output_errors", counted)
+
+    def run(out: str) -> None:
+        quantize(str(tiny_directory), out=tmp_path / out, scaling="none", windows=2, quiet=True)
+
+    with pytest.raises(KeyboardInterrupt):
+        run("out")
+    run("out")
+    assert measured == ["int4", "dint4", "int3", "int3"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    run("whole")
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes(), file.name
