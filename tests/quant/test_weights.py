@@ -45,6 +45,14 @@ def test_rounding_agrees_with_golden(number_format: NumberFormat) -> None:
     assert [int(code) for code in codes[0, :100]] == [number_format.round_one(float(one)) for one in x[:100]]
 
 
+@ALL
+def test_rounding_in_float64_agrees_with_golden(number_format: NumberFormat) -> None:
+    """Next to a threshold by less than float32 can tell."""
+    x = difficult_numbers(number_format).astype(np.float64)
+    rows = np.stack([np.nextafter(x, -np.inf), np.nextafter(x, np.inf)])
+    assert np.array_equal(round_to_codes(torch.from_numpy(rows), number_format, None).numpy(), number_format.round(rows))
+
+
 @SHIFTABLE
 def test_rounding_with_zero_points_agrees_with_golden(number_format: NumberFormat) -> None:
     zero_points = torch.arange(number_format.steps + 1)[:: max(1, number_format.steps // 16)]
@@ -117,6 +125,16 @@ def test_channels_of_zeros_stay_zero(form: str) -> None:
     assert torch.isfinite(quantized.scales).all()
     assert not values[0].any()
     assert values[1, 2] / 2 * quantized.scales[1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("form", ["symmetric", "asymmetric"])
+def test_groups_in_input_channels_are_those_of_the_transposed(form: str) -> None:
+    weight = torch.randn(8, 5, generator=torch.Generator().manual_seed(3))
+    across, own = quantize_weights(weight, DINT4, form, 4, "per-ic"), quantize_weights(weight.T, DINT4, form, 4)
+    assert across.codes.shape == (8, 5)
+    assert across.scales.shape == (5, 2)
+    assert torch.equal(across.codes, own.codes.T)
+    assert torch.equal(across.scales, own.scales)
 
 
 @pytest.mark.parametrize("number_format", [INT4, DINT4], ids=lambda one: one.name)
