@@ -127,9 +127,8 @@ REASONS = {
         "a power of two is the end of the binade below, too, with the same code"
     ),
     "significands, exponents = self.parts(np.where(nan, 0, codes)) -- 0 to 1": "in the place of NaN, which is put there next",
-    "thresholds = torch.from_numpy(number_format.thresholds(np.float64 if dtype == torch.float64 else np.float32)) -- if True": (
-        "of float32 numbers the same ones exceed it"
-    ),
+    "thresholds = torch.from_numpy(number_format.thresholds(np.float64 if dtype == torch.float64 else np.float32))"
+    " -- if True": "of float32 numbers the same ones exceed it",
     "selectors = Fraction(self.selector_bits, self.selector_block or 1) -- 1 to 2": "without codebooks there are no bits of it",
     "blocks = real.reshape(rows, -1, self.block) -- 1 to 2": "numpy takes any negative length for what is left",
     "parts = steps.reshape(rows, -1, self.selector_block) -- 1 to 2": "numpy takes any negative length for what is left",
