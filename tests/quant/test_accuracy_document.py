@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -34,16 +35,40 @@ def test_tables_of_the_grids(name: str) -> None:
         cells = [f"{1e3 * row['kl']:.1f} ± {1e3 * row['kl_standard_error']:.1f}; {row['perplexity']:.2f}" for row in rows]
         assert (method, *cells) in LINES
     assert verdicts(results["differences"]) == results["verdicts"]
-    for entries, place in ((results["best"], 2), (results["verdicts"], 3)):
-        for entry in entries:
-            begin = (entry["variant"], TEXTS[entry["text"]])
-            if place == 2:
-                cells = [f"{1e3 * entry['rival_kl']:.1f}", f"{1e3 * entry['dint_kl']:.1f}"]
-                cells.append(f"{1e3 * entry['kl']:.2f} ± {1e3 * entry['kl_standard_error']:.2f}")
-            else:
-                begin += ("yes" if entry["clipped"] else "no",)
-                cells = [f"{entry['lower']}, {entry['not_clear']}, {entry['higher']}", f"{entry['mean_ratio']:.3f}"]
-            assert any(line[:place] == begin and set(cells) <= set(line[place:]) for line in LINES), (begin, cells)
+    columns = {
+        "int4": ((2, 3, 5), (3, 4)),
+        "fp4_e2m1": ((4, 3, 6), (5, 6)),
+        "int3": ((7, 8, 9), (7, 8)),
+    }  # rival, dINT, difference
+    for entry in results["best"]:
+        cells = [f"{1e3 * entry['rival_kl']:.1f}", f"{1e3 * entry['dint_kl']:.1f}"]
+        cells.append(f"{1e3 * entry['kl']:.2f} ± {1e3 * entry['kl_standard_error']:.2f}")
+        assert stands(entry, (), columns[entry["rival"]][0], cells)
+    for entry in results["verdicts"]:
+        cells = [f"{entry['lower']}, {entry['not_clear']}, {entry['higher']}", f"{entry['mean_ratio']:.3f}"]
+        assert stands(entry, ("yes" if entry["clipped"] else "no",), columns[entry["rival"]][1], cells)
+
+
+def stands(entry: dict[str, Any], more: tuple[str, ...], columns: Sequence[int], cells: list[str]) -> bool:
+    """Whether a line of a table has these cells in these columns."""
+    begin = (entry["variant"], TEXTS[entry["text"]], *more)
+    return any(
+        line[: len(begin)] == begin and len(line) > max(columns) and [line[i] for i in columns] == cells for line in LINES
+    )
+
+
+def test_the_table_of_what_was_chosen_on_another_text() -> None:
+    rows = measured("opt")["grid"]
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        cells = []
+        for name in ("int4", "dint4", "fp4_e2m1", "int3", "dint3"):
+            here = [row for row in rows if (row["variant"], row["format"]) == (variant, name)]
+            chosen = min(
+                (row for row in here if row["text"] == "python-documentation"), key=lambda row: row["kl"], default=None
+            )
+            kls = [row["kl"] for row in here if chosen and (row["text"], row["method"]) == ("test.txt", chosen["method"])]
+            cells.append("".join(f"{1e3 * kl:.1f}" for kl in kls))
+        assert (variant, *cells) in LINES
 
 
 def test_tables_of_other_parts() -> None:
