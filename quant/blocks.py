@@ -18,7 +18,7 @@ from golden.errors import InputError
 
 from .weights import round_to_codes, value_table
 
-__all__ = ["BlockTensors", "block_scales", "factors_of", "quantize_blocks", "values_of"]
+__all__ = ["BlockTensors", "block_scales", "factors_of", "nearest_blocks", "quantize_blocks", "values_of"]
 
 _LEAST = float(np.finfo(np.float32).smallest_subnormal)
 
@@ -41,7 +41,11 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
     InputError
         If columns are no multiple of the block.
     """
-    scales, tensor_scales = block_scales(x, block_format, by_row)
+    return nearest_blocks(x, *block_scales(x, block_format, by_row), block_format)
+
+
+def nearest_blocks(x: Tensor, scales: Tensor, tensor_scales: Tensor | None, block_format: BlockFormat) -> BlockTensors:
+    """`x` (rows, columns) in the nearest codes, with the scales given, as of `BlockTensors`."""
     factors = factors_of(scales, tensor_scales, block_format)[:, :, None]
     steps = x.double().view(*scales.shape, block_format.block) / factors
     steps = torch.where(factors != 0, steps, 0).view(x.shape)
@@ -51,9 +55,12 @@ def quantize_blocks(x: Tensor, block_format: BlockFormat, by_row: bool = False) 
     return BlockTensors(codes, scales, selectors, tensor_scales)
 
 
-def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> tuple[Tensor, Tensor | None]:
+def block_scales(
+    x: Tensor, block_format: BlockFormat, by_row: bool = False, shrink: float = 1.0
+) -> tuple[Tensor, Tensor | None]:
     """Codes of the blocks' scales and tensor scales, as of `BlockTensors`, for the largest magnitudes of `x`.
 
+    With `shrink` the ranges of blocks are that fraction of those, the tensor scale as it is without.
     Where those are infinite or NaN, the scale is NaN: a model whose activations are none is not made to look sound.
     """
     if x.shape[1] % block_format.block:
@@ -69,7 +76,7 @@ def block_scales(x: Tensor, block_format: BlockFormat, by_row: bool = False) -> 
         found = (largest / (full * float(encoding.maximum))).float().clamp(min=_LEAST)
         tensor_scales = torch.where(largest > 0, found, torch.ones_like(found))
         wanted = magnitudes / (full * tensor_scales.double())
-    codes = torch.searchsorted(_scale_tables(encoding, x.device)[0], wanted)
+    codes = torch.searchsorted(_scale_tables(encoding, x.device)[0], wanted * shrink)
     codes += encoding.sign_bit * (block_format.mirrors(negative, positive) & (codes > 0))
     return codes.masked_fill(~magnitudes.isfinite(), encoding.nan_code).to(torch.uint8), tensor_scales
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weight clipping as in AWQ: give up the largest weights of a channel where finer steps for the others are worth more.
 
+Groups whose scales are stored (`golden.GROUP_FORMATS`) are clipped likewise, to scales that their encoding has; other block
+formats prescribe their scales.
+
 Ranges are shrunk to 1, 0.95, ... 0.55 of the one that `choose_scales` gives the output channel (or group), and each channel
 keeps the range with the least squared error of its output on the calibration inputs, by which only the weight differs. That
 error is a quadratic form of the channel's weight error, with the Hessian of the inputs: no inputs need to be kept. The
@@ -20,11 +23,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golden import NumberFormat
+from golden import BlockFormat, NumberFormat
 
+from .blocks import block_scales, factors_of, nearest_blocks, values_of
 from .weights import choose_scales, decode, nearest_codes
 
-__all__ = ["SHRINKS", "clipped_scales"]
+__all__ = ["SHRINKS", "clipped_block_scales", "clipped_scales"]
 
 #: Fractions of the range of `choose_scales` that are tried.
 SHRINKS = tuple(1 - step / 20 for step in range(10))
@@ -51,6 +55,25 @@ def clipped_scales(
     scales = torch.stack([scale for scale, _ in candidates])[best, rows]
     zero_points = [zero_point for _, zero_point in candidates if zero_point is not None]
     return scales, torch.stack(zero_points)[best, rows] if zero_points else None
+
+
+def clipped_block_scales(weight: Tensor, hessian: Tensor, block_format: BlockFormat) -> tuple[Tensor, Tensor | None]:
+    """Codes of the blocks' scales and tensor scale, as `block_scales` gives them, for the best range of each block.
+
+    `hessian` (in, in), of any scale. A block's range is judged by the error of its own part of the output.
+    """
+    candidates = [block_scales(weight, block_format, shrink=shrink) for shrink in SHRINKS]
+    size, tensor_scale = block_format.block, candidates[0][1]
+    own = torch.stack([hessian[start : start + size, start : start + size] for start in range(0, len(hessian), size)])
+    losses = []
+    for scales, _ in candidates:
+        codes = nearest_blocks(weight, scales, tensor_scale, block_format).codes
+        steps = factors_of(scales, tensor_scale, block_format).to(weight.dtype) * float(block_format.unit)
+        values = values_of(codes, None, block_format).view(*scales.shape, size)
+        error = values * steps[:, :, None] - weight.view(values.shape)
+        losses.append((torch.einsum("obi,bij->obj", error, own.to(weight.dtype)) * error).sum(dim=2))
+    best = torch.stack(losses).argmin(dim=0, keepdim=True)  # of equals the first: the widest range
+    return torch.stack([scales for scales, _ in candidates]).gather(0, best)[0], tensor_scale
 
 
 def _shrunk(weight: Tensor, number_format: NumberFormat, form: str, shrink: float) -> tuple[Tensor, Tensor | None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from golden import BlockFormat, any_format, formats_of
+from golden import GROUP_FORMATS, BlockFormat, any_format, formats_of
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError
 
@@ -21,8 +21,8 @@ __all__ = ["check_recipe", "quantize_by_draws"]
 def check_recipe(recipe: str, format: str) -> dict[str, Any]:
     """The recipe in a number format, as plain data with its `title`.
 
-    `format` is the `format_name` of a MAC unit, which says what activations are, too. Block formats prescribe their scales, and
-    are not clipped; codebooks are selected to nearest.
+    `format` is the `format_name` of a MAC unit, which says what activations are, too. Block formats but groups
+    prescribe their scales, and are not clipped; codebooks are selected to nearest.
 
     Raises
     ------
@@ -39,7 +39,8 @@ def _read(recipe: str, format: str) -> tuple[Recipe, int | None]:
     weights, activations = formats_of(format)
     options = {"format": weights, "activations": None if activations == "int8" else activations}
     if isinstance(blocks := any_format(weights), BlockFormat):
-        options |= {"clipping": "none", "rounding": None if blocks.selector_block is None else "rtn"}
+        options |= {} if weights in GROUP_FORMATS else {"clipping": "none"}
+        options |= {} if blocks.selector_block is None else {"rounding": "rtn"}
     chosen, length = read_recipe(recipe, options)
     if chosen.form != "symmetric" or chosen.activations != activations:
         wrong = f"{chosen.form} weights" if chosen.form != "symmetric" else f"activations in {chosen.activations}"

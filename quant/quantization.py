@@ -16,8 +16,8 @@ from .adadim import ADADIM, GroupingChoice, choose_groupings
 from .attention import use_int8_attention
 from .block import GroupScale
 from .block_linear import BlockLinear
-from .blocks import BlockTensors, block_scales, factors_of, quantize_blocks
-from .clipping import clipped_scales
+from .blocks import BlockTensors, block_scales, factors_of, nearest_blocks
+from .clipping import clipped_block_scales, clipped_scales
 from .kept import kept_scales
 from .layers import QuantLinear, replace_module
 from .layerwise import go_through_layers
@@ -118,7 +118,7 @@ def quantize_model(
 def _quantized(linear: nn.Linear, recipe: Recipe, scheme: Scheme, clip: bool, hessian: Tensor | None) -> QuantLinear:
     """`linear` in integers, by the `scheme`; `hessian` (in, in) of its inputs where the recipe needs it."""
     if scheme.blocks is not None:
-        return _in_blocks(linear, recipe, hessian)
+        return _in_blocks(linear, recipe, clip, hessian)
     weight, number_format = linear.weight.detach(), recipe.number_format
     granularity = scheme.form, scheme.group_size
     if scheme.grouping == "per-ic":
@@ -148,15 +148,20 @@ def _by_input_channel(weight: Tensor, recipe: Recipe, hessian: Tensor | None) ->
     return quantize_weights(weight, recipe.number_format, recipe.form, recipe.group_size, "per-ic")
 
 
-def _in_blocks(linear: nn.Linear, recipe: Recipe, hessian: Tensor | None) -> BlockLinear:
-    """`linear` in the recipe's block format. Scales are the format's either way; OPTQ rounds elements only."""
+def _in_blocks(linear: nn.Linear, recipe: Recipe, clip: bool, hessian: Tensor | None) -> BlockLinear:
+    """`linear` in the recipe's block format. OPTQ rounds elements only."""
     weight, scheme = linear.weight.detach(), recipe.scheme
     assert scheme.blocks is not None
+    if clip:
+        assert hessian is not None
+        with stage("clipping"):
+            scales, tensor_scale = clipped_block_scales(weight, hessian, scheme.blocks)
+    else:
+        scales, tensor_scale = block_scales(weight, scheme.blocks)
     with stage(f"rounding {recipe.rounding}"):
         if recipe.rounding == "rtn":
-            return BlockLinear.of_blocks(quantize_blocks(weight, scheme.blocks), linear.bias, scheme)
+            return BlockLinear.of_blocks(nearest_blocks(weight, scales, tensor_scale, scheme.blocks), linear.bias, scheme)
         assert hessian is not None
-        scales, tensor_scale = block_scales(weight, scheme.blocks)
         steps = factors_of(scales, tensor_scale, scheme.blocks).to(torch.float32)
         steps[steps == 0] = torch.finfo(torch.float32).max  # below a scale of zero, all elements are zero
         codes = round_compensated(weight, hessian, scheme.number_format, steps, None)

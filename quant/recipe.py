@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from golden import NumberFormat, any_format, format_by_name
+from golden import GROUP_FORMATS, NumberFormat, any_format, format_by_name
 from golden.errors import InputError, unknown
 
 from .adadim import ADADIM, GroupingChoice
@@ -82,7 +82,7 @@ class Recipe:
                 f"clipping is {self.clipping!r}: it is of groups per-oc, but grouping is {self.grouping!r}; use none"
             )
         blocks = self.scheme.blocks  # refuses unknown choices
-        if blocks is not None and self.clipping != "none":
+        if blocks is not None and blocks.name not in GROUP_FORMATS and self.clipping != "none":
             raise InputError(f"clipping is {self.clipping!r}: {blocks.title} prescribes its scales; leave it out")
         if blocks is not None and blocks.selector_block is not None and self.rounding != "rtn":
             raise InputError(f"rounding is {self.rounding!r}: the codebooks of {blocks.title} are selected to nearest; use rtn")

@@ -163,7 +163,11 @@ def _of_blocks(found: Mapping[str, Any]) -> list[str]:
         if differs:
             choices = ", ".join(f"{name} {own[name]}" for name in differs)
             said.append(f"{display.format_name(one['format'])}: {choices}")
-    return [*facts, f"Block formats prescribe their scales, and take the recipe with {'; '.join(said)}."] if said else facts
+    return (
+        [*facts, f"Of block formats, which prescribe scales or codebooks, the recipe is with {'; '.join(said)}."]
+        if said
+        else facts
+    )
 
 
 def _verdicts(found: Mapping[str, Any]) -> list[str]:

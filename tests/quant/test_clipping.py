@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden import DINT4, FORMATS, INT4, NumberFormat
-from quant.clipping import clipped_scales
+from golden import DINT4, FORMATS, GROUP_FORMATS, INT4, NumberFormat
+from quant.clipping import clipped_block_scales, clipped_scales
 from quant.models import LoadedModel
 from quant.output_error import layer_inputs, mean_error, output_errors
 from quant.quantization import quantize_model
@@ -80,6 +80,45 @@ def test_groups_are_searched_each_by_itself(form: str) -> None:
         torch.testing.assert_close(scales[:, group], own)
         if own_points is not None and zero_points is not None:
             assert torch.equal(zero_points[:, group], own_points)
+
+
+@pytest.mark.parametrize("name", ["int4_g32", "dint4_g64"])
+def test_stored_scales_of_groups_are_the_best_of_the_grid(name: str) -> None:
+    blocks = GROUP_FORMATS[name]
+    weight, x = layer(8, 192)
+    weight[1, : blocks.block] = 0
+    codes, tensor = clipped_block_scales(weight.float(), hessian_of(x), blocks)
+    whole = blocks.quantize(weight.float().numpy())
+    assert tensor is not None
+    assert float(tensor) == float(whole.tensor_scales)  # type: ignore[arg-type]
+    kept = set()
+    for row, numbers in enumerate(weight.float().numpy()):
+        for group, block in enumerate(numbers.reshape(-1, blocks.block)):
+            part = x.numpy()[:, group * blocks.block : (group + 1) * blocks.block]
+            sign = -1 if block.max() > -block.min() else 1
+            errors, tried = [], []
+            for step in range(10):
+                size = sign * np.abs(block).max() * (1 - 0.05 * step) / (float(blocks.full_scale) * float(tensor))
+                code = blocks.scales.encode(np.array([size]))
+                factor = float(blocks.scales.decode(code)[0]) * float(tensor)
+                element = blocks.elements[0]
+                steps = block.astype(np.float64) / factor if factor else np.zeros(len(block))
+                values = element.decode(element.round(steps)) * float(element.unit) * factor
+                errors.append(float(np.square(part @ (values - block)).sum()))
+                tried.append(int(code[0]))
+            assert int(codes[row, group]) == tried[int(np.argmin(errors))]
+            kept.add(int(np.argmin(errors)))
+    assert len(kept) > 2  # groups choose for themselves
+    assert int(codes[1, 0]) == 0
+
+
+def test_models_in_groups_are_clipped_and_err_less(tiny: LoadedModel, windows: torch.Tensor) -> None:
+    inputs = layer_inputs(tiny.model, tiny.adapter, windows)
+    errors = {}
+    for clipping in ("none", "awq"):
+        quantized = quantize_model(tiny, Recipe("int4_g32", clipping=clipping), windows)
+        errors[clipping] = mean_error(output_errors(tiny.model, quantized, inputs)).total
+    assert errors["awq"] < 0.95 * errors["none"]
 
 
 def test_inputs_of_zeros_clip_nothing() -> None:

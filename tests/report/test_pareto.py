@@ -172,7 +172,7 @@ def test_bits_of_storage_are_a_third_reading(results: dict[str, Any]) -> None:
     text = page.render(results | {"paretos": [found]})
     assert "dINT4 (4.12)" in text
     assert "what is done once in a block is shared by its products (INT3 16)." in text
-    assert "Block formats prescribe their scales, and take the recipe with INT3: clipping none." in text
+    assert "Of block formats, which prescribe scales or codebooks, the recipe is with INT3: clipping none." in text
 
 
 def test_names_of_units_in_prose() -> None:
