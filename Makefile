@@ -19,8 +19,8 @@ OUT ?= build/report
 # A folder in the layout of OpenROAD-flow-scripts' flow/platforms, for PDKs beside the embedded default.
 PLATFORMS ?=
 JOBS ?= 2
-# What `make benchmark-accuracy` found, if it was run: shown on the page.
-ACCURACY := $(wildcard build/benchmark-accuracy/*/accuracy.json)
+# What `make benchmark-accuracy` found, here or before: shown on the page.
+ACCURACY := $(or $(wildcard build/benchmark-accuracy/*/accuracy.json),docs/accuracy/opt.json docs/accuracy/llama.json)
 # What `make pareto` and `make benchmark-silicon` found, likewise.
 PARETO := $(wildcard build/pareto/pareto.json)
 SILICON := $(if $(wildcard build/benchmark-silicon/*.json),build/benchmark-silicon)

@@ -28,6 +28,8 @@ class Section:
     """What was measured on one model."""
 
     title: str
+    checkpoint_sha256: str
+    sources_sha256: str  # of golden/ and quant/, when it was measured; empty where that was not recorded
     best: Table
     verdicts: Table
     tables: list[Table]
@@ -55,6 +57,8 @@ def _section(measured: Mapping[str, Any]) -> Section:
         tables.append(Table(title, ["method", *(display.format_name(one) for one in present)], lines))
     return Section(
         f"{model['name']}, {display.count(model['parameters'])} parameters",
+        model["sha256"],
+        measured.get("sources_sha256", ""),
         _best(measured["best"]),
         _verdicts(measured["verdicts"]),
         tables,

@@ -64,6 +64,7 @@ def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
     results["grids"] = [given.read_grid(file)]
     words = Page(page.render(results)).text
     assert "a <small> model, 1,234,567 parameters" in words
+    assert "on the checkpoint cd" in words
     assert "dINT4 and INT4 yes 7 3 2 1.250 0.97 to 1.31" in words
     assert "dINT4 and INT4 31.00, OPTQ 50.00, RTN 19.00 ± 1.00 dINT4 lower" in words
     assert "dINT4 and INT4 31.00, AQAS 50.00, AWQ -0.12 ± 0.34 not clear" in words
