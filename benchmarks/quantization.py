@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -39,7 +39,7 @@ from quant.recipe import Recipe
 from quant.weights import FORMS, choose_scales, nearest_codes
 
 #: OPT-125M (Zhang et al. 2022, table 1).
-HIDDEN, FFN, HEADS, VOCABULARY, POSITIONS = 768, 3072, 12, 50272, 2048
+HIDDEN, FFN, HEADS, LAYERS, VOCABULARY, POSITIONS = 768, 3072, 12, 12, 50272, 2048
 CALIBRATION_LENGTH, CALIBRATION_TOKENS = 256, 1024
 ROUNDED = (INT4, DINT4, DINT3, FP4_E2M1)
 #: Formats, forms and group sizes whose executions are compared.
@@ -75,8 +75,12 @@ Path(laps_file).write_text(json.dumps({
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write `quantization.json`."""
+#: What is promised: of OPT-125M's twelve layers, of more layers, of rounding to nearest beside INT4's.
+MOST_SECONDS, MOST_BYTES, MOST_GROWTH, MOST_TO_INT4 = 360.0, 2.5e9, 1.05, 1.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write `quantization.json`; exit code 1 if something is not as promised."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantization", description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, action="append", help="number of decoder layers; several times for several")
     parser.add_argument("--form", choices=FORMS, default="symmetric", help="of the weights of the quantizations")
@@ -89,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "torch": torch.__version__,
         "form": options.form,
     }
-    results["quantization"] = [measure_quantization(layers, options.form) for layers in options.layers or (12, 24)]
+    results["quantization"] = [measure_quantization(layers, options.form) for layers in options.layers or (LAYERS, 2 * LAYERS)]
     console.print(_quantization_table(results["quantization"], options.form))
     console.print(_stage_table(results["quantization"][0]))
     torch.set_num_threads(1)  # threads that wait for one another count as processor time
@@ -98,6 +102,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results["execution"] = measure_execution()
     console.print(_execution_table(results["execution"]))
     write_file(options.out / "quantization.json", canonical_json(results))
+    for line in (found := missed(results)):
+        console.print(f"not as promised: {line}", highlight=False)
+    return int(bool(found))
+
+
+def missed(results: Mapping[str, Any]) -> list[str]:
+    """What of the measurements is not as promised, a line for each."""
+    lines, runs = [], sorted(results["quantization"], key=lambda run: int(run["layers"]))
+    for run in runs:
+        if run["layers"] <= LAYERS and run["seconds"] > MOST_SECONDS:
+            lines.append(f"{run['layers']} layers took {run['seconds']:.0f} s: {MOST_SECONDS:.0f} s are promised")
+        if run["peak_bytes"] > MOST_BYTES:
+            lines.append(
+                f"{run['layers']} layers took {run['peak_bytes'] / 1e6:.0f} MB: {MOST_BYTES / 1e6:.0f} MB are promised"
+            )
+        if run["peak_bytes"] > MOST_GROWTH * runs[0]["peak_bytes"]:
+            lines.append(
+                f"{run['layers']} layers took {run['peak_bytes'] / runs[0]['peak_bytes']:.2f} times as much memory as fewer"
+            )
+    for row in results["rounding"]:
+        if row["rtn_to_int4"] > MOST_TO_INT4:
+            lines.append(f"rounding to {row['format']}, {row['form']}, took {row['rtn_to_int4']:.2f} times as long as to INT4")
+    lines += [f"{row['what']}, {row['scheme']}: executions differ" for row in results["execution"] if not row["equal"]]
+    return lines
 
 
 def measure_quantization(layers: int, form: str) -> dict[str, Any]:
@@ -264,4 +292,4 @@ def _table(title: str, *headings: str) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
