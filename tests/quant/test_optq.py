@@ -53,6 +53,21 @@ def restated(weight: np.ndarray, hessian: np.ndarray, number_format: NumberForma
     return codes
 
 
+@pytest.mark.parametrize("number_format", [INT4, DINT4], ids=lambda one: one.name)
+def test_asymmetric_codes_are_those_of_the_restatement(number_format: NumberFormat) -> None:
+    """Channel by channel, since each has a format of its own: that with its zero-point."""
+    weight, x = layer(outputs=6, inputs=60)
+    weight = (weight + 0.3 * weight.abs().amax()).double()
+    scales, zero_points = choose_scales(weight, number_format, "asymmetric")
+    assert zero_points is not None
+    codes = round_compensated(weight, hessian_of(x.double()), number_format, scales, zero_points)
+    for row, (scale, zero_point) in enumerate(zip(scales.numpy(), zero_points.tolist(), strict=True)):
+        shifted = number_format.with_zero_point(zero_point)
+        expected = restated(weight[row : row + 1].numpy(), damped(x), shifted, scale[None])
+        assert np.array_equal(codes[row : row + 1].numpy(), expected)
+    assert len(set(zero_points.tolist())) > 1
+
+
 def squared_error(codes: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, one: NumberFormat, scales: torch.Tensor) -> float:
     approximation = decode(codes, one, None) * float(one.unit) * scales[:, None]
     return float(((approximation - weight) @ x.T).square().sum())
