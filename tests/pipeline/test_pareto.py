@@ -76,7 +76,7 @@ class Machine:
         units = [
             {
                 "format": name, "pdk": kit.name, "lanes": lanes, "kind": kind, "objective": objective, "period_ns": period,
-                "design": f"mac_{name}_x{lanes}", "architecture": "one", "area_um2": lanes * (10.0 + bits),
+                "design": f"mac_{name}_x{lanes}", "architecture": "one", "pipeline": 0, "area_um2": lanes * (10.0 + bits),
                 "delay_ns": 2.0 + bits,
                 "energy_per_mac_j": None if objective == "delay" else bits * 1e-12,
                 "energy_samples_j": None if objective == "delay" else [bits * 0.9e-12, bits * 1.1e-12],

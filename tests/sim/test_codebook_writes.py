@@ -54,9 +54,9 @@ def test_random_operands_leave_codebooks_as_they_are(config: BlockMacConfig) -> 
 
 
 FAULTS = {
-    "a write without being asked": (r"codebook_write & (_5_)", r"\1"),
-    "a word at two places, the lower ones too": (r"codebook_address == 3'h7", r"codebook_address[3:0] == 4'h7"),
-    "a word at two places, the higher ones too": (r"codebook_address == 5'h17", r"codebook_address[3:0] == 4'h7"),
+    "a write without being asked": (r"(?s)\A(.*?)codebook_write & (_\w+_)", r"\1\2"),
+    "a word at two places, the higher ones too": (r"(?s)\A(.*?)~ codebook_address\[4\]", r"\g<1>1'h1"),
+    "a word at two places, the lower ones too": (r"(?s)\A(.*?)& codebook_address\[4\]", r"\1& 1'h1"),
     "a place that reset spares": (r"rst \? 6'h3b", r"rst ? word_7"),
     "a bit that is not written": (r"codebook_word : word_7", r"{codebook_word[5:1], word_7[0]} : word_7"),
 }

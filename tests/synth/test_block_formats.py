@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from golden import InputError, unit_of_options
+from golden import NVFP4, InputError, unit_of_options
 from sim.block_stimulus import gaussian
 from synth import sta
 from synth.command import synthesize
@@ -18,7 +18,7 @@ from synth.pdk import QFLOW
 from synth.recipe import Recipe
 from synth.request import Request
 from synth.search import small_architectures, units
-from tests.sim.test_block_workload import NVFP4, operands
+from tests.golden.block_operands import block_operands
 
 PARTS = {"partial products", "compressor", "final adder", "scales", "accumulator"}
 
@@ -26,7 +26,7 @@ PARTS = {"partial products", "compressor", "final adder", "scales", "accumulator
 def test_a_small_unit_from_verilog_to_energy(tmp_path: Path) -> None:
     if shutil.which("iverilog") is None or not sta.available() or not (QFLOW / "osu018").is_dir():
         pytest.skip("needs iverilog, opensta and qflow-tech-osu018")
-    operands(NVFP4, 4).save(tmp_path / "o.npz")
+    block_operands(NVFP4, 4).save(tmp_path / "o.npz")
     request = Request("nvfp4", lanes=2, depth=64, activations="nvfp4", operands=tmp_path / "o.npz", cycles=32)
     metrics = synthesize(request, tmp_path / "out", tmp_path / "cache", jobs=1, quiet=True)
     assert metrics["design"] == "mac_nvfp4_a4_x2_d64"
@@ -61,7 +61,7 @@ def test_choices_of_a_unit_reach_the_synthesis() -> None:
 
 
 def test_operands_of_another_format_are_refused(tmp_path: Path) -> None:
-    operands(NVFP4, 8).save(tmp_path / "o.npz")
+    block_operands(NVFP4, 8).save(tmp_path / "o.npz")
     with pytest.raises(InputError, match="holds nvfp4, the unit takes nvfp4_a4; name the operands of that format"):
         _ = Request("nvfp4", activations="nvfp4", operands=tmp_path / "o.npz").given_operands
     request = Request("nvfp4", dataflow="weights-held")
