@@ -34,6 +34,8 @@ __all__ = ["DOCUMENTATION", "Evaluator", "Protocol", "Score", "documentation_pro
 DOCUMENTATION = "python-documentation"
 #: Windows are evaluated so many tokens at a time; the same for every model, as the last bits of a float depend on it.
 BATCH_TOKENS = 2048
+#: Probabilities are worked on so many tokens at a time: beside logits of a large vocabulary there is no second tensor as large.
+CHUNK_TOKENS = 128
 #: The unquantized model's log-probabilities are kept between evaluations up to this size, and computed anew beyond it.
 KEPT_BYTES = 1 << 30
 
@@ -148,8 +150,7 @@ class Evaluator:
                 losses.append(_losses(actual, batch))
                 if model is not None:
                     unquantized.append(_losses(expected, batch))
-                    divergence = torch.nn.functional.kl_div(actual, expected, reduction="none", log_target=True)
-                    divergences.append(divergence.sum(dim=2).double().mean(dim=1))
+                    divergences.append(_divergences(actual, expected))
                 if self.progress is not None:
                     self.progress()
         found = torch.cat(losses)
@@ -178,8 +179,17 @@ class Evaluator:
 
 def _log_probabilities(model: nn.Module, batch: Tensor) -> Tensor:
     """Log-probabilities (windows, tokens - 1, vocabulary), float32, of the tokens after each but the last."""
-    logits = model(input_ids=batch, use_cache=False).logits[:, :-1]
-    return torch.log_softmax(logits.to(torch.float32), dim=-1)
+    logits: Tensor = model(input_ids=batch, use_cache=False).logits[:, :-1].to(torch.float32)
+    for chunk in logits.split(CHUNK_TOKENS, dim=1):
+        chunk.copy_(torch.log_softmax(chunk, dim=-1))
+    return logits
+
+
+def _divergences(actual: Tensor, expected: Tensor) -> Tensor:
+    """Mean KL divergence (windows,), float64, of log-probabilities (windows, tokens, vocabulary) from those expected."""
+    chunks = zip(actual.split(CHUNK_TOKENS, dim=1), expected.split(CHUNK_TOKENS, dim=1), strict=True)
+    by_token = [torch.nn.functional.kl_div(*chunk, reduction="none", log_target=True).sum(dim=2) for chunk in chunks]
+    return torch.cat(by_token, dim=1).double().mean(dim=1)
 
 
 def _losses(log_probabilities: Tensor, batch: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ __all__ = [
     "new_figure",
     "text_style",
     "text_width",
-    "ticks_through_one",
+    "ticks_through",
     "write_text",
 ]
 
@@ -83,15 +83,15 @@ def text_style(colour: str, bold: bool = False) -> dict[str, Any]:
     return {"color": MARKERS[colour], "fontsize": FONT, "fontweight": "bold" if bold else "normal"}
 
 
-def ticks_through_one(low: float, high: float) -> list[float]:
-    """At most seven round ticks, one of them at ratio 1."""
+def ticks_through(origin: float, low: float, high: float) -> list[float]:
+    """At most seven round ticks, one of them at `origin`."""
     step = 0.005
     for factor in itertools.cycle((2.0, 2.0, 2.5)):  # 0.005, 0.01, 0.02, 0.05, 0.1, ...
         if (high - low) / step <= 6:
             break
         step *= factor
-    first = math.ceil((low - 1) / step)
-    return [1 + step * index for index in range(first, math.floor((high - 1) / step) + 1)]
+    first = math.ceil((low - origin) / step)
+    return [origin + step * index for index in range(first, math.floor((high - origin) / step) + 1)]
 
 
 def finish(

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .canvas import MARKERS, defaults, finish, new_figure, text_style, text_width, ticks_through_one, write_text
+from .canvas import MARKERS, defaults, finish, new_figure, text_style, text_width, ticks_through, write_text
 
 __all__ = ["Bar", "Dot", "Group", "Row", "bars", "dots"]
+
+#: Pixels between the lines of a row of dots, one line a marker.
+LEVEL = 11.0
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Dot:
-    """One ratio: where, the marker (matplotlib's name), and whether it is filled."""
+    """One figure: where, the marker (matplotlib's name), whether it is filled, and an optional standard error."""
 
     value: float
     marker: str
     colour: str
     filled: bool
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,29 @@ def bars(groups: Sequence[Group], axis: str, name: str, title: str, description:
         return finish(figure, axes, axis, name, title, description)
 
 
-def dots(rows: Sequence[Row], axis: str, lines: Sequence[tuple[float, str]], name: str, title: str, description: str) -> str:
-    """A line of dots for each marker of a row, joined; labelled vertical reference lines. Returns SVG."""
-    line = 30.0
+def dots(
+    rows: Sequence[Row],
+    axis: str,
+    lines: Sequence[tuple[float, str]],
+    name: str,
+    title: str,
+    description: str,
+    origin: float = 1.0,
+) -> str:
+    """A line of dots for each marker of a row, joined; labelled vertical reference lines. Returns SVG.
+
+    The axis holds `origin`, which is where nothing is gained or lost.
+    """
+    line = max(30.0, 8.0 + LEVEL * max(len(_markers(row)) for row in rows))
     left = 8 + max(text_width(row.label) for row in rows)
-    values = [dot.value for row in rows for dot in row.dots] + [value for value, _ in lines] + [1.0]
+    values = [dot.value + dot.error for row in rows for dot in row.dots] + [value for value, _ in lines] + [origin]
     margin = 0.06 * (max(values) - min(values) or 1.0)
     low, high = min(values) - margin, max(values) + margin
     with defaults(name):
         figure, axes, room = new_figure(left, line * len(rows), bottom=40, top=20, right=14)
         axes.set_xlim(low, high)
         axes.set_ylim(line * len(rows), 0)
-        axes.axvline(1.0, color=MARKERS["muted"], linewidth=1)
+        axes.axvline(origin, color=MARKERS["muted"], linewidth=1)
         for value, label in lines:
             axes.axvline(value, color=MARKERS["c5"], linewidth=1.2, linestyle=(0, (4, 3)))
             half = text_width(label) / 2
@@ -96,7 +111,7 @@ def dots(rows: Sequence[Row], axis: str, lines: Sequence[tuple[float, str]], nam
                 axes.axhline(line * index, color=MARKERS["rule"], linewidth=0.8, zorder=0)
             write_text(axes, -6, line * (index + 0.5), row.label, "muted", ha="right")
             _row(axes, line * (index + 0.5), row)
-        return finish(figure, axes, axis, name, title, description, ticks=ticks_through_one(low, high))
+        return finish(figure, axes, axis, name, title, description, ticks=ticks_through(origin, low, high))
 
 
 def _bar(axes: Any, y: float, bar: Bar) -> None:
@@ -114,13 +129,19 @@ def _bar(axes: Any, y: float, bar: Bar) -> None:
     axes.annotate(bar.text, place, (5, 0), textcoords="offset points", va="center", parse_math=False, **text_style("ink"))
 
 
+def _markers(row: Row) -> list[str]:
+    return list(dict.fromkeys(dot.marker for dot in row.dots))
+
+
 def _row(axes: Any, middle: float, row: Row) -> None:
-    markers = list(dict.fromkeys(dot.marker for dot in row.dots))
+    markers = _markers(row)
     for level, marker in enumerate(markers):
-        y = middle + 11 * (level - (len(markers) - 1) / 2)
+        y = middle + LEVEL * (level - (len(markers) - 1) / 2)
         alike = [dot for dot in row.dots if dot.marker == marker]
         places = [dot.value for dot in alike]
         axes.plot([min(places), max(places)], [y, y], color=MARKERS[alike[0].colour], linewidth=1.5, zorder=2)
         for dot in alike:
             fill, edge = MARKERS[dot.colour if dot.filled else "surface"], MARKERS[dot.colour]
+            if dot.error:
+                axes.errorbar(dot.value, y, xerr=dot.error, color=MARKERS["ink"], linewidth=1, capsize=2.5, zorder=2)
             axes.plot(dot.value, y, marker, markersize=7, markeredgewidth=1.6, color=fill, markeredgecolor=edge, zorder=3)

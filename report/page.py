@@ -49,6 +49,7 @@ def write(results: dict[str, Any], out: Path) -> Path:
 def render(results: Mapping[str, Any]) -> str:
     """The HTML text of checked results: same results, same bytes, whatever the order of their keys."""
     from .charts import charts
+    from .grid_charts import grid_charts
     from .layer_charts import layer_charts
     from .metrics import identity, metrics
     from .ratio_charts import ratio_charts
@@ -66,7 +67,7 @@ def render(results: Mapping[str, Any]) -> str:
             interval=brief.interval_factor(results),
             kinds=summary.KINDS,
             paper=summary.PAPER,
-            charts=charts(results) | ratio_charts(results) | layer_charts(results),
+            charts=charts(results) | ratio_charts(results) | layer_charts(results) | grid_charts(results),
             comparisons=_comparison_tables(results),
             layers=_layers(results),
             verification=verification.verification(results),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .canvas import FONT, MARKERS, defaults, finish, new_figure, text_style, text_width, ticks_through_one
+from .canvas import FONT, MARKERS, defaults, finish, new_figure, text_style, text_width, ticks_through
 
 __all__ = ["FEW", "Curve", "Point", "curves", "scatter"]
 
@@ -46,7 +46,7 @@ def curves(
     ends = [y + side * error for curve in curves for _, y, error in curve.points for side in (-1, 1)] + [line[0], 1.0]
     margin = 0.08 * (max(ends) - min(ends) or 1.0)
     low, high = min(ends) - margin, max(ends) + margin
-    y_ticks = {tick: f"{tick:g}" for tick in ticks_through_one(low, high)}
+    y_ticks = {tick: f"{tick:g}" for tick in ticks_through(1.0, low, high)}
     left = 12 + max(text_width(label) for label in y_ticks.values())
     with defaults(name):
         figure, axes, _ = new_figure(left, 200.0, bottom=40, top=24, right=12)

@@ -29,6 +29,7 @@ METHODS: dict[str, dict[str, str]] = {
     "SmoothQuant": {"scaling": "smoothquant"},
     "AWQ": {"scaling": "awq"},
     "AQAS": {"scaling": "aqas"},
+    "SmoothQuant, clipping": {"scaling": "smoothquant", "clipping": "awq"},
     "AWQ, clipping": {"scaling": "awq", "clipping": "awq"},
     "AQAS, clipping": {"scaling": "aqas", "clipping": "awq"},
     "OPTQ": {"rounding": "optq"},
@@ -36,6 +37,7 @@ METHODS: dict[str, dict[str, str]] = {
     "AWQ, OPTQ": {"scaling": "awq", "rounding": "optq"},
     "AQAS, OPTQ": {"scaling": "aqas", "rounding": "optq"},
     "clipping, OPTQ": {"clipping": "awq", "rounding": "optq"},
+    "SmoothQuant, clipping, OPTQ": {"scaling": "smoothquant", "clipping": "awq", "rounding": "optq"},
     "AWQ, clipping, OPTQ": {"scaling": "awq", "clipping": "awq", "rounding": "optq"},
     "AQAS, clipping, OPTQ": {"scaling": "aqas", "clipping": "awq", "rounding": "optq"},
 }
@@ -46,7 +48,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "symmetric, groups of 128": {"group_size": 128},
     "asymmetric, groups of 128": {"form": "asymmetric", "group_size": 128},
     "weights only": {"activations": "fp32"},
+    "asymmetric, weights only": {"form": "asymmetric", "activations": "fp32"},
+    "weights only, groups of 128": {"activations": "fp32", "group_size": 128},
+    "asymmetric, weights only, groups of 128": {"form": "asymmetric", "activations": "fp32", "group_size": 128},
     "values and INT8 attention": {"attention": "int8"},
+    "asymmetric, values and INT8 attention": {"form": "asymmetric", "attention": "int8"},
+    "values and INT8 attention, groups of 128": {"attention": "int8", "group_size": 128},
+    "asymmetric, values and INT8 attention, groups of 128": {"form": "asymmetric", "attention": "int8", "group_size": 128},
 }
 
 

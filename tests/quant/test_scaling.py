@@ -72,32 +72,57 @@ def test_never_worse_by_its_own_measure(found: list[GroupScale]) -> None:
     assert sum(one.loss < 0.95 * one.unscaled_loss for one in found) >= 2
 
 
-def restated_loss(weight: np.ndarray, x: np.ndarray, scale: np.ndarray) -> float:
-    """|| Q(W diag(s)) Q(diag(s)^-1 X) - W X ||^2 in float64: dINT4 by its table, signed scales, INT8 by token."""
+def restated_product(weight: np.ndarray, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Q(W diag(s)) Q(diag(s)^-1 X) in float64, tokens by channels: dINT4 by its table, signed scales, INT8 by token."""
     table = np.array([*range(-7, 7), 0.5, -0.5])
     scaled = weight * scale
     step = np.abs(scaled).max(axis=1, keepdims=True) / 7
     step = np.where(scaled.max(axis=1, keepdims=True) > -scaled.min(axis=1, keepdims=True), -step, step)
     rounded = table[np.abs((scaled / step)[..., None] - table).argmin(axis=-1)] * step
     token = np.abs(x / scale).max(axis=1, keepdims=True) / 127
-    return float(np.square(np.round(x / scale / token) * token @ rounded.T - x @ weight.T).sum())
+    return np.round(x / scale / token) * token @ rounded.T
 
 
-@pytest.mark.parametrize("group", [-2, -1], ids=["fc1", "fc2"])
+def restated_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, length: int, heads: int) -> np.ndarray:
+    """What OPT's attention hands to its output projection: windows of `length` tokens, each looks at what was before it."""
+
+    def by_head(x: np.ndarray) -> np.ndarray:  # (windows, heads, tokens, channels)
+        return x.reshape(-1, length, heads, x.shape[1] // heads).transpose(0, 2, 1, 3)
+
+    q, k, v = by_head(q), by_head(k), by_head(v)
+    scores = q @ k.swapaxes(2, 3) / np.sqrt(q.shape[3]) + np.triu(np.full((length, length), -np.inf), 1)
+    weights = np.exp(scores - scores.max(axis=3, keepdims=True))
+    mixed = weights / weights.sum(axis=3, keepdims=True) @ v
+    return mixed.transpose(0, 2, 1, 3).reshape(-1, heads * v.shape[3])
+
+
+@pytest.mark.parametrize("group", [0, -2, -1], ids=["q, k, v", "fc1", "fc2"])
 def test_the_best_of_the_grid_is_found(tiny: LoadedModel, windows: torch.Tensor, found: list[GroupScale], group: int) -> None:
-    """By brute force: every second tenth for both exponents, then the tenths around the best, in the last layer."""
+    """By brute force: every second tenth for both exponents, then the tenths around the best, in the first or last layer."""
     one = found[group]
-    name = one.consumers[0]
-    x = layer_inputs(tiny.model, tiny.adapter, windows)[name].double().numpy()
-    weight = tiny.model.get_submodule(name).weight.double().numpy()
-    largest, heaviest = np.abs(x).max(axis=0), np.abs(weight).max(axis=0)
+    x = layer_inputs(tiny.model, tiny.adapter, windows)[one.consumers[0]].double().numpy()
+    linears = [tiny.model.get_submodule(name) for name in one.consumers]
+    parameters = [(linear.weight.double().numpy(), linear.bias.double().numpy()) for linear in linears]
 
-    def best(pairs: list[tuple[int, int]]) -> tuple[int, int]:
-        return min(pairs, key=lambda pair: restated_loss(weight, x, largest ** (pair[0] / 10) / heaviest ** (pair[1] / 10)))
+    def output(products: list[np.ndarray]) -> np.ndarray:
+        sums = [product + bias for product, (_, bias) in zip(products, parameters, strict=True)]
+        if len(sums) == 1:
+            return sums[0]
+        attention = tiny.model.get_submodule(f"{one.layer}.self_attn")
+        mixed = restated_attention(*sums, windows.shape[1], attention.num_heads)
+        return mixed @ attention.out_proj.weight.double().numpy().T
 
-    a, b = best([(a, b) for a in range(0, 11, 2) for b in range(0, 11, 2)])
+    exact = output([x @ weight.T for weight, _ in parameters])
+    largest = np.abs(x).max(axis=0)
+    heaviest = np.max([np.abs(weight).max(axis=0) for weight, _ in parameters], axis=0)
+
+    def loss(pair: tuple[int, int]) -> float:
+        scale = largest ** (pair[0] / 10) / heaviest ** (pair[1] / 10)
+        return float(np.square(output([restated_product(weight, x, scale) for weight, _ in parameters]) - exact).sum())
+
+    a, b = min(((a, b) for a in range(0, 11, 2) for b in range(0, 11, 2)), key=loss)
     around = [(p, q) for p in (a - 1, a, a + 1) for q in (b - 1, b, b + 1) if 0 <= p <= 10 and 0 <= q <= 10]
-    assert (one.alpha, one.beta) == tuple(exponent / 10 for exponent in best(around))
+    assert (one.alpha, one.beta) == tuple(exponent / 10 for exponent in min(around, key=loss))
     assert one.alpha > 0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from golden.errors import InputError
 from report import given, grid, page
+from report.grid_charts import grid_charts
 
 from .conftest import no_charts
 from .page_parser import Page
@@ -80,6 +81,24 @@ def test_a_grid_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
         del without[part]
     results["grids"] = [without]
     assert not any(title in page.render(results) for title in ("in its loss", "(SLAC)"))
+
+
+def test_the_chart_has_formats_of_as_many_bits_in_one_panel() -> None:
+    made = made_grid()
+    made["grid"].append({**made["grid"][0], "variant": "weights only", "kl": 0.9})  # one figure of another kind of layers
+    (chart,) = grid_charts({"grids": [made, {**made, "grid": []}]}).values()
+    assert chart.name == "grid-0"
+    assert [panel.title for panel in chart.panels] == ["some text: INT4, dINT4", "some text: INT3"]
+    assert [(key.symbol, key.label) for key in chart.legend[:2]] == [("●", "INT4 or INT3"), ("◆", "dINT4")]
+    assert list(chart.rows) == [
+        ("some text", "RTN", "INT4", "50.00", "1.0"),
+        ("some text", "RTN", "dINT4", "40.00", "0.80"),
+        ("some text", "OPTQ", "dINT4", "31.00", "0.62"),
+        ("some text", "RTN", "INT3", "200.0", "4.0"),
+    ]
+    assert "OPTQ, dINT4 31.00" in chart.panels[0].svg
+    assert chart.panels[0].svg.count("var(--c2)") >= 2
+    assert 'id="grid-0-some_20text-int4-dint4-title"' in chart.panels[0].svg
 
 
 def test_grids_that_are_none(tmp_path: Path) -> None:
