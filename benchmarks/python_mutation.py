@@ -170,6 +170,11 @@ def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
             yield getattr(node, "lineno", 0), what, ast.fix_missing_locations(changed)
 
 
+def number_of_mutants(source: str) -> int:
+    """How many `mutants` a module has, without making them."""
+    return sum(1 for node in _places(ast.parse(source)) for _ in _changes(node))
+
+
 def _places(node: ast.AST) -> Iterator[ast.AST]:
     """Nodes whose change can matter: not annotations, messages of errors, assertions, documentation or imports."""
     yield node

@@ -151,7 +151,8 @@ class Operands:
         Raises
         ------
         OperandError
-            If the file is missing, damaged, of another version, or contradicts its manifest or its number format.
+            If the file is missing, damaged, of another version, or contradicts its manifest or its number format; or if one
+            of its sums is not that of its weights and activations.
         """
         try:
             arrays = _read_arrays(path)
@@ -191,12 +192,15 @@ class Operands:
                 raise OperandError(f"{path}: the arrays of {name} are not those of a layer; export the file again") from None
             _check_shapes(path, layer)
             layers.append(layer)
-        if not isinstance(found, BlockFormat):
-            return cls(found, tuple(layers), manifest["provenance"])
-        scaled = None if activations == "int8" else block_format_by_name(activations)
-        operands = cls(found.elements[0], tuple(layers), manifest["provenance"], found, scaled)
+        if isinstance(found, BlockFormat):
+            scaled = None if activations == "int8" else block_format_by_name(activations)
+            operands = cls(found.elements[0], tuple(layers), manifest["provenance"], found, scaled)
+            for layer in layers:
+                _check_blocks(path, operands, layer)
+        else:
+            operands = cls(found, tuple(layers), manifest["provenance"])
         for layer in layers:
-            _check_blocks(path, operands, layer)
+            _check_sums(path, operands, layer)
         return operands
 
 
@@ -269,6 +273,30 @@ def _check_blocks(path: Path, operands: Operands, layer: LayerOperands) -> None:
         scales = getattr(layer, name)
         if block_format is not None and scales is not None and block_format.scales.is_nan(scales).any():
             raise OperandError(f"{path}: {layer.name}.{name} contains NaN: there is no sum to expect; check the model")
+
+
+def _check_sums(path: Path, operands: Operands, layer: LayerOperands) -> None:
+    """Refuse a layer whose accumulators are not what its operands make: all of them, since a replay meets a few."""
+    try:
+        if operands.block_format is None:
+            expected, exponents = operands.expected(layer), None
+        else:
+            expected, exponents = row_sums(*operands.coded(layer))
+    except InputError as error:
+        raise OperandError(f"{path}: {layer.name}: {error}") from None
+    differ = expected != layer.accumulators
+    if exponents is not None:
+        differ |= exponents != layer.exponents
+    if differ.any():
+        token, output = np.argwhere(differ)[0]
+        stated, made = (
+            f"{sums[token, output]}" + ("" if powers is None else f" x 2^{powers[token, output]}")
+            for sums, powers in ((layer.accumulators, layer.exponents), (expected, exponents))
+        )
+        raise OperandError(
+            f"{path}: {layer.name}, token {token}, output {output}: the file states a sum of {stated}, its operands make "
+            f"{made}; export it again"
+        )
 
 
 def _tables(one: NumberFormat | BlockFormat) -> list[int]:

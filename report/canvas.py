@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -71,6 +72,7 @@ def write_text(axes: Any, x: float, y: float, text: str, colour: str, ha: str = 
     axes.text(x, y, text, transform=place, ha=ha, va="center", parse_math=False, **text_style(colour, bold))
 
 
+@cache
 def text_width(text: str) -> float:
     """Pixels that a label takes in matplotlib's own font, which is wider than most pages' fonts."""
     from matplotlib.textpath import TextPath

@@ -67,9 +67,8 @@ def run_step(
     # Where this package is, and where the interpreter that runs it looks, whatever the current directory.
     paths = dict.fromkeys([str(Path(golden.__file__).parent.parent), *(path for path in sys.path if path)])
     inherited |= {"PYTHONPATH": os.pathsep.join(paths), **simulator.environment, **(environment or {})}
-    alive, held = os.pipe()
     arguments = {**arguments, "log_file": str(log)}
-    job.write_text(json.dumps({"simulator": simulator.name, "step": step, "parent": alive, "arguments": arguments}))
+    job.write_text(json.dumps({"simulator": simulator.name, "step": step, "arguments": arguments}))
     with (folder / f"{step}.launch.log").open("wb") as output:
         try:
             code = run_group(
@@ -80,15 +79,11 @@ def run_step(
                 env=inherited,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(alive,),
             )
         except TimeoutError:
             raise ToolError(
                 f"{simulator.name}: {step} of {what} exceeded {time_limit_s:g} s and was stopped; {if_too_long}"
             ) from None
-        finally:
-            os.close(alive)
-            os.close(held)
     if code:
         told = last_words(log) or last_words(folder / f"{step}.launch.log") or "it said nothing"
         raise ToolError(f"{simulator.name}: {step} of {what} failed: {told}")

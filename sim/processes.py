@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """External programs as child processes: a time limit, one clear line when they fail, and none left behind.
 
-Every child leads a process group of its own, so that what it started itself (Yosys starts ABC) ends with it, be it by the
-time limit, by an error, or by an interrupt of this process.
+Every child is in a process group of its own, so that what it started itself (Yosys starts ABC) ends with it, be it by the
+time limit, by an error, or by an interrupt of this process. Should this process die in whatever way, its leader notices.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -23,6 +25,17 @@ from golden import ToolError
 __all__ = ["children_end_with_us", "last_error", "run", "run_group"]
 
 _POLL_S = 0.05
+# The leader of a group: runs the command, and ends the group when its own input, which nobody writes to, is closed: the other
+# end is held by this process alone. A background command of some shells cannot have input 0, so it is 3.
+_LEADER = """
+exec 3<&0 </dev/null
+exec "$@" 3<&- & command=$!
+{ read -r _; kill -KILL 0; } <&3 & watch=$!
+wait "$command" 2>/dev/null; code=$?
+kill -KILL "$watch"; wait "$watch" 2>/dev/null
+exit "$code"
+"""
+_SIGNALS = 128  # a shell's exit code for a command that a signal ended is that much higher
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 
@@ -30,7 +43,7 @@ _lock = threading.Lock()
 def run_group(
     command: Sequence[str], time_limit_s: float, each_poll: Callable[[], object] = lambda: None, **options: Any
 ) -> int:
-    """Exit code of `command`; `each_poll` is called while it runs, `options` go to `subprocess.Popen`.
+    """Exit code of `command`, negative for a signal; `each_poll` is called while it runs, `options` go to `subprocess.Popen`.
 
     After `time_limit_s` seconds, and on any exception (Ctrl-C among them), the whole group is killed.
 
@@ -41,14 +54,17 @@ def run_group(
     TimeoutError
         If it took longer than `time_limit_s`.
     """
+    _check_program(command[0], options.get("env") or os.environ)
     deadline = time.monotonic() + time_limit_s
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    leader = ["/bin/sh", "-c", _LEADER, "sh", *command]
+    child = subprocess.Popen(leader, stdin=subprocess.PIPE, start_new_session=True, **options)
     try:
         with _lock:
             _running.add(child)
         while True:
             try:
-                return child.wait(_POLL_S)
+                code = child.wait(_POLL_S)
+                return code if code <= _SIGNALS else _SIGNALS - code
             except subprocess.TimeoutExpired:
                 each_poll()
                 if time.monotonic() > deadline:
@@ -58,6 +74,8 @@ def run_group(
             _running.discard(child)
         _kill(child)
         child.wait()
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 def run(
@@ -122,6 +140,13 @@ def last_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or [""])[-1][:300]
+
+
+def _check_program(name: str, environment: Mapping[str, str]) -> None:
+    """The OSError of starting a program that is missing, or is none."""
+    if shutil.which(name, path=environment.get("PATH")) is None:
+        code = errno.EACCES if Path(name).exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), name)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

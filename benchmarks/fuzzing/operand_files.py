@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from operator import mul
 from pathlib import Path
 from random import Random
 
@@ -88,8 +89,20 @@ def _operand_file(valid: Operands, rng: Random, folder: Path) -> Case:
             scales = np.concatenate([layer.weight_scales, layer.activation_scales])
             garbage(not np.isfinite(scales).all(), f"scales: not finite in {layer.name}")
             garbage(bool((layer.weights >= 16).any()), f"codes: out of range in {layer.name}")
+            garbage(_sums(layer) != layer.accumulators.tolist(), f"sums: not those of its operands in {layer.name}")
 
     return Case(run, check)
+
+
+def _sums(layer: LayerOperands) -> list[list[int]]:
+    """From dINT4's table of codes, written down once more, by Python's integers, in halves of a step."""
+    table = [0, -2, -4, -6, -8, -10, -12, -14, 1, -1, 12, 10, 8, 6, 4, 2]
+    points = [7] * len(layer.weights) if layer.zero_points is None else layer.zero_points.tolist()
+    rows = [
+        [table[code] + (0 if code in (8, 9) else 2 * (7 - point)) for code in codes]
+        for codes, point in zip(layer.weights.tolist(), points, strict=True)
+    ]
+    return [[sum(map(mul, row, given)) for row in rows] for given in layer.activations.tolist()]
 
 
 def _equal(one: LayerOperands, other: LayerOperands) -> bool:

@@ -123,6 +123,12 @@ def test_a_scale_that_is_nan_is_refused(blocks: BlockFormat, name: str, tmp_path
         ((CLUSTERED, 8), {"selectors": None}, "fc1: selectors of .* are missing"),
         ((CLUSTERED, 4), {"activation_selectors": None}, "fc1: selectors of .* are missing"),
         ((CLUSTERED, 8), {"selectors": np.full((5, 8), 2, np.uint8)}, "fc1: selector 2 is none of"),
+        ((NVFP4, 8), {"accumulators": np.zeros((3, 5), np.int64)}, r"fc1, token 0, output 0: the file states a sum of 0 x 2\^"),
+        (
+            (NVFP4, 4),
+            {"exponents": np.full((3, 5), 77)},
+            r"the file states a sum of (-?\d+) x 2\^77, its operands make \1 x 2\^\d",
+        ),
     ],
 )
 def test_files_that_contradict_themselves(unit: Any, change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import DINT4, FORMATS, INT8, InputError, LayerOperands, OperandError, Operands
+from golden import DINT3, DINT4, FORMATS, INT8, InputError, LayerOperands, OperandError, Operands
 
 
 def operands(number_format=DINT4, zero_points=False, seed=0):
@@ -158,6 +158,30 @@ def test_corruptions_are_refused(saved, change, message):
     rewrite(saved, change)
     with pytest.raises(OperandError, match=message):
         Operands.load(saved)
+
+
+@pytest.mark.parametrize("zero_points", [False, True])
+def test_a_sum_that_its_operands_do_not_make_is_refused(tmp_path, zero_points):
+    """Each of them, with a checksum that fits."""
+    given = operands(zero_points=zero_points)
+    for index, layer in enumerate(given.layers):
+        for token, output in np.ndindex(layer.accumulators.shape):
+            sums = layer.accumulators.copy()
+            sums[token, output] += 1
+            layers = [*given.layers]
+            layers[index] = replace(layer, accumulators=sums)
+            replace(given, layers=tuple(layers)).save(tmp_path / "o.npz")
+            said = f"{layer.name}, token {token}, output {output}: the file states a sum of {sums[token, output]}, its operands"
+            with pytest.raises(OperandError, match=f"{said} make {sums[token, output] - 1}; export it again"):
+                Operands.load(tmp_path / "o.npz")
+
+
+def test_codes_that_are_none_are_refused(tmp_path):
+    given = operands(DINT3)
+    wrong = replace(given.layers[0], weights=given.layers[0].weights | 8)
+    replace(given, layers=(wrong,)).save(tmp_path / "o.npz")
+    with pytest.raises(OperandError, match=r"o\.npz: fc1: code \d+ is not one of dint3"):
+        Operands.load(tmp_path / "o.npz")
 
 
 @pytest.mark.parametrize("name", ["activations", "accumulators", "weight_scales", "activation_scales", "zero_points"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalL
 
 import dint
 from quant.block import GroupScale
+from quant.calibration import SEARCH_TOKENS
 from quant.corpus import training_topics
 from quant.huggingface import save_quantized
 from quant.models import LoadedModel, load_model
@@ -27,6 +28,14 @@ POSITIONS = 64
 # The models are so small that threads cost more than they gain; child processes must add in the same order.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_tokens_are_searched() -> Iterator[None]:
+    """Scales are searched on an eighth of the tokens: these searches were most of the time that these tests took."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("quant.calibration.SEARCH_TOKENS", SEARCH_TOKENS // 8)
+        yield
 
 
 def tiny_model(**changes: Any) -> OPTForCausalLM:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from golden.errors import InputError
-from quant import scaling, table3, word_perplexity
+from quant import calibration, scaling, table3, word_perplexity
 from quant.block import Block, GroupScale
 from quant.calibration import Calibration
 from quant.evaluation import Evaluator, text_protocol
@@ -154,7 +154,8 @@ def test_only_what_differs_is_told() -> None:
     assert "calibrated on some text" in theirs
     assert not re.search("OPTQ sees|measured on|at most", theirs)
     ours = told(64, 256, "rows.txt", 5)
-    assert "OPTQ sees 64 windows of 256 tokens, searches the first 4096 tokens; the paper's OPTQ: 128 of 2048" in ours
+    first = f"searches the first {calibration.SEARCH_TOKENS} tokens"
+    assert f"OPTQ sees 64 windows of 256 tokens, {first}; the paper's OPTQ: 128 of 2048" in ours
     assert "measured on rows.txt" in ours
     assert "at most 5 windows" in ours
 

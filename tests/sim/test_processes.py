@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from golden import ToolError
 from sim.processes import children_end_with_us, run, run_group
 
+ROOT = Path(__file__).resolve().parents[2]
 FOREVER = "sleep 987.25"  # a number that no other process has
 
 
@@ -60,6 +63,35 @@ def test_the_whole_group_ends(then: str) -> None:
     except TimeoutError:
         assert then == "wait"
     assert gone(FOREVER)
+
+
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])
+def test_the_whole_group_ends_when_its_parent_dies(how: str) -> None:
+    """A parent that is killed can clean up nothing; neither its child nor what that has started goes on."""
+    script = f"""
+import os, signal
+from sim.processes import run_group
+def last(): # called while the group runs
+    {how}
+run_group(["sh", "-c", "{FOREVER} & {FOREVER}"], 60, last)
+"""
+    before = processes()
+    parent = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert parent.returncode != 0
+    assert gone(FOREVER)
+    assert processes() <= before
+
+
+def test_nothing_is_left_of_a_group_that_ends_well() -> None:
+    before = processes()
+    assert run_group(["true"], 60) == 0
+    assert processes() <= before
+
+
+def processes() -> set[str]:
+    """All shells and sleeps that run."""
+    shown = subprocess.run(["ps", "axo", "pid,stat,comm"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line for line in shown if line.split()[2] in ("sh", "sleep", "true") and not line.split()[1].startswith("Z")}
 
 
 def test_an_interrupt_ends_the_child() -> None:
