@@ -116,7 +116,9 @@ def checks(
         found += [partial(_in_amaranth, configs) for configs in in_amaranth(name)]
         for number, pdk in enumerate(pdks):
             # Those with pipeline registers in one kit are enough: the others take the same recipe.
-            found += [partial(_netlists, configs, pdk, cache) for configs in mapped(name, registered=number == 0)]
+            found += [
+                partial(_netlists, configs, pdk, cache, deep=number == 0) for configs in mapped(name, registered=number == 0)
+            ]
             found += [partial(_with_delays, config, pdk, cache) for config in with_delays(name, first=number == 0)]
     return found
 
@@ -150,6 +152,13 @@ def _stimuli(config: UnitConfig, simulator: Simulator) -> list[Replay]:
 
 def _written(config: UnitConfig) -> TypeGuard[BlockMacConfig]:
     return isinstance(config, BlockMacConfig) and config.writable_codebooks
+
+
+def _has_ends(config: UnitConfig) -> bool:
+    """Whether a netlist is taken to the ends of its accumulator: other stimuli of the unit have none, and it is quick."""
+    if isinstance(config, BlockMacConfig):
+        return not _written(config)
+    return isinstance(config, MacConfig) and config.lanes > 1 and not config.pipeline
 
 
 def _full_depth(config: UnitConfig) -> Replay:
@@ -187,10 +196,11 @@ def _in_amaranth(configs: Sequence[UnitConfig]) -> Check:
     return _check("amaranth", "amaranth", configs, sums, started, [stimulus])
 
 
-def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
+def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path, deep: bool = False) -> Check:
     """The first netlist that a synthesis of each unit tries, in Icarus, which knows unknown values.
 
-    Of many cycles only the orders of control signals are simulated there, the rest in Verilator.
+    Of many cycles only the orders of control signals are simulated there, the rest in Verilator; with `deep` both ends of the
+    accumulator, too, of what has several lanes or blocks.
     """
     started, first = time.monotonic(), configs[0]
     mapped = [map_design(config, pdk, area_recipes(config, pdk)[0], cache) for config in configs]
@@ -204,7 +214,10 @@ def _netlists(configs: Sequence[UnitConfig], pdk: Pdk, cache: Path) -> Check:
     unknown = min(result.unknown_before_reset for result in results)
     if unknown != len(configs):
         raise ToolError(f"{pdk.name}: only {unknown} of {len(configs)} netlists of {first.name} begin unknown")
-    if others := stimuli[: -len(quick)]:
+    others = stimuli[: -len(quick)]
+    if deep and _has_ends(first):
+        others.append(_full_depth(first))
+    if others:
         results += compare_units(configs, sources, others, find_simulator("verilator"))
     sums = sum(result.sums for result in results)
     return _check("netlist", pdk.name, configs, sums, started, stimuli, unknown)
@@ -217,12 +230,12 @@ def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> C
     """
     started = time.monotonic()
     mapped = map_design(config, pdk, area_recipes(config, pdk)[0], cache)
-    with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
-        liberty = unpacked(pdk.liberty, Path(folder))
-        timing = sta.analyze(mapped.netlist, mapped.design, liberty, mapped.delay_ns, pdk.input_transition_ns)
-    if timing.slack_ns < -_ROUNDING_NS:
-        raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-timing.slack_ns:g} ns at {mapped.delay_ns:g} ns")
     library, sdf = load(pdk.liberty), delays(mapped, pdk)
+    design, period_ns, slew_ns = mapped.design, mapped.delay_ns, pdk.input_transition_ns
+    with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
+        slack_ns = sta.setup_slack_ns(mapped.netlist, design, unpacked(pdk.liberty, Path(folder)), period_ns, slew_ns, sdf)
+    if slack_ns < -_ROUNDING_NS:
+        raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-slack_ns:g} ns at {period_ns:g} ns")
     netlist = read_netlist(mapped.netlist, mapped.design)
     check_delays(mapped, read_delays(sdf, netlist, library).longest_path_ns(netlist))
     unit = Unit(mapped.netlist, mapped.design, config, library, pdk, sdf)

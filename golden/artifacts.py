@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -28,6 +30,7 @@ __all__ = [
     "replacing",
     "sha256_file",
     "sha256_of",
+    "sole_use",
     "write_file",
 ]
 
@@ -62,11 +65,12 @@ def output_directory(out: Path) -> Iterator[Path]:
     try:
         with disk_failures(f"--out {out}"):
             yield scratch
-            for source in sorted(scratch.iterdir()):
-                target = out / source.name
-                if source.is_dir() and target.is_dir():
-                    shutil.rmtree(target)
-                source.replace(target)
+            with _locked(out, fcntl.LOCK_EX):  # of two runs that end at once each leaves whole folders
+                for source in sorted(scratch.iterdir()):
+                    target = out / source.name
+                    if source.is_dir() and target.is_dir():
+                        shutil.rmtree(target)
+                    source.replace(target)
     except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
         if not existed:
@@ -75,6 +79,49 @@ def output_directory(out: Path) -> Iterator[Path]:
             raise InputError(str(error).replace(str(scratch), f"--out {out}")) from error
         raise
     scratch.rmdir()
+
+
+@contextmanager
+def sole_use(directory: Path) -> Iterator[None]:
+    """No other run works in `directory` while the block lasts: one that wants to is refused. It is made if need be.
+
+    Do not use it for what `output_directory` is used for inside the block, which would wait for itself.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); name another directory with --out") from None
+    try:
+        with _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+    except BlockingIOError:
+        what = "another run is at work there; wait for its end, or name another directory with --out"
+        raise InputError(f"{directory}: {what}") from None
+    except BaseException:
+        for empty in (directory, directory.parent):
+            _remove_if_empty(empty)
+        raise
+
+
+@contextmanager
+def _locked(directory: Path, how: int) -> Iterator[None]:
+    """A lock on the directory itself, which ends with the block or the process; none on file systems that have no locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it, and `how` says not to wait.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, how)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from golden import MacConfig, Operands, format_by_name
-from golden.artifacts import canonical_json, sha256_file, write_file
+from golden.artifacts import canonical_json, sha256_file, sole_use, write_file
 
 from .inputs import check_inputs, hardware_inputs, kits_of, model_inputs
 from .results import collect
@@ -99,16 +99,18 @@ def main_job(
         "paretos": [given.read_pareto(file) for file in paretos],
         "silicon": given.read_silicon(silicon) if silicon else {},
     }
-    stages = Stages(out / "stages", console)
-    quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
-    units = _generate(stages, lanes)
-    configs = [MacConfig(format_by_name(name), lanes=count) for name in FORMATS for count in lanes]
-    simulated = [simulate_units(stages, "simulate", configs, quantized, seed)]
-    compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache", effort) for kit in kits]
-    if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
-        simulated.append(of_the_compared)
-    results = collect(stages, kits, quantized, units, simulated, compared)
-    index = write(results | {name: files for name, files in beside.items() if files}, out)
+    root = out / "stages"
+    with sole_use(root):
+        stages = Stages(root, console)
+        quantized = {name: _quantize(stages, name, model, text, seed, quiet) for name in reversed(FORMATS)}
+        units = _generate(stages, lanes)
+        configs = [MacConfig(format_by_name(name), lanes=count) for name in FORMATS for count in lanes]
+        simulated = [simulate_units(stages, "simulate", configs, quantized, seed)]
+        compared = [_compare(stages, kit, lanes, quantized, seed, out / "cache", effort) for kit in kits]
+        if (of_the_compared := simulate_compared(stages, compared, simulated[0], quantized, seed)) is not None:
+            simulated.append(of_the_compared)
+        results = collect(stages, kits, quantized, units, simulated, compared)
+        index = write(results | {name: files for name, files in beside.items() if files}, out)
     for line in lines(results, index):
         console.print(line, highlight=False)
     return index

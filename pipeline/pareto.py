@@ -16,7 +16,7 @@ from rich.table import Table
 
 from golden import BlockFormat, Operands, any_format, formats_of
 from golden.arguments import check_windows
-from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from golden.artifacts import canonical_json, output_directory, sha256_file, sole_use, write_file
 from golden.errors import DintError, InputError, one_line
 
 from .fronts import Cost, front, mean_and_error
@@ -135,38 +135,40 @@ def pareto(
         check_recipe(recipe, name)
     kits = kits_of(pdks, liberty, platforms)
     check_inputs(formats, lanes, kits, model, text)
-    stages = Stages(out / "stages", console)
-    failures: list[dict[str, Any]] = []
+    root = out / "stages"
+    with sole_use(root):
+        stages = Stages(root, console)
+        failures: list[dict[str, Any]] = []
 
-    def attempt(work: Callable[..., Stage], *arguments: Any, **of: Any) -> Stage | None:
-        try:
-            return work(stages, *arguments)
-        except DintError as error:
-            console.print(f"[red]failed:[/] {', '.join(map(str, of.values()))}: {one_line(str(error))}", highlight=False)
-            failures.append({"pdk": None, "lanes": None, "format": None, **of, "error": one_line(str(error))})
-            return None
+        def attempt(work: Callable[..., Stage], *arguments: Any, **of: Any) -> Stage | None:
+            try:
+                return work(stages, *arguments)
+            except DintError as error:
+                console.print(f"[red]failed:[/] {', '.join(map(str, of.values()))}: {one_line(str(error))}", highlight=False)
+                failures.append({"pdk": None, "lanes": None, "format": None, **of, "error": one_line(str(error))})
+                return None
 
-    quantized = {}
-    for name in formats:
-        if stage := attempt(_quantize, name, model, recipe, draws, text, windows, seed, format=name):
-            quantized[name] = stage
-        elif len(failures) == 1 and model is not None:  # what is no model is none for every format
-            in_child(_find, model=model)
-    if not quantized:
-        raise InputError(f"no format could be quantized, the first because: {failures[0]['error']}")
-    priced = []
-    for kit, count in product(kits, lanes):
-        if stage := attempt(_price, kit, count, quantized, seed, cache, effort or EFFORT, pdk=kit.name, lanes=count):
-            priced.append((kit, count, stage))
-            failed = stage.json("prices.json")["failures"]
-            failures += [{"pdk": kit.name, "lanes": count, "format": name, "error": why} for name, why in failed.items()]
-            if failed:
-                stages.forget(stage)
-    found = _collect(stages, quantized, priced, failures)
-    with output_directory(out) as scratch:
-        write_file(scratch / "pareto.json", canonical_json(found))
-        write_file(scratch / "pareto.csv", _csv(found))
-        write(found, scratch / "index.html")
+        quantized = {}
+        for name in formats:
+            if stage := attempt(_quantize, name, model, recipe, draws, text, windows, seed, format=name):
+                quantized[name] = stage
+            elif len(failures) == 1 and model is not None:  # what is no model is none for every format
+                in_child(_find, model=model)
+        if not quantized:
+            raise InputError(f"no format could be quantized, the first because: {failures[0]['error']}")
+        priced = []
+        for kit, count in product(kits, lanes):
+            if stage := attempt(_price, kit, count, quantized, seed, cache, effort or EFFORT, pdk=kit.name, lanes=count):
+                priced.append((kit, count, stage))
+                failed = stage.json("prices.json")["failures"]
+                failures += [{"pdk": kit.name, "lanes": count, "format": name, "error": why} for name, why in failed.items()]
+                if failed:
+                    stages.forget(stage)
+        found = _collect(stages, quantized, priced, failures)
+        with output_directory(out) as scratch:
+            write_file(scratch / "pareto.json", canonical_json(found))
+            write_file(scratch / "pareto.csv", _csv(found))
+            write(found, scratch / "index.html")
     console.print(_table(found))
     for line in lines(found, out):
         console.print(line, highlight=False)

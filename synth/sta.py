@@ -20,7 +20,18 @@ from pathlib import Path
 from golden.errors import InputError, ToolError
 from sim.processes import run
 
-__all__ = ["CLOCK", "TIMEOUT_S", "Timing", "analyze", "power", "reads_vcd", "require_vcd", "version", "write_sdf"]
+__all__ = [
+    "CLOCK",
+    "TIMEOUT_S",
+    "Timing",
+    "analyze",
+    "power",
+    "reads_vcd",
+    "require_vcd",
+    "setup_slack_ns",
+    "version",
+    "write_sdf",
+]
 
 CLOCK = "clk"
 TIMEOUT_S = 120.0
@@ -101,6 +112,24 @@ def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float |
         startpoint=_word(log, "Startpoint"),
         endpoint=_word(log, "Endpoint"),
     )
+
+
+def setup_slack_ns(
+    netlist: Path, top: str, liberty: Sequence[Path], period_ns: float, input_transition_ns: float, sdf: Path
+) -> float:
+    """The worst setup slack of all flip-flops with the delays in `sdf`, by OpenSTA itself; other arguments as of `analyze`.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing or fails, or the delays are not those of the netlist.
+    """
+    design = _design(netlist, top, liberty, input_transition_ns, period_ns)
+    log = _run([*design, f"read_sdf {{{sdf.resolve()}}}", "report_worst_slack -digits 6"])
+    slack = _number(log, r"^worst slack (?:max )?([-\d.]+)$")
+    if slack is None or "Warning:" in log:
+        raise ToolError(f"OpenSTA: no setup slack of {netlist.name} with {sdf.name}: {log.strip().splitlines()[0][:200]}")
+    return slack
 
 
 def write_sdf(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float, out: Path) -> None:

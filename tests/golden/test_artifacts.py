@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,7 @@ from golden.artifacts import (
     record_text,
     sha256_file,
     sha256_of,
+    sole_use,
     write_file,
 )
 
@@ -142,6 +145,66 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     (tmp_path / "plain").touch()
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # what the umask gives
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from golden.artifacts import output_directory, sole_use
+from golden.errors import InputError
+out, name = Path(sys.argv[1]), sys.argv[2]
+{work}
+"""
+
+
+def processes_of(work: str, out: Path) -> list[tuple[int, str]]:
+    """Exit code and output of two processes that do the same at the same time, called 0 and 1."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", WORKER.format(work=work), str(out)]
+    both = [
+        subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for name in ("0", "1")
+    ]
+    return [(one.wait(60), one.communicate()[0]) for one in both]
+
+
+def test_processes_that_fill_one_directory_leave_what_one_of_them_made(tmp_path):
+    """A folder in it included; neither fails."""
+    work = """
+for _ in range(300):
+    with output_directory(out) as scratch:
+        (scratch / "folder").mkdir()
+        for part in "abcd":
+            (scratch / "folder" / part).write_text(name)
+"""
+    assert processes_of(work, tmp_path / "out") == [(0, ""), (0, "")]
+    found = [file.read_text() for file in sorted((tmp_path / "out" / "folder").iterdir())]
+    assert found in (["0"] * 4, ["1"] * 4)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["folder"]
+
+
+def test_a_directory_that_another_process_works_in_is_refused(tmp_path):
+    """One gets it, however they meet, and the other is told; what is empty is removed where the work fails."""
+    work = """
+try:
+    with sole_use(out):
+        (out / ("begun" + name)).touch()
+        time.sleep(3)
+        print("done")
+except InputError as error:
+    print(error)
+"""
+    told = sorted(output for _, output in processes_of(work, tmp_path / "out"))
+    assert told == [
+        f"{tmp_path / 'out'}: another run is at work there; wait for its end, or name another directory with --out\n",
+        "done\n",
+    ]
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    with pytest.raises(KeyboardInterrupt), sole_use(tmp_path / "a" / "b"):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "a").exists()
+    with sole_use(tmp_path / "out"):  # what a process held that has ended is free
+        pass
 
 
 @pytest.mark.parametrize("writer", [write_file, lambda path, text: path.write_text(text)], ids=["write_file", "write_text"])

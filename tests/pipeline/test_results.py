@@ -30,7 +30,7 @@ def made_operands(number_format: NumberFormat) -> Operands:
         name="model.decoder.layers.0.fc1",
         weights=codes,
         activations=np.array([[4, 0], [0, 3]], dtype=np.int8),
-        accumulators=np.zeros((2, 2), dtype=np.int64),
+        accumulators=np.array([[4, 0], [0, 3]], dtype=np.int64) @ number_format.decode(codes).T,
         weight_scales=np.ones(2, dtype=np.float32),
         activation_scales=np.ones(2, dtype=np.float32),
     )
