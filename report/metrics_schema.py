@@ -14,7 +14,7 @@ from golden.artifacts import canonical_json
 
 from .metrics import DESIGN_NAMES, ENERGY_NAMES, renamed
 from .schema import RESULTS
-from .shapes import ANY, COUNT, NUMBER, TEXT, TEXT_OR_NULL, Each, IfThere, Maybe, OneOf, Scalar
+from .shapes import ANY, COUNT, NUMBER, TEXT, TEXT_OR_NULL, TRUTH, Each, IfThere, Maybe, OneOf, Scalar
 
 __all__ = ["QUANTIZATION", "REPORT", "SYNTHESIS", "json_schema"]
 
@@ -42,6 +42,7 @@ SYNTHESIS: dict[str, Any] = {
     "activity__sums_compared": COUNT,
     "activity__operands": TEXT_OR_NULL,
     "activity__dataflow": TEXT_OR_NULL,
+    "formal__equivalence__proved": IfThere(TRUTH),
     "pdk": {"name": TEXT, "corner": TEXT, "liberty_sha256": [TEXT]},
     "format": TEXT,
     "architecture": TEXT,
@@ -103,6 +104,7 @@ MEANINGS = {
     "activity__sums_compared": "sums compared with the golden model in the simulation of the activity",
     "activity__operands": "where the operands come from",
     "activity__dataflow": "streaming or weights-held",
+    "formal__equivalence__proved": "whether the netlist was proved to do what its Verilog does, in every cycle",
     "perplexity_ratio": "perplexity / unquantized perplexity, by text",
     "perplexity_ratio_standard_error": "over windows, of the differences of the losses",
     "losses": "mean negative log-likelihood of each window, by text, in nats per token",

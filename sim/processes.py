@@ -25,16 +25,7 @@ from golden import ToolError
 __all__ = ["children_end_with_us", "last_error", "run", "run_group"]
 
 _POLL_S = 0.05
-# The leader of a group: runs the command, and ends the group when its own input, which nobody writes to, is closed: the other
-# end is held by this process alone. A background command of some shells cannot have input 0, so it is 3.
-_LEADER = """
-exec 3<&0 </dev/null
-exec "$@" 3<&- & command=$!
-{ read -r _; kill -KILL 0; } <&3 & watch=$!
-wait "$command" 2>/dev/null; code=$?
-kill -KILL "$watch"; wait "$watch" 2>/dev/null
-exit "$code"
-"""
+_LEADER = Path(__file__).with_name("leader.sh")
 _SIGNALS = 128  # a shell's exit code for a command that a signal ended is that much higher
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
@@ -56,8 +47,7 @@ def run_group(
     """
     _check_program(command[0], options.get("env") or os.environ)
     deadline = time.monotonic() + time_limit_s
-    leader = ["/bin/sh", "-c", _LEADER, "sh", *command]
-    child = subprocess.Popen(leader, stdin=subprocess.PIPE, start_new_session=True, **options)
+    child = subprocess.Popen(["/bin/sh", str(_LEADER), *command], stdin=subprocess.PIPE, start_new_session=True, **options)
     try:
         with _lock:
             _running.add(child)

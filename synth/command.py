@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from .mapping import Mapped
     from .measuring import Measurement
 
-__all__ = ["area_and_timing", "pdks", "power", "synthesize"]
+__all__ = ["area_and_timing", "equivalence", "pdks", "power", "synthesize"]
+
+#: A proof takes the solver a second or two, seconds for the largest units; what takes longer mostly finds no end.
+_PROOF_S = 60.0
 
 
 def synthesize(
@@ -33,7 +36,9 @@ def synthesize(
     vcd: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Map one unit and measure it; writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
+    """Map one unit, measure it, hold the netlist against its Verilog.
+
+    Writes `netlist.v`, `constraints.sdc`, `delays.sdf` and `metrics.json` into `out`.
 
     Parameters
     ----------
@@ -53,6 +58,8 @@ def synthesize(
     ToolError
         If a tool is missing or fails; and if no netlist closes at the period, with the slack of the best: then nothing is
         written, and an earlier result stays.
+    Refuted
+        If the netlist does something else than its Verilog; likewise.
     """
     request.check()
     check_jobs(jobs)
@@ -80,6 +87,8 @@ def synthesize(
                 )
             tasks = request.tasks(mapped, period_ns)
             metrics = area_and_timing(mapped, period_ns) | _files(scratch, mapped, kit, period_ns, cache)
+            proved, why_not = equivalence(mapped, kit)
+            metrics["formal__equivalence__proved"] = proved
             measured = request.measure(tasks, cache, 1, advance)
             metrics |= power(measured, request.power_engine)
             if saif or vcd:
@@ -89,7 +98,9 @@ def synthesize(
 
                     write_file(scratch / "activity.saif", text_of(*recorded))
         write_file(scratch / "metrics.json", canonical_json(metrics))
-    console.print(_table(metrics, kit))
+    table = _table(metrics, kit)
+    table.add_row("netlist = Verilog", "proved" if proved else "not proved", why_not)
+    console.print(table)
     console.print(f"written to {out}")
     return metrics
 
@@ -150,6 +161,24 @@ def area_and_timing(mapped: Mapped, period_ns: float) -> dict[str, Any]:
         "options": mapped.recipe.describe(),
         "hashes": {"verilog": mapped.verilog_sha256, "netlist": mapped.netlist_sha256},
     }
+
+
+def equivalence(mapped: Mapped, kit: Pdk) -> tuple[bool, str]:
+    """Whether it is proved that a netlist takes what its Verilog takes, in every cycle, and if not why: it may all the same.
+
+    Raises
+    ------
+    Refuted
+        If it takes something else.
+    """
+    from .mapping import verilog_of
+    from .proof import netlist
+
+    try:
+        netlist(mapped.config, verilog_of(mapped.config), mapped.netlist.read_text(), kit.liberty, _PROOF_S)
+    except (InputError, ToolError) as error:
+        return False, str(error)
+    return True, "in every cycle, whatever was before"
 
 
 def _files(scratch: Path, mapped: Mapped, kit: Pdk, period_ns: float, cache: Path) -> dict[str, Any]:

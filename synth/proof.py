@@ -245,10 +245,11 @@ def _times_activations(factors: Iterable[int]) -> list[int]:
     return [factor * a for factor in factors for a in range(-128, 128)]
 
 
-def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Path]) -> int:
+def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Path], time_limit_s: float = 300.0) -> int:
     """Show that a mapped netlist takes what its Verilog takes, in every cycle; gives the number of its gates.
 
-    Registers that no output shows are paired by the names that mapping keeps (`synth.gates.matched`).
+    Registers that no output shows are paired by the names that mapping keeps (`synth.gates.matched`). The time limit is that of
+    the solver.
 
     Raises
     ------
@@ -256,9 +257,11 @@ def netlist(config: UnitConfig, verilog: str, mapped: str, liberty: Sequence[Pat
         If there is a state and inputs for which it does not.
     InputError
         If a register cannot be paired.
+    ToolError
+        If the solver finds no answer.
     """
     wanted = gates_of(config, verilog)
     found = yosys.gates(mapped, config.name, liberty)[config.name]
-    if not abc.equal(*matched(wanted, found)):
+    if not abc.equal(*matched(wanted, found), time_limit_s):
         raise Refuted(f"{config.name}: the netlist takes something else than its Verilog")
     return len(found.gates)

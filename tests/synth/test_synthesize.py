@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from report.shapes import check_shape
 from sim.gate_level import SCOPE
 from synth import command, liberty
 from synth.activity import read_activity
-from synth.flow import synthesize
+from synth.flow import area_recipes, synthesize
+from synth.mapping import map_design
 from synth.netlist import read_netlist
 from synth.pdk import Pdk, find
+from synth.proof import Refuted
 from synth.request import Request
 from tests.conftest import ROOT
 
@@ -68,6 +71,23 @@ def test_synthesize_writes_metrics(cache: Path, tmp_path: Path) -> None:
     assert (metrics["activity__kind"], metrics["power__engine"]) == ("sdf", "dint")
     assert metrics["hashes"]["netlist"] == sha256_file(out / "netlist.v")
     assert "/" not in json.dumps(metrics["pdk"])
+    assert metrics["formal__equivalence__proved"] is True
+
+
+def test_the_netlist_is_held_against_its_verilog(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = find("osu018")
+    mapped = map_design(CONFIG, kit, area_recipes(CONFIG, kit)[0], cache)
+    assert command.equivalence(mapped, kit) == (True, "in every cycle, whatever was before")
+    broken = tmp_path / "netlist.v"
+    broken.write_text(re.sub("NAND2X1", "NOR2X1", mapped.netlist.read_text(), count=1))
+    with pytest.raises(Refuted, match="mac_dint4_x1: the netlist takes something else than its Verilog"):
+        command.equivalence(replace(mapped, netlist=broken), kit)
+
+    def too_hard(*_: Any) -> None:
+        raise ToolError("ABC: neither proof nor counterexample")
+
+    monkeypatch.setattr("synth.proof.netlist", too_hard)
+    assert command.equivalence(mapped, kit) == (False, "ABC: neither proof nor counterexample")
 
 
 def test_a_clock_that_nobody_can_meet(kit: Pdk, cache: Path, tmp_path: Path) -> None:
@@ -194,10 +214,11 @@ def test_an_interrupt_leaves_no_process_and_no_output(tmp_path: Path) -> None:
 
 
 def _jobs_below(pid: int) -> list[int]:
-    """Synthesis processes that `pid` has started."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = [line.split(None, 2) for line in listed[1:]]
-    return [int(row[0]) for row in rows if int(row[1]) == pid and "yosys_child" in row[2]]
+    """Synthesis processes that `pid` has started, through the leaders of their groups."""
+    listed = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = {int(pid): (int(parent), args) for pid, parent, args in (line.split(None, 2) for line in listed[1:])}
+    jobs = {own: parent for own, (parent, args) in rows.items() if "-m synth.yosys_child" in args and "leader.sh" not in args}
+    return [own for own, parent in jobs.items() if rows.get(parent, (0, ""))[0] == pid]
 
 
 def _state(pid: int) -> str:
