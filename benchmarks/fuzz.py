@@ -25,12 +25,12 @@ from rich.table import Table
 from golden.artifacts import output_directory
 from pipeline.checks import DIRECTORY, write_record
 
-from .fuzzing import blocks, circuits, command_line, kits, models, operand_files, records, sweeps, units
+from .fuzzing import blocks, circuits, command_line, kits, models, operand_files, records, spoilt_files, sweeps, units
 from .fuzzing.engine import FINDINGS, REFUSED, SOUND, Outcome, Target, replay, run
 
 __all__ = ["TARGETS", "fuzz", "main"]
 
-_MODULES = (units, blocks, operand_files, kits, circuits, models, records, sweeps, command_line)
+_MODULES = (units, blocks, operand_files, kits, circuits, models, records, sweeps, command_line, spoilt_files)
 TARGETS = {target.name: target for module in _MODULES for target in module.TARGETS}
 
 _CASES = 12_000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, fuzzed by what it says of itself: every command with options of every kind, odd values, files spoilt.
+"""The command line, fuzzed by what it says of itself: every command with options of every kind, odd values, odd files.
 
 Each case contains at least one thing that no command can do, so that success is a finding: a value that no option of its type
 takes, or an output directory that cannot be made.
@@ -24,7 +24,7 @@ from . import mutations, operand_files
 from .engine import Case, Garbage, Target
 from .models import tiny_model, tiny_quantized
 
-__all__ = ["TARGETS"]
+__all__ = ["TARGETS", "Ended", "in_this_process", "unless_refused"]
 
 #: By type of option: what none of them takes, and what some may.
 _WRONG: dict[str, tuple[str, ...]] = {
@@ -176,7 +176,7 @@ def _arguments(line: _CommandLine, rng: Random) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Ended:
+class Ended:
     """How a command ended."""
 
     arguments: list[str]
@@ -185,7 +185,7 @@ class _Ended:
     errors: str
 
 
-def _main(arguments: list[str]) -> _Ended:
+def in_this_process(arguments: list[str]) -> Ended:
     """The entry point in this process."""
     import dint
 
@@ -199,10 +199,18 @@ def _main(arguments: list[str]) -> _Ended:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.argv = before
-    return _Ended(arguments, code, output.getvalue(), errors.getvalue())
+    return Ended(arguments, code, output.getvalue(), errors.getvalue())
 
 
-def _process(arguments: list[str]) -> _Ended:
+def unless_refused(ended: Ended) -> Ended:
+    """How a command ended; InputError if it was refused as it should be, so that what it left is looked for."""
+    lines = ended.errors.splitlines()
+    if ended.code in (1, 2) and len(lines) == 1 and lines[0].startswith("error: "):
+        raise InputError(lines[0])
+    return ended
+
+
+def _process(arguments: list[str]) -> Ended:
     """The entry point as users start it."""
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -210,23 +218,19 @@ def _process(arguments: list[str]) -> _Ended:
     done = subprocess.run(
         [sys.executable, "-m", "dint", *arguments], capture_output=True, text=True, check=False, env=environment
     )
-    return _Ended(arguments, done.returncode, done.stdout, done.stderr)
+    return Ended(arguments, done.returncode, done.stdout, done.stderr)
 
 
-def _case(call: Callable[[list[str]], _Ended]) -> Callable[[_CommandLine, Random, Path], Case]:
+def _case(call: Callable[[list[str]], Ended]) -> Callable[[_CommandLine, Random, Path], Case]:
     def case(line: _CommandLine, rng: Random, folder: Path) -> Case:
         arguments = _arguments(line, rng)
         for file in line.files.iterdir():
             (folder / file.name).symlink_to(file.readlink() if file.is_symlink() else file)
 
-        def run() -> _Ended:
-            ended = call(arguments)
-            lines = ended.errors.splitlines()
-            if ended.code in (1, 2) and len(lines) == 1 and lines[0].startswith("error: "):
-                raise InputError(lines[0])  # refused as it should be; what it left is looked for
-            return ended
+        def run() -> Ended:
+            return unless_refused(call(arguments))
 
-        def check(ended: _Ended) -> None:
+        def check(ended: Ended) -> None:
             raise Garbage(f"exit code {ended.code}: {ended.arguments} {ended.errors[-3000:]}")
 
         return Case(run, check)
@@ -235,6 +239,6 @@ def _case(call: Callable[[list[str]], _Ended]) -> Callable[[_CommandLine, Random
 
 
 TARGETS = (
-    Target("command line", 20, _prepare, _case(_main), cpu_s=30),
+    Target("command line", 20, _prepare, _case(in_this_process), cpu_s=30),
     Target("processes", 1, _prepare, _case(_process), cpu_s=60),
 )

@@ -200,7 +200,15 @@ def _spoil(directory: Path, rng: Random) -> None:
     elif path.suffix == ".safetensors":
         try:
             path.write_bytes(mutations.tensor_file(content, rng))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):  # it was spoilt before
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            RecursionError,
+        ):  # it was spoilt before
             path.write_bytes(mutations.damaged(content, rng))
     else:
         try:
