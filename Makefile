@@ -2,7 +2,7 @@
 # make report   the main job: from the trained model to build/report/index.html
 # make test     all tests            make check    lint and types
 # make verify   proofs and exhaustive checks of every unit      make mutation   do bench and tests notice faults?
-# make fuzz     malformed input for every command and parser (all three: docs/verification.md)
+# make fuzz     malformed input for every command and parser, commands killed at any moment (all three: docs/verification.md)
 # make benchmark-silicon        the baseline against other people's, and the comparison with all effort (hours)
 # make benchmark-quantization   time and memory of quantizing a model with OPT-125M's shapes
 # make benchmark-accuracy       all formats with all scalings and roundings, SLAC at several lengths, both models (hours; TEXT=FILE adds a text)
@@ -63,14 +63,14 @@ benchmark-accuracy: setup
 verify: setup
 	$(BIN)/python -m benchmarks.proofs $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
 	$(BIN)/python -m benchmarks.verification $(if $(PLATFORMS),--platforms $(PLATFORMS)) --jobs $(JOBS)
-	$(BIN)/dint quantize --no-table --out build/verify/model
-	$(BIN)/dint simulate --layer 0 --model build/verify/model --tokens 256 --out build/verify/layer
+	$(BIN)/python -m benchmarks.layer
 
 examples: setup
 	$(BIN)/python -m benchmarks.examples
 
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz --jobs $(JOBS)
+	$(BIN)/python -m benchmarks.killed
 
 mutation: setup
 	$(BIN)/python -m benchmarks.mutation --jobs $(JOBS)
