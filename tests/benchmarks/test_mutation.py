@@ -17,8 +17,11 @@ from benchmarks import mutation, python_mutation
 from benchmarks.mutation import Fault, broken, faults, survivors
 from golden import (
     DINT3,
+    DINT4,
     INT3,
     INT8,
+    MXFP4,
+    NVFP4,
     AsymmetricConfig,
     BlockFormat,
     BlockMacConfig,
@@ -236,3 +239,12 @@ def test_the_page_is_about_this_code() -> None:
     assert f"| all {len(units) - len(blocks)} |" in page
     _, _, table = page.partition("Units of block formats, one lane:\n\n")
     assert len(table.partition("\n\n")[0].splitlines()) == 2 + len(blocks)
+    # As many faults as these units have now; each takes a second.
+    for title, unit in (
+        ("dINT4, 1 lane", MacConfig(DINT4)),
+        ("MXFP4", BlockMacConfig.of(MXFP4)),
+        ("NVFP4", BlockMacConfig.of(NVFP4)),
+    ):
+        (stated,) = re.findall(rf"^\| {title} \| ([\d,]+) \|", page, re.MULTILINE)
+        network = mutation.settled(yosys.gates(generate(unit), unit.name)[unit.name])
+        assert int(stated.replace(",", "")) == len(faults(network)), title

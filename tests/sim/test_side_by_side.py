@@ -96,8 +96,9 @@ def test_the_broken_one_of_two_is_named(what: str, instead: str, message: str, i
 def test_a_run_that_cannot_be_trusted(script: str, message: str, icarus, behavioural, fake_program) -> None:
     fake_program("vvp", script)
     config = MacConfig(DINT4)
-    with pytest.raises(ToolError, match=message):
+    with pytest.raises(ToolError, match=message) as failure:
         compare_units([config], {"a.v": behavioural(config)}, [Stimulus.products(config, 0)], icarus, time_limit_s=1)
+    assert "\n" not in str(failure.value)
 
 
 def test_verilators_library_is_compiled_once(behavioural, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
