@@ -284,9 +284,7 @@ def _check_sums(path: Path, operands: Operands, layer: LayerOperands) -> None:
             expected, exponents = row_sums(*operands.coded(layer))
     except InputError as error:
         raise OperandError(f"{path}: {layer.name}: {error}") from None
-    differ = expected != layer.accumulators
-    if exponents is not None:
-        differ |= exponents != layer.exponents
+    differ = (expected != layer.accumulators) | (exponents != layer.exponents)  # None is not different from None
     if differ.any():
         token, output = np.argwhere(differ)[0]
         stated, made = (

@@ -176,6 +176,14 @@ def test_a_sum_that_its_operands_do_not_make_is_refused(tmp_path, zero_points):
                 Operands.load(tmp_path / "o.npz")
 
 
+def test_exponents_where_there_are_none_are_refused(tmp_path):
+    given = operands()
+    wrong = replace(given.layers[0], exponents=np.zeros((4, 6), np.int64))
+    replace(given, layers=(wrong, given.layers[1])).save(tmp_path / "o.npz")
+    with pytest.raises(OperandError, match=r"a sum of (-?\d+) x 2\^0, its operands make \1; export it again"):
+        Operands.load(tmp_path / "o.npz")
+
+
 def test_codes_that_are_none_are_refused(tmp_path):
     given = operands(DINT3)
     wrong = replace(given.layers[0], weights=given.layers[0].weights | 8)
