@@ -117,7 +117,7 @@ def generate(
     folders: dict[Path, Mapping[str, str]] = {}
     for name, wanted in platforms.items():
         if name == FUSESOC:
-            folders[Path()] = fusesoc_cores.cores(config, options)
+            folders[Path()] = fusesoc_cores.cores(config)
         for platform in wanted:
             folders[Path(name, platform.name, config.name)] = _PHYSICAL[name](config, period_ns, platform, verilog)
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 
 The cores are those of `flows.fusesoc_cores`.
 
-    python3 -m flows.fusesoc bench OPTIONS.json VERILOG        what the core of the bench calls
+    python3 -m flows.fusesoc bench NAME.json VERILOG           what a core's target sim calls, the bench
     python3 -m flows.fusesoc generate REQUEST.yml              what the script of the generator core calls
 """
 
@@ -36,12 +36,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bench(options: Path, verilog: Path) -> None:
-    """Replay the random operands and corner cases of `dint simulate` on the Verilog."""
+def _bench(facts: Path, verilog: Path) -> None:
+    """Replay the random operands and corner cases of `dint simulate` on the Verilog of the unit that `facts` are about."""
     from sim.command import simulate_verilog, stimuli_for
     from sim.simulators import find_simulator
 
-    config = unit_of_options(**read_json(options))
+    config = unit_of_options(**read_json(facts)["options"])
     stimuli = stimuli_for(config, None, None, seed=0)
     simulate_verilog(verilog.read_text(encoding="utf-8"), config, stimuli, find_simulator("icarus"))
 

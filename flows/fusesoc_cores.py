@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FuseSoC (CAPI2): a core that runs the cocotb bench, and a generator core that makes any unit.
+"""FuseSoC (CAPI2): the cocotb bench as a core of its own, and a generator core that makes any unit.
 
-The core with the Verilog, `hdl.companions.core`, has lint, compilation and synthesis. The bench is a core of its own: whoever
-uses the unit in a design needs no cocotb. It compiles the Verilog with Icarus, and then a script of the build runs the bench of
-`dint simulate` on the same file. Edalize 0.6.8 can load a cocotb module itself, but not one of cocotb 2.1, which wants
-`GPI_USERS`, and ends with exit code 0 whatever the bench finds. The generator is called by FuseSoC with a YAML file, whose
-`parameters` are the options of `dint generate`. What the cores call is `flows.fusesoc`.
+The core with the Verilog, `hdl.companions.core`, has the same bench as its target `sim`. That compiles the Verilog with
+Icarus, and then a script of the build runs the bench of `dint simulate` on the same file. Edalize 0.6.8 can load a cocotb
+module itself, but not one of cocotb 2.1, which wants `GPI_USERS`, and ends with exit code 0 whatever the bench finds. The
+generator is called by FuseSoC with a YAML file, whose `parameters` are the options of `dint generate`. What the cores call is
+`flows.fusesoc`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from golden import UnitConfig
-from golden.artifacts import canonical_json
 
 __all__ = ["cores", "generated_core"]
 
@@ -42,11 +38,10 @@ sys.exit(main(["generate", *sys.argv[1:]]))
 '''
 
 
-def cores(config: UnitConfig, options: Mapping[str, Any]) -> dict[str, str]:
-    """The bench core of a unit with its options, and the generator core with its script, by file name."""
+def cores(config: UnitConfig) -> dict[str, str]:
+    """The bench core of a unit, and the generator core with its script, by file name."""
     return {
         f"{config.name}_bench.core": _bench_core(config),
-        f"{config.name}_options.json": canonical_json(dict(options)),
         "dint_generator.core": _GENERATOR,
         _SCRIPT: _CALLER,
     }
@@ -83,18 +78,18 @@ filesets:
     files:
       - {name}.v: {{copyto: {name}.v}}
     file_type: verilogSource-2005
-  options:
+  facts:
     files:
-      - {name}_options.json: {{copyto: {name}_options.json}}
+      - {name}.json: {{copyto: {name}.json}}
     file_type: user
 
 scripts:
   bench:
-    cmd: [python3, -m, flows.fusesoc, bench, {name}_options.json, {name}.v]
+    cmd: [python3, -m, flows.fusesoc, bench, {name}.json, {name}.v]
 
 targets:
   default: &default
-    filesets: [rtl, options]
+    filesets: [rtl, facts]
     toplevel: {name}
   sim:
     <<: *default

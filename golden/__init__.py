@@ -32,7 +32,7 @@ from .operands import LayerOperands, OperandError, Operands
 from .packing import pack, unpack
 from .pe import PeConfig
 from .scale_encoding import E4M3, E8M0, SIGNED_E4M3, ScaleEncoding
-from .shapes import SHAPES, formats_of, unit_of_options
+from .shapes import SHAPES, formats_of, options_of, unit_of_options
 from .unit import Port, UnitConfig
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "dot",
     "format_by_name",
     "formats_of",
+    "options_of",
     "pack",
     "row_sums",
     "unit_of_options",

@@ -14,7 +14,7 @@ from .number_format import NumberFormat
 from .pe import PeConfig
 from .unit import UnitConfig
 
-__all__ = ["LANES", "SHAPES", "block_unit_of_options", "formats_of", "unit_of_options"]
+__all__ = ["LANES", "SHAPES", "block_unit_of_options", "formats_of", "options_of", "unit_of_options"]
 
 SHAPES = MAC, PE = "mac", "pe"
 _INTEGERS = "int8"
@@ -92,6 +92,22 @@ def unit_of_options(
     if zero_points is not None:
         raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
     return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+
+
+def options_of(config: UnitConfig) -> dict[str, Any]:
+    """The options by which `unit_of_options` makes a unit of the catalogue's formats."""
+    weights, activations = formats_of(config.format_name)
+    options: dict[str, Any] = {"format": weights, "shape": config.shape, "depth": config.depth}
+    options["architecture"] = config.architecture
+    if isinstance(config, PeConfig):
+        return options | {"decoded": config.decoded}
+    options |= {"lanes": config.lanes, "pipeline": config.pipeline}
+    if isinstance(config, AsymmetricConfig):
+        return options | {"zero_points": config.units}
+    if isinstance(config, BlockMacConfig):
+        return options | {"activations": activations, "writable_codebooks": config.writable_codebooks}
+    assert isinstance(config, MacConfig)
+    return options | {"decoded": config.decoded}
 
 
 def formats_of(name: str) -> tuple[str, str]:

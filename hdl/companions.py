@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golden import AsymmetricConfig, BlockMacConfig, InputError, MacConfig, Port, UnitConfig
+from golden import AsymmetricConfig, BlockMacConfig, InputError, MacConfig, Port, UnitConfig, options_of
 from golden.artifacts import canonical_json
 
 __all__ = ["constraints", "core", "facts"]
@@ -15,8 +15,8 @@ _UNITS = {"ns": 1, "ps": 1000}  # in a nanosecond
 
 
 def facts(config: UnitConfig) -> str:
-    """What a user of the Verilog needs to know, as JSON (`describe` of the configuration)."""
-    return canonical_json(config.describe())
+    """What a user of the Verilog needs to know, as JSON: `describe` of the configuration, and the options that made it."""
+    return canonical_json(config.describe() | {"options": options_of(config)})
 
 
 def constraints(
@@ -52,9 +52,10 @@ def _names(ports: Iterable[Port]) -> str:
 
 
 def core(config: UnitConfig) -> str:
-    """FuseSoC core description (CAPI2): lint with Verilator, compile for a bench with Icarus, and synthesize.
+    """FuseSoC core description (CAPI2): lint with Verilator, simulate with the bench (`flows.fusesoc`), and synthesize.
 
-    FuseSoC knows no synthesis for cell libraries: `synth` is for an FPGA (iCE40), and `dint synthesize` for cells.
+    Whoever uses the unit in a design needs no cocotb, and no dint. FuseSoC knows no synthesis for cell libraries: `synth` is
+    for an FPGA (iCE40), and `dint synthesize` for cells.
     """
     name = config.name
     what = "processing element of a systolic array"
@@ -72,12 +73,20 @@ description: {" x ".join(config.operand_titles)} {what}
 filesets:
   rtl:
     files:
-      - {name}.v
+      - {name}.v: {{copyto: {name}.v}}
     file_type: verilogSource-2005
+  facts:
+    files:
+      - {name}.json: {{copyto: {name}.json}}
+    file_type: user
   constraints:
     files:
       - {name}.sdc
     file_type: SDC
+
+scripts:
+  bench:
+    cmd: [python3, -m, flows.fusesoc, bench, {name}.json, {name}.v]
 
 targets:
   default: &default
@@ -90,10 +99,13 @@ targets:
       tool: verilator
   sim:
     <<: *default
+    filesets: [rtl, facts]
     flow: sim
     flow_options:
       tool: icarus
       iverilog_options: [-g2001]
+    hooks:
+      post_build: [bench]
   synth:
     <<: *default
     filesets: [rtl, constraints]

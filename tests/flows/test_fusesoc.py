@@ -63,7 +63,9 @@ def test_files_of_a_block_format(tmp_path: Path) -> None:
     name = "mac_nvfp4_a4_x16_d16"
     assert "description: NVFP4 x NVFP4 multiply-accumulate unit" in (tmp_path / f"{name}.core").read_text()
     assert (tmp_path / "orfs" / "sky130hd" / name / "config.mk").is_file()
-    assert unit_of_options(**json.loads((tmp_path / f"{name}_options.json").read_text())).name == name  # what its bench makes
+    assert (
+        unit_of_options(**json.loads((tmp_path / f"{name}.json").read_text())["options"]).name == name
+    )  # what its bench makes
 
 
 def fusesoc(folder: Path, target: str, core: str) -> subprocess.CompletedProcess[str]:
@@ -97,15 +99,16 @@ def test_lint(cores: Path, name: str) -> None:
     assert "%Warning" not in result.stdout + result.stderr
 
 
-def test_the_bench_runs_and_notices_a_fault(cores: Path, tmp_path: Path) -> None:
-    result = fusesoc(cores, "sim", f"dint:bench:{NAME}")
+@pytest.mark.parametrize("core", ["mac", "bench"])
+def test_the_bench_runs_and_notices_a_fault(core: str, cores: Path, tmp_path: Path) -> None:
+    result = fusesoc(cores, "sim", f"dint:{core}:{NAME}")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "every sum as in the golden model" in result.stdout
     broken = tmp_path / "broken"
     shutil.copytree(cores, broken, ignore=shutil.ignore_patterns("build"))
     verilog = broken / f"{NAME}.v"
     verilog.write_text(verilog.read_text().replace("sum = a ^ b ^ c", "sum = a ^ b"))
-    result = fusesoc(broken, "sim", f"dint:bench:{NAME}")
+    result = fusesoc(broken, "sim", f"dint:{core}:{NAME}")
     assert result.returncode != 0
     assert f"error: {NAME}, uniform operands" in result.stdout + result.stderr
 

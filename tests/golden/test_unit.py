@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from golden import (
+    CODEBOOK_FORMATS,
     DINT4,
     FORMATS,
+    INT4,
     INT8,
+    NVFP4,
     AsymmetricConfig,
+    BlockMacConfig,
     CorrectionConfig,
     InputError,
     MacConfig,
@@ -18,6 +22,8 @@ from golden import (
     PeConfig,
     Port,
     UnitConfig,
+    format_by_name,
+    options_of,
     unit_of_options,
 )
 
@@ -99,6 +105,23 @@ def test_units_of_options():
     assert unit_of_options("int8", lanes=None, default_lanes=1, shape="pe", decoded=True) == PeConfig(INT8, decoded=True)
     with pytest.raises(InputError, match="lanes is 1: a pe has one product"):
         unit_of_options("int8", lanes=1, default_lanes=1, shape="pe")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MacConfig(DINT4, lanes=3, depth=77, pipeline=2, architecture="booth", decoded=False),
+        MacConfig(INT8, pipeline=1, architecture="booth", decoded=True),
+        MacConfig(format_by_name("dint4_quarter")),
+        PeConfig(DINT4, depth=9, decoded=True),
+        AsymmetricConfig(INT4, lanes=2, units=5, depth=40, pipeline=1),
+        BlockMacConfig.of(NVFP4, 4, lanes=4, pipeline=1),
+        BlockMacConfig.of(CODEBOOK_FORMATS["lobcq_c2_g16"], 8, depth=1024, writable_codebooks=True),
+    ],
+    ids=lambda one: one.name,
+)
+def test_options_name_the_unit(config: UnitConfig) -> None:
+    assert unit_of_options(**options_of(config)) == config
 
 
 def test_defaults_of_a_port():

@@ -53,6 +53,15 @@ def test_facts(unit):
             {"name": name, "direction": "output" if name == "accumulator" else "input", "width": width}
             for name, width in WIDTHS.items()
         ],
+        "options": {
+            "format": "dint4",
+            "shape": "mac",
+            "lanes": 3,
+            "depth": 65536,
+            "architecture": "digit-grid",
+            "pipeline": 0,
+            "decoded": False,
+        },
     }
 
 
@@ -94,7 +103,7 @@ def test_constraints_and_core(unit):
     assert core.startswith("CAPI=2:\n")
     for line in (
         "name: dint:mac:mac_dint4_x3:0.1.0",
-        "      - mac_dint4_x3.v",
+        "      - mac_dint4_x3.v: {copyto: mac_dint4_x3.v}",
         "      - mac_dint4_x3.sdc",
         "  lint:",
         "  sim:",
