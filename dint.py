@@ -165,7 +165,9 @@ def main() -> None:
 
         if isinstance(error, TyperException):  # options that do not exist, lack a value, or have one of another type
             if message := error.format_message():
-                print(f"error: {one_line(message).rstrip('.')}; see 'dint --help'", file=sys.stderr)
+                command = getattr(error, "ctx", None)  # of typer: which one was given them
+                of = command.command_path if command is not None else "dint"
+                print(f"error: {one_line(message).rstrip('.')}; see '{of} --help'", file=sys.stderr)
             sys.exit(error.exit_code)
         if running.tracebacks_shown() or not isinstance(error, DintError | OSError | ModuleNotFoundError):
             raise

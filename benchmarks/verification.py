@@ -233,7 +233,7 @@ def _with_delays(config: MacConfig | BlockMacConfig, pdk: Pdk, cache: Path) -> C
     library, sdf = load(pdk.liberty), delays(mapped, pdk)
     design, period_ns, slew_ns = mapped.design, mapped.delay_ns, pdk.input_transition_ns
     with tempfile.TemporaryDirectory(prefix="dint-verification-") as folder:
-        slack_ns = sta.setup_slack_ns(mapped.netlist, design, unpacked(pdk.liberty, Path(folder)), period_ns, slew_ns, sdf)
+        slack_ns = sta.setup_slack_ns(mapped.netlist, design, unpacked(pdk.liberty, Path(folder)), period_ns, slew_ns)
     if slack_ns < -_ROUNDING_NS:
         raise ToolError(f"{config.name} on {pdk.name}: setup is violated by {-slack_ns:g} ns at {period_ns:g} ns")
     netlist = read_netlist(mapped.netlist, mapped.design)

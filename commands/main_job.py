@@ -16,7 +16,9 @@ from commands.options import Liberty, Out, Platforms, Quiet, Seed, Text, Windows
 def report(
     out: Out = Path("build/report"),
     model: Annotated[str | None, typer.Option(help="Local directory or hub name; default: the shipped checkpoint.")] = None,
-    lane: Annotated[list[int] | None, typer.Option(help="Lane count to compare; repeat for several; default 1 and 16.")] = None,
+    lane: Annotated[
+        list[int] | None, typer.Option("--lane", "--lanes", help="Lane count to compare; repeat for several; default 1 and 16.")
+    ] = None,
     pdk: Annotated[
         list[str] | None,
         typer.Option(help="PDK to compare on; repeat for several; default: osu018 and --platforms.", autocompletion=pdk_names),
@@ -72,7 +74,9 @@ def pareto(
         str, typer.Option(help="How every format is quantized: a name, or a .toml file.", autocompletion=recipe_names)
     ] = "every-method",
     draws: Annotated[int, typer.Option(help="Draws of the calibration windows that accuracy is the mean of.")] = 3,
-    lane: Annotated[list[int] | None, typer.Option(help="Lane count; repeat for several; default 16.")] = None,
+    lane: Annotated[
+        list[int] | None, typer.Option("--lane", "--lanes", help="Lane count; repeat for several; default 16.")
+    ] = None,
     pdk: Annotated[
         list[str] | None,
         typer.Option(help="PDK; repeat for several; default: osu018 and --platforms.", autocompletion=pdk_names),

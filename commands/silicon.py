@@ -44,7 +44,9 @@ def synthesize(
     number_format: Format = "dint4",
     lanes: Annotated[int | None, typer.Option(help="Products per cycle of a MAC unit, 1 to 64; default 1.")] = None,
     pdk: Kit = "osu018",
-    period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; default: smallest area.")] = None,
+    period_ns: Annotated[
+        float | None, typer.Option("--period", "--period-ns", help="Clock period in ns; default: smallest area.")
+    ] = None,
     out: Out = Path("build/synthesis"),
     operands: OperandFile = None,
     depth: Depth = 65536,

@@ -48,7 +48,7 @@ def generate(
     depth: Depth = 65536,
     pipeline: Pipeline = None,
     architecture: Architecture = "",
-    period_ns: Annotated[float, typer.Option(help="Clock period in the .sdc file, in ns.")] = 10.0,
+    period_ns: Annotated[float, typer.Option("--period", "--period-ns", help="Clock period in the .sdc file, in ns.")] = 10.0,
     shape: Shape = "mac",
     decoded: Decoded = False,
     zero_points: ZeroPoints = None,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """LibreLane: a design folder with `config.json`, `constraint.sdc` and the Verilog.
 
-`librelane FOLDER/config.json` runs its flow Classic. Variables are those of LibreLane's universal, PDK and step variables.
+`librelane --pdk PDK FOLDER/config.json` runs its flow Classic, PDK being the one in the file: without the option LibreLane
+fetches sky130A, whatever the file says. Variables are those of LibreLane's universal, PDK and step variables.
 """
 
 from __future__ import annotations

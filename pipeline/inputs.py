@@ -82,6 +82,7 @@ def hardware_inputs(
     kit: Pdk, lanes: int | Sequence[int], operands: Mapping[str, Path], seed: int, effort: Effort | None
 ) -> dict[str, Any]:
     """What decides area, delay and energy of units on one kit, as plain data; `operands` are files, by format."""
+    from synth.measuring import simulator_version
     from synth.sta import version as opensta_version
 
     return {
@@ -91,6 +92,7 @@ def hardware_inputs(
         "seed": seed,
         "effort": str(effort),
         "opensta": opensta_version(),
+        "simulator": simulator_version(),
         "sources": source_hash(["golden", "hdl", "sim", "synth"]),
         "versions": package_versions(HARDWARE_PACKAGES),
     }

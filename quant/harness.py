@@ -35,7 +35,7 @@ def require_harness(option: str) -> None:
     try:
         import lm_eval.models.huggingface  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{option}: the package {error.name} is missing; pip install 'dint[evaluation]'") from None
+        raise InputError(f"{option}: the package {error.name} is missing; 'dint doctor' says how to install it") from None
 
 
 def check_tasks(tasks: Sequence[str], option: str, way_out: str = _OFFLINE) -> None:

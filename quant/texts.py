@@ -107,7 +107,7 @@ def _dataset_text(source: str, option: str) -> Text:
     try:
         from datasets import load_dataset
     except ImportError:
-        raise InputError(f"{option} {source}: the package datasets is missing; pip install 'dint[datasets]'") from None
+        raise InputError(f"{option} {source}: the package datasets is missing; 'dint doctor' says how to install it") from None
     split, configuration = (rest[-1] if rest else "test"), (rest[0] if len(rest) == 2 else None)
     try:
         rows = iter(load_dataset(name, configuration, split=split, streaming=True))

@@ -22,8 +22,8 @@ _PART_COLOURS = {
     "final adder": "c3",
     "accumulator": "c4",
     "registers": "c4",
-    "full adders": "c2",
-    "other logic": "c1",
+    "full adders": "c5",
+    "other logic": "c6",
     "underflow": "c5",
     "rounding": "c6",
 }
@@ -136,11 +136,12 @@ def _energy(results: Mapping[str, Any]) -> Chart | None:
         panels.append(Panel(title, svg))
     note = (
         f"{condition}. SDF: gate delays annotated, so that glitches count; zero-delay (pale): each net settles at once. "
-        "Leakage over one clock period is included."
+        "Leakage over one clock period is included. Full adders are cells of "
+        "the library, which a netlist for a tight clock may lack; other logic is all gates, those of adders too."
     )
     return chart_of(
         "energy",
-        "Energy by part",
+        "Energy by kind of cell",
         note,
         panels,
         _legend(seen),

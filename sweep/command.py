@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from golden import InputError
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
 from synth.request import check_jobs, femto
 
@@ -81,6 +82,8 @@ def sweep(
     plan = read_plan(file, liberty, platforms.absolute() if platforms else None, operands)
     if jobs is not None:
         check_jobs(jobs)
+        if cluster is not None:
+            raise InputError(f"--jobs {jobs}: with --cluster the workers' threads say how many run at a time; leave it out")
     console = Console(quiet=quiet)
     with output_directory(out) as scratch:
         from joblib import cpu_count

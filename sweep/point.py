@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.artifacts import sha256_file, sha256_of
-from golden.errors import DintError, one_line
+from golden.errors import DintError, ToolError, one_line
 from pipeline.stages import package_versions, source_hash
 from sim.processes import last_error
 from synth.request import Request
@@ -38,11 +38,20 @@ _lock = threading.Lock()
 
 
 def tools() -> dict[str, Any]:
-    """What decides the results of every point: versions, and the hash of the sources. ToolError if a tool is missing."""
-    from synth import sta, yosys
+    """What decides the results of every point: versions, and the hash of the sources. ToolError if a tool is missing.
 
-    versions = package_versions(("amaranth", "numpy")) | {"yosys": yosys.version(), "opensta": sta.version()}
-    return {"versions": versions, "sources": source_hash(_SOURCES)}
+    Of Icarus the version is None where it is missing: points without an energy that is simulated do without.
+    """
+    from synth import sta, yosys
+    from synth.measuring import simulator_version
+
+    versions = package_versions(("amaranth", "numpy", "pywellen"))
+    versions |= {"yosys": yosys.version(), "opensta": sta.version()}
+    try:
+        icarus = simulator_version()
+    except ToolError:
+        icarus = None
+    return {"versions": versions | {"icarus": icarus}, "sources": source_hash(_SOURCES)}
 
 
 def identity(point: Request, kit: Mapping[str, Any], operands_sha256: str | None, tools: Mapping[str, Any]) -> str:

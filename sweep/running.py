@@ -110,7 +110,7 @@ def _on_cluster(questions: Sequence[tuple[int, dict[str, Any]]], cache: Path, ad
         from distributed import Client, as_completed
         from distributed.comm import get_address_host_port
     except ImportError:
-        raise ToolError(f"--cluster {address}: needs dask.distributed; pip install 'dint[cluster]'") from None
+        raise ToolError(f"--cluster {address}: needs dask.distributed; 'dint doctor' says how to install it") from None
     try:  # a client of an address that is none fails once more, and loudly, when it is collected
         get_address_host_port(address if "://" in address else f"tcp://{address}", strict=True)
     except ValueError as error:

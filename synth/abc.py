@@ -18,7 +18,7 @@ from .gates import Network
 
 __all__ = ["equal"]
 
-_HINT = "install the hardware extra: pip install 'dint[hardware]'"
+_HINT = "'dint doctor' says how to install it"
 
 
 def equal(left: Network, right: Network, timeout_s: float = 300.0) -> bool:

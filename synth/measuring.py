@@ -16,6 +16,7 @@ import numpy as np
 from golden import InputError, Operands
 from golden.artifacts import read_record, record_text, sha256_file, sha256_of, write_file
 from sim.replay import Replay
+from sim.simulators import find_simulator
 from sim.workload import UNIFORM, workload
 
 from . import liberty, sta
@@ -264,6 +265,12 @@ def _measure(
     return results
 
 
+@lru_cache(maxsize=1)
+def simulator_version() -> str:
+    """Of the simulator that records activity, at gate level with delays."""
+    return find_simulator("icarus").version
+
+
 def _entry(task: Task, stimulus: Replay | None, pdk: Pdk, cache: Path, engine: str) -> Path:
     """Where one sample is kept."""
     key = sha256_of(
@@ -275,6 +282,7 @@ def _entry(task: Task, stimulus: Replay | None, pdk: Pdk, cache: Path, engine: s
             "activity": task.activity,
             "engine": engine,
             "opensta": sta.version(),
+            "simulator": None if stimulus is None else simulator_version(),
             "sources": sources_sha256(),
         }
     )

@@ -23,7 +23,7 @@ from .recipe import Recipe, after_full_adders, before_full_adders, map_files
 __all__ = ["TIMEOUT_S", "Netlist", "equivalent", "gates", "map_verilog", "version"]
 
 TIMEOUT_S = 600.0
-_HINT = "install the hardware extra: pip install 'dint[hardware]'"
+_HINT = "'dint doctor' says how to install it"
 _SCRIPT = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
 _AS_LOGIC = "-ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch"  # library cells as what they compute
 _SHORT = 8  # bits of additions that are better made of gates: those of zero-points and constants

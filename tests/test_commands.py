@@ -90,6 +90,16 @@ def test_all_commands_have_the_same_options_for_output() -> None:
         assert ("--out" in found) == (name not in LISTINGS), name
 
 
+def test_one_meaning_has_one_spelling() -> None:
+    """Clock periods and lane counts are given alike wherever there are any."""
+    for name, command in GROUP.commands.items():
+        found = [set(parameter.opts) for parameter in command.params]
+        for spellings in ({"--period", "--period-ns"}, {"--lanes", "--lane"}):
+            for options in found:
+                if options & spellings:
+                    assert (spellings - {"--lane"}) <= options, name
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["formats"], ["pdks"], ["doctor"], ["generate", "--lanes", "1"]],

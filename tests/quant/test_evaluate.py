@@ -148,7 +148,9 @@ def test_the_harness_agrees(quantized: Path, tiny_directory: Path, tasks: list[s
 def test_without_the_harness(monkeypatch: pytest.MonkeyPatch, tiny_directory: Path, tmp_path: Path) -> None:
     """One line, before any work."""
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    with pytest.raises(InputError, match=r"^--tasks a,b: the package lm_eval.* is missing; pip install 'dint\[evaluation\]'$"):
+    with pytest.raises(
+        InputError, match=r"^--tasks a,b: the package lm_eval.* is missing; 'dint doctor' says how to install it$"
+    ):
         evaluate(str(tiny_directory), out=tmp_path / "out", tasks=("a", "b"), quiet=True)
     assert not (tmp_path / "out").exists()
 

@@ -165,7 +165,7 @@ def test_a_data_set_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_package(tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"--dataset wikitext: .* is missing; pip install 'dint\[datasets\]'"):
+    with pytest.raises(InputError, match=r"--dataset wikitext: .* is missing; 'dint doctor' says how to install it"):
         quantize(str(tiny_directory), out=tmp_path / "out", dataset="wikitext", quiet=True)
     with pytest.raises(InputError, match="--calibration-dataset c4: --calibration-text is given, too"):
         quantize(str(tiny_directory), out=tmp_path / "out", calibration_dataset="c4", calibration_text=SENTENCES, quiet=True)

@@ -59,7 +59,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Request], bool] = 
 
 
 def again(place: Path, out: str = "again", **options: Any) -> dict[str, Any]:
-    return sweep(place / "sweep.toml", place / out, jobs=2, cache=place / "build/cache", **{"quiet": True} | options)
+    jobs = {} if "cluster" in options else {"jobs": 2}
+    return sweep(place / "sweep.toml", place / out, cache=place / "build/cache", **jobs | {"quiet": True} | options)
 
 
 def test_points_are_what_synthesize_finds(swept: Swept) -> None:
@@ -112,10 +113,15 @@ def test_what_decides_a_point_is_in_its_key(swept: Swept, monkeypatch: pytest.Mo
     kit, tools = plan.kits["osu018"].describe(), point.tools()
     keys = [point.identity(one, kit, None, tools) for one in plan.points]
     assert len(set(keys)) == 2
+    assert set(tools["versions"]) >= {"amaranth", "yosys", "opensta", "icarus", "pywellen"}
     for changed in (
         point.identity(plan.points[0], kit | {"corner": "slow"}, None, tools),
         point.identity(plan.points[0], kit, "0" * 64, tools),
         point.identity(plan.points[0], kit, None, tools | {"sources": "changed"}),
+        *(
+            point.identity(plan.points[0], kit, None, tools | {"versions": tools["versions"] | {name: "changed"}})
+            for name in ("amaranth", "yosys", "opensta", "icarus", "pywellen")
+        ),
     ):
         assert changed not in keys
     asked = counted(monkeypatch)
@@ -226,6 +232,8 @@ def test_a_cluster_that_is_not_there(anew: Callable[[], Path]) -> None:
     place = anew()
     with pytest.raises(ToolError, match=r"--cluster nowhere:1: "):
         again(place, cluster="nowhere:1")
+    with pytest.raises(InputError, match="--jobs 2: with --cluster the workers' threads say how many run at a time"):
+        again(place, cluster="nowhere:1", jobs=2)
     assert not (place / "again").exists()
     with pytest.raises(InputError, match="jobs is 0"):
         sweep(place / "sweep.toml", place / "out", jobs=0)

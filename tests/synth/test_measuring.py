@@ -80,6 +80,9 @@ def test_equal_measurements_come_from_the_cache(
     monkeypatch.setattr(measuring, "write_file", lambda *_: pytest.fail("measured again"))
     again = measure(mapped, kit, cache, ("uniform", "streaming", "sdf"))
     assert again[0].samples_j == measured[0].samples_j
+    monkeypatch.setattr(measuring, "simulator_version", lambda: "another one")
+    with pytest.raises(pytest.fail.Exception, match="measured again"):
+        measure(mapped, kit, cache, ("uniform", "streaming", "sdf"))
 
 
 def test_vectorless_needs_no_operands(mapped: Mapped, kit: Pdk, cache: Path) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -75,20 +74,13 @@ def test_critical_path_by_hand(netlist: Path) -> None:
     assert timing.endpoint == "second"
 
 
-def test_setup_slack_is_that_of_the_delays_in_the_file(netlist: Path, tmp_path: Path) -> None:
-    delay_ns, sdf = sta.analyze(netlist, "top", [LIBERTY], None, SLEW).delay_ns, tmp_path / "delays.sdf"
-    sta.write_sdf(netlist, "top", [LIBERTY], SLEW, sdf)
+def test_setup_slack(netlist: Path) -> None:
+    """Of the slowest flip-flop, at any period."""
+    delay_ns = sta.analyze(netlist, "top", [LIBERTY], None, SLEW).delay_ns
     for period_ns in (delay_ns, 1.5 * delay_ns, 0.98 * delay_ns):
-        slack = sta.setup_slack_ns(netlist, "top", [LIBERTY], period_ns, SLEW, sdf)
+        slack = sta.setup_slack_ns(netlist, "top", [LIBERTY], period_ns, SLEW)
         assert slack == pytest.approx(period_ns - delay_ns, abs=2e-5)
-    text = sdf.read_text()
-    slower = re.sub(r"(?<=INVX1\"\)).*?(?=\(CELL\n)", lambda part: re.sub(r"\d\.\d+", "7.5", part[0]), text, flags=re.DOTALL)
-    assert slower != text
-    sdf.write_text(slower)
-    assert sta.setup_slack_ns(netlist, "top", [LIBERTY], 8.0, SLEW, sdf) < 0.5
-    sdf.write_text(text.replace("inverter", "no_such_cell"))
-    with pytest.raises(ToolError, match=r"OpenSTA: .*no_such_cell"):
-        sta.setup_slack_ns(netlist, "top", [LIBERTY], 8.0, SLEW, sdf)
+        assert slack == pytest.approx(period_ns - by_hand(), abs=0.01)
 
 
 def test_delay_does_not_depend_on_the_period(netlist: Path) -> None:
