@@ -19,11 +19,11 @@ _STYLES = (("o", "●", "c1"), ("D", "◆", "c2"), ("^", "▲", "c3"), ("v", "�
 
 def grid_charts(results: Mapping[str, Any]) -> dict[str, Chart]:
     """By name, `grid-0` and so on: a chart of each grid that has formats beside each other."""
-    drawn = (_chart(number, one["grid"]) for number, one in enumerate(results.get("grids", [])))
+    drawn = (_chart(number, one["grid"], one["model"]["name"]) for number, one in enumerate(results.get("grids", [])))
     return {chart.name: chart for chart in drawn if chart is not None}
 
 
-def _chart(number: int, grid: Sequence[Mapping[str, Any]]) -> Chart | None:
+def _chart(number: int, grid: Sequence[Mapping[str, Any]], model: str) -> Chart | None:
     """A panel for each text and for formats of as many bits, of the kind of layers that most was measured of."""
     if not grid:
         return None
@@ -58,7 +58,7 @@ def _chart(number: int, grid: Sequence[Mapping[str, Any]]) -> Chart | None:
         "many bits share a panel."
     )
     columns = "text|method|format|KL × 1000|standard error"
-    return chart_of(f"grid-{number}", "KL divergence by method and format", note, panels, legend, columns, table)
+    return chart_of(f"grid-{number}", f"KL divergence by method and format, {model}", note, panels, legend, columns, table)
 
 
 def _alike(formats: Iterable[str]) -> list[tuple[str, ...]]:

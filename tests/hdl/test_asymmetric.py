@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from flows.command import generate
-from golden import DINT4, FORMATS, INT4, AsymmetricConfig, InputError
+from golden import DINT4, FORMATS, INT4, AsymmetricConfig, InputError, unit_of_options
 from hdl.architectures import ARCHITECTURES
 
 from .conftest import expected, in_amaranth
@@ -133,7 +133,9 @@ def test_four_files(tmp_path, capsys):
     paths = generate("dint4", lanes=2, out=tmp_path, zero_points=4, pipeline=1)
     config = AsymmetricConfig(DINT4, lanes=2, units=4, pipeline=1)
     assert {path.name for path in paths.values()} == {f"mac_dint4_x2_p1_z4.{s}" for s in ("v", "json", "sdc", "core")}
-    assert json.loads(paths["json"].read_text()) == config.describe()
+    facts = json.loads(paths["json"].read_text())
+    assert unit_of_options(**facts.pop("options")) == config
+    assert facts == config.describe()
     assert " read_unit[*] read_zero_point[*] zero_points[*]}]" in paths["sdc"].read_text()
     assert "\nname: dint:mac:mac_dint4_x2_p1_z4:0.1.0\n" in paths["core"].read_text()
     assert "2 lanes, 4 units for asymmetric weights, digit-grid, 29-bit accumulator, latency 3" in capsys.readouterr().out

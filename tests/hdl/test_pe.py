@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flows.command import generate
-from golden import DINT4, FORMATS, InputError, PeConfig
+from golden import DINT4, FORMATS, InputError, PeConfig, unit_of_options
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import generate as verilog_of
 
@@ -75,7 +75,9 @@ def test_four_files(tmp_path):
     paths = generate("int8", out=tmp_path, shape="pe", architecture="booth", decoded=True, depth=1024, quiet=True)
     assert {path.name for path in paths.values()} == {f"pe_int8_booth_decoded_d1024.{s}" for s in ("v", "json", "sdc", "core")}
     facts = json.loads(paths["json"].read_text())
-    assert facts == PeConfig(FORMATS["int8"], architecture="booth", decoded=True, depth=1024).describe()
+    config = PeConfig(FORMATS["int8"], architecture="booth", decoded=True, depth=1024)
+    assert unit_of_options(**facts.pop("options")) == config
+    assert facts == config.describe()
     constraints = paths["sdc"].read_text()
     assert "[get_ports {load swap weight[*] activation[*] partial_sum[*]}]" in constraints
     assert "set data_outputs [get_ports {swap_out weight_out[*] activation_out[*] partial_sum_out[*]}]" in constraints
