@@ -12,7 +12,6 @@ program can clean up. Still
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import random
 import signal
@@ -31,6 +30,7 @@ from rich.table import Table
 
 from golden import DINT4, LayerOperands, Operands
 from golden.errors import ToolError
+from pipeline.stages import file_hashes
 
 __all__ = ["COMMANDS", "Killed", "check"]
 
@@ -107,13 +107,9 @@ def _finish(command: Sequence[str], place: Path) -> None:
 
 
 def _files(place: Path) -> dict[str, str]:
-    """SHA-256 of every finished file of the output, but for what has times in it."""
-    found = [path for path in (place / "out").rglob("*") if path.is_file()]
-    finished = [path for path in found if not any(part.startswith(".") for part in path.relative_to(place).parts)]
-    return {
-        str(path.relative_to(place)): "" if path.name.startswith("layer-") else hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in finished
-    }
+    """SHA-256 of every finished file of the output."""
+    found = file_hashes(place / "out").items()
+    return {f"out/{name}": digest for name, digest in found if not any(part.startswith(".") for part in Path(name).parts)}
 
 
 def _still_running(place: Path) -> list[str]:

@@ -200,15 +200,8 @@ def _spoil(directory: Path, rng: Random) -> None:
     elif path.suffix == ".safetensors":
         try:
             path.write_bytes(mutations.tensor_file(content, rng))
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            RecursionError,
-        ):  # it was spoilt before
+        # It was spoilt before.
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
             path.write_bytes(mutations.damaged(content, rng))
     else:
         try:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -68,11 +68,7 @@ def _case(material: _Material, rng: Random, folder: Path) -> Case:
         if name not in _IN_PART:
             parsed.check(parsed.run())  # what the command took, the parser must take, and it must be sound
 
-    return Case(_run(arguments), check)
-
-
-def _run(arguments: list[str]) -> Callable[[], Ended]:
-    return lambda: unless_refused(in_this_process(arguments))
+    return Case(lambda: unless_refused(in_this_process(arguments)), check)
 
 
 TARGETS = (Target("files given to commands", 10, _prepare, _case, cpu_s=60),)

@@ -63,7 +63,7 @@ def test_a_product_that_is_not_there_is_missed(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_setup_times_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a period that is two percent too short, by the delays in the file."""
+    """At a period that is two percent too short, by OpenSTA's own slack."""
     mapped = verification.map_design
     monkeypatch.setattr(
         verification, "map_design", lambda *given: replace(mapped(*given), delay_ns=0.98 * mapped(*given).delay_ns)

@@ -63,9 +63,8 @@ def test_files_of_a_block_format(tmp_path: Path) -> None:
     name = "mac_nvfp4_a4_x16_d16"
     assert "description: NVFP4 x NVFP4 multiply-accumulate unit" in (tmp_path / f"{name}.core").read_text()
     assert (tmp_path / "orfs" / "sky130hd" / name / "config.mk").is_file()
-    assert (
-        unit_of_options(**json.loads((tmp_path / f"{name}.json").read_text())["options"]).name == name
-    )  # what its bench makes
+    facts = json.loads((tmp_path / f"{name}.json").read_text())
+    assert unit_of_options(**facts["options"]).name == name  # what its bench makes
 
 
 def fusesoc(folder: Path, target: str, core: str) -> subprocess.CompletedProcess[str]:
