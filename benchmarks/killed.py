@@ -30,6 +30,7 @@ from rich.table import Table
 
 from golden import DINT4, LayerOperands, Operands
 from golden.errors import ToolError
+from golden.tables import print_table
 from pipeline.stages import file_hashes
 
 __all__ = ["COMMANDS", "Killed", "check"]
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"error: {error}", highlight=False)
                 return 1
         table.add_row(name, f"{seconds:.1f}", f"{len(moments)} times")
-    console.print(table)
+    print_table(console, table)
     return 0
 
 

@@ -31,6 +31,7 @@ from rich.table import Table
 
 from golden import DINT3, DINT4, FP4_E2M1, INT4, INT8, NumberFormat
 from golden.artifacts import canonical_json, write_file
+from golden.tables import print_table
 from quant.layers import QuantLinear, use_execution
 from quant.models import SHIPPED, load_model
 from quant.optq import round_compensated
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--form", choices=FORMS, default="symmetric", help="of the weights of the quantizations")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-quantization"))
     options = parser.parse_args(arguments)
-    console = Console(width=max(Console().width, 120))  # a figure cut short by a narrow terminal is no figure
+    console = Console()
     options.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "machine": {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()},
@@ -94,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "form": options.form,
     }
     results["quantization"] = [measure_quantization(layers, options.form) for layers in options.layers or (LAYERS, 2 * LAYERS)]
-    console.print(_quantization_table(results["quantization"], options.form))
-    console.print(_stage_table(results["quantization"][0]))
+    print_table(console, _quantization_table(results["quantization"], options.form))
+    print_table(console, _stage_table(results["quantization"][0]))
     torch.set_num_threads(1)  # threads that wait for one another count as processor time
     results["rounding"] = measure_rounding()
-    console.print(_rounding_table(results["rounding"]))
+    print_table(console, _rounding_table(results["rounding"]))
     results["execution"] = measure_execution()
-    console.print(_execution_table(results["execution"]))
+    print_table(console, _execution_table(results["execution"]))
     write_file(options.out / "quantization.json", canonical_json(results))
     for line in (found := missed(results)):
         console.print(f"not as promised: {line}", highlight=False)

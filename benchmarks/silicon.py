@@ -28,6 +28,7 @@ from golden import Operands
 from golden.artifacts import canonical_json, write_file
 from golden.errors import DintError, ToolError
 from golden.shapes import MAC, PE, SHAPES
+from golden.tables import print_table
 from hdl.architectures import ARCHITECTURES
 from pipeline.stages import source_hash
 from report.silicon import OURS
@@ -208,7 +209,7 @@ def measure_peers(kit: Pdk, console: Console) -> list[dict[str, Any]]:
         table.add_column(heading, justify="left" if heading == "unit" else "right")
     for entry in sorted(entries, key=lambda entry: float(entry["area_um2"])):
         table.add_row(entry["unit"], f"{entry['area_um2']:.5g}", f"{entry['delay_ns']:.4g}")
-    console.print(table)
+    print_table(console, table)
     return entries
 
 

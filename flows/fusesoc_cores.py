@@ -11,6 +11,7 @@ generator is called by FuseSoC with a YAML file, whose `parameters` are the opti
 from __future__ import annotations
 
 from golden import UnitConfig
+from hdl.companions import CORE_VERSION
 
 __all__ = ["cores", "generated_core"]
 
@@ -18,7 +19,7 @@ _SCRIPT = "dint_generator.py"
 
 _GENERATOR = f"""\
 CAPI=2:
-name: dint:generators:dint:0.1.0
+name: dint:generators:dint:{CORE_VERSION}
 description: Multiply-accumulate units; parameters are the options of dint generate, with underscores
 
 generators:
@@ -70,7 +71,7 @@ def _bench_core(config: UnitConfig) -> str:
     name = config.name
     return f"""\
 CAPI=2:
-name: dint:bench:{name}:0.1.0
+name: dint:bench:{name}:{CORE_VERSION}
 description: Bench of {name}, every output in every cycle against the golden model; dint must be installed
 
 filesets:

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from golden import AsymmetricConfig, BlockMacConfig, InputError, MacConfig, Port, UnitConfig, options_of
 from golden.artifacts import canonical_json
 
-__all__ = ["constraints", "core", "facts"]
+__all__ = ["CORE_VERSION", "constraints", "core", "facts"]
+
+CORE_VERSION = "0.1.0"
+"""Last part of every core's name (vendor, library, name, version), that of the package that makes them."""
 
 _INPUT_TRANSITION_NS = 0.05
 _UNITS = {"ns": 1, "ps": 1000}  # in a nanosecond
@@ -67,7 +70,7 @@ def core(config: UnitConfig) -> str:
         what = f"multiply-accumulate units for asymmetric weights, lanes {config.lanes}, units {config.units}"
     return f"""\
 CAPI=2:
-name: dint:{config.shape}:{name}:0.1.0
+name: dint:{config.shape}:{name}:{CORE_VERSION}
 description: {" x ".join(config.operand_titles)} {what}
 
 filesets:

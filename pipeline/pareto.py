@@ -18,6 +18,7 @@ from golden import BlockFormat, Operands, any_format, formats_of
 from golden.arguments import check_windows
 from golden.artifacts import canonical_json, output_directory, sha256_file, sole_use, write_file
 from golden.errors import DintError, InputError, one_line
+from golden.tables import print_table
 
 from .fronts import Cost, front, mean_and_error
 from .inputs import check_inputs, hardware_inputs, kits_of, model_inputs
@@ -169,7 +170,7 @@ def pareto(
             write_file(scratch / "pareto.json", canonical_json(found))
             write_file(scratch / "pareto.csv", _csv(found))
             write(found, scratch / "index.html")
-    console.print(_table(found))
+    print_table(console, _table(found))
     for line in lines(found, out):
         console.print(line, highlight=False)
     return found | {"ok": not failures}

@@ -14,6 +14,7 @@ from rich.table import Table
 from golden.arguments import AnyPath, check_seed
 from golden.artifacts import canonical_json, read_record, record_text, write_file
 from golden.errors import InputError
+from golden.tables import print_table
 
 from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -222,9 +223,8 @@ def quantize(
         new = {file.name for file in scratch.iterdir()}
     remove_stale(out, new)
     if table:
-        wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
         for protocol in protocols:
-            wide.print(_comparison_table(metrics, protocol.name))
+            print_table(console, _comparison_table(metrics, protocol.name))
     else:
         console.print(f"not measured (--no-table): 'dint evaluate {out}' does", highlight=False)
     if quantized.groupings:

@@ -15,6 +15,7 @@ from rich.table import Table
 from golden.arguments import AnyPath, Names, names
 from golden.artifacts import canonical_json, write_file
 from golden.errors import InputError, unknown
+from golden.tables import print_table
 
 from .console import figure, progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -112,10 +113,9 @@ def evaluate(
         write_file(scratch / "evaluation.json", canonical_json(evaluation))
     if config is not None and unquantized is None:
         console.print("KL divergence: not measured; --reference names the unquantized model", highlight=False)
-    wide = Console(quiet=quiet, width=max(console.width, 120))  # a figure cut short by a narrow terminal is no figure
-    wide.print(_text_table(rows))
+    print_table(console, _text_table(rows))
     if found:
-        wide.print(_task_table(found))
+        print_table(console, _task_table(found))
     console.print(f"{loaded.name}: {out / 'evaluation.json'}", highlight=False)
     return evaluation
 

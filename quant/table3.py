@@ -21,6 +21,7 @@ from rich.table import Table
 
 from golden.artifacts import canonical_json, read_record, record_text, write_file
 from golden.errors import InputError
+from golden.tables import print_table
 
 from .console import progress_bar, quiet_libraries, written, yield_when_idle
 
@@ -133,8 +134,7 @@ def table3(
 
             columns = [_column(plan, device, work, tell) for plan in plans]
         write_file(scratch / "table3.json", canonical_json({"columns": columns}))
-    wide = Console(quiet=quiet, width=max(console.width, 40 + 26 * len(columns)))
-    wide.print(_table(columns))
+    print_table(console, _table(columns))
     _tell_differences(columns, console)
     console.print(f"{out / 'table3.json'}", highlight=False)
     return {"columns": columns}

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from golden import InputError
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from golden.tables import print_table
 from synth.request import check_jobs, femto
 
 from .plan import LeftOut, describe, read_plan
@@ -105,7 +106,7 @@ def sweep(
         }
         write_file(scratch / "sweep.json", canonical_json(result))
         write_file(scratch / "sweep.csv", _csv(rows))
-    console.print(_table(outcomes))
+    print_table(console, _table(outcomes))
     _print_summary(console, outcomes, time.monotonic() - started)
     console.print(f"written to {out}")
     return result

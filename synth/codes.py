@@ -14,6 +14,7 @@ from rich.table import Table
 from golden import MacConfig, format_by_name
 from golden.artifacts import canonical_json, output_directory, write_file
 from golden.errors import InputError, nearest
+from golden.tables import print_table
 
 from .mapping import DEFAULT_CACHE
 from .pdk import DEFAULT_PDK, Pdk, find
@@ -190,7 +191,7 @@ def _print_codings(console: Console, result: dict[str, Any]) -> None:
     for rank, coding in [*enumerate(found[:_PRINTED], 1), (f"{own['rank']} (catalogue)", own)]:
         counts = ", ".join(str(count) for count in coding["counts"].values())
         table.add_row(str(rank), f"{coding['cost']:.1f}", counts, " ".join(map(str, coding["values"])))
-    console.print(table)
+    print_table(console, table)
     for index, row in enumerate(own["rows"]):
         how = ", shared sign" * row["shared_sign"] + ", subtracted" * row["inverted"]
         console.print(f"catalogue, row {index}{how}: digits {' '.join(map(str, row['digits']))}", highlight=False)
@@ -204,7 +205,7 @@ def _print_mapped(console: Console, kit: Pdk, lanes: int, mapped: dict[str, Any]
         change = f"{100 * (design['area_um2'] / own - 1):+.1f}%"
         values = " ".join(map(str, design["values"]))
         table.add_row(design["table"], f"{design['cost']:.1f}", f"{design['area_um2']:.6g}", change, values)
-    console.print(table)
+    print_table(console, table)
     for group, correlation in mapped["rank_correlation"].items():
         if correlation is not None:
             console.print(f"rank correlation of gates and area, {group}: {correlation:.2f}", highlight=False)

@@ -22,6 +22,7 @@ from rich.table import Table
 from golden import AsymmetricConfig, CorrectionConfig, OffsetConfig, Operands, UnitConfig, format_by_name
 from golden.artifacts import canonical_json, output_directory, write_file
 from golden.errors import InputError
+from golden.tables import print_table
 from sim.workload import OPT, STREAMING, UNIFORM
 
 from .pdk import DEFAULT_PDK, Pdk, find
@@ -109,9 +110,9 @@ def zero_points(
                 "formats": costs.rows(configs, margins),
             }
         write_file(scratch / "zero-points.json", canonical_json(result))
-    console.print(_table(result["formats"], kit, lanes, units))
+    print_table(console, _table(result["formats"], kit, lanes, units))
     for table in _conditions_tables(result["formats"]):
-        console.print(table)
+        print_table(console, table)
     console.print(f"written to {out}")
     return result
 

@@ -26,7 +26,14 @@ def test_every_source_file_names_its_licence() -> None:
     assert PROJECT["project"]["license"] == "Apache-2.0"
 
 
-@pytest.mark.parametrize(("file", "pattern"), [("CITATION.cff", r"^version: (.+)$"), ("CHANGELOG.md", r"^## \[([\d.]+)\]")])
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("CITATION.cff", r"^version: (.+)$"),
+        ("CHANGELOG.md", r"^## \[([\d.]+)\]"),
+        ("hdl/companions.py", r'^CORE_VERSION = "(.+)"$'),
+    ],
+)
 def test_versions_agree(file: str, pattern: str) -> None:
     found = re.search(pattern, (ROOT / file).read_text(), re.MULTILINE)
     assert found is not None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -53,3 +54,53 @@ def test_the_picture_kept_is_that_of_its_record() -> None:
     drawn = headline.picture(json.loads((DOCS / "headline.json").read_text(encoding="utf-8")))
     assert NUMBER.sub("#", kept) == NUMBER.sub("#", drawn)
     assert [float(one) for one in NUMBER.findall(kept)] == pytest.approx([float(one) for one in NUMBER.findall(drawn)], abs=1)
+
+
+def measured(reference: str) -> list[dict[str, Any]]:
+    """The comparisons behind README's figures: with the model's operands, and with delays."""
+    recorded = json.loads((DOCS / "headline.json").read_text(encoding="utf-8"))["comparisons"]
+    return [row for row in recorded if (row["reference"], row["operands"], row["activity"]) == (reference, "opt", "sdf")]
+
+
+def readme_rows() -> Iterator[str]:
+    """The rows of README's table of ratios, from the record of the run that it is of."""
+    clocks = json.loads((DOCS / "headline.json").read_text(encoding="utf-8"))["clocks"]
+    margins = {(one["pdk"], one["lanes"], one["period_ns"]): one["margin"] for one in clocks}
+    place = ("pdk", "lanes", "kind", "period_ns")
+    frugal = {tuple(row[name] for name in place): row for row in measured("int8") if row["objective"] == "energy"}
+    for small in (row for row in measured("int8") if row["objective"] == "area"):
+        at = "minimum area"
+        if small["kind"] == "equal-clock":
+            margin = margins[small["pdk"], small["lanes"], small["period_ns"]]
+            beyond = f"INT8's tightest + {100 * margin:.0f} %" if margin < 0.25 else f"+ {100 * margin:.0f} %"
+            at = f"{small['period_ns']:.3g} ns ({beyond})"
+        both = (small, frugal[tuple(small[name] for name in place)])
+        energies = (f"{row['energy_ratio']:.2f} ± {row['energy_ratio_standard_error']:.2f}" for row in both)
+        cells = (small["pdk"], str(small["lanes"]), at, f"{small['area_ratio']:.2f}", *energies)
+        yield f"| {' | '.join(cells)} |"
+
+
+def test_readme_s_table_is_that_of_the_record() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:osu018|sky130hd|asap7) \|.*\|$", readme, flags=re.MULTILINE)
+    assert len(rows) == 18
+    assert rows == list(readme_rows())
+
+
+def test_readme_s_ranges_are_those_of_the_record() -> None:
+    """The first screen, and what dINT4's denormal codes cost."""
+    readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+
+    def ends(metric: str, reference: str, kinds: Collection[str]) -> tuple[float, float]:
+        rows = [row for row in measured(reference) if row["objective"] == metric and row["kind"] in kinds]
+        return min(row[f"{metric}_ratio"] for row in rows), max(row[f"{metric}_ratio"] for row in rows)
+
+    (low, high), (least, most) = (ends(metric, "int8", summary.KINDS) for metric in ("energy", "area"))
+    taken = (
+        f"{low:.2f} to {high:.2f} times the energy of the best dINT4 x INT8 unit and {least:.2f} to {most:.2f} times its area"
+    )
+    assert taken in readme
+    (low, high), (least, most) = (ends(metric, "int4", ["minimum-area"]) for metric in ("area", "energy"))
+    assert f"at minimum area: area {low:.2f} to {high:.2f}, energy {least:.2f} to {most:.2f}." in readme
+    smaller = f"by {100 - 100 * high:.0f} to {100 - 100 * low:.0f} % and {100 - 100 * most:.0f} to {100 - 100 * least:.0f} %"
+    assert f"Plain INT4 x INT8 is smaller and more frugal still, {smaller}" in readme
