@@ -61,8 +61,8 @@ def mac(lanes: int = 1, pipeline: int = 0, decoded: bool = False) -> Shape:
     )
 
 
-def element(decoded: bool = False) -> Shape:
-    return lambda name, architecture: PeConfig(FORMATS[name], architecture=architecture, decoded=decoded)
+def element(decoded: bool = False, pipeline: int = 0) -> Shape:
+    return lambda name, architecture: PeConfig(FORMATS[name], architecture=architecture, decoded=decoded, pipeline=pipeline)
 
 
 def zero_points(name: str, architecture: str) -> UnitConfig:
@@ -93,6 +93,7 @@ _IN_VERILATOR = (
     mac(4, 2, True),
     element(),
     element(True),
+    element(pipeline=1),
     zero_points,
 )
 _RTL: dict[str, tuple[Shape, ...]] = {"icarus": _IN_ICARUS, "verilator": _IN_VERILATOR}
@@ -114,7 +115,7 @@ _WRITTEN: dict[str, tuple[Shape, ...]] = {
 }
 # In default architectures; one lane is mapped in all.
 _MAPPED: tuple[Shape, ...] = (mac(4), element())
-_MAPPED_REGISTERED: tuple[Shape, ...] = (mac(4, 1), mac(4, 2))
+_MAPPED_REGISTERED: tuple[Shape, ...] = (mac(4, 1), mac(4, 2), element(pipeline=1))
 # Of block formats, half a minute each: scales without a sign, and on the first kit with one.
 _DELAYED, _DELAYED_ON_FIRST = "nvfp4", "dint4_g32"
 

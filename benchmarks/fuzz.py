@@ -23,6 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from golden.artifacts import output_directory
+from golden.tables import print_table
 from pipeline.checks import DIRECTORY, write_record
 
 from .fuzzing import blocks, circuits, command_line, kits, models, operand_files, records, spoilt_files, sweeps, units
@@ -141,7 +142,7 @@ def main() -> int:
         outcomes = fuzz(targets, arguments.cases, arguments.seed, arguments.jobs, lambda: progress.advance(bar))
         whole = arguments.target is None and arguments.cases >= _CASES
         write_record(scratch / "fuzz.json", _SOURCES, [_row(name, outcomes) for name in _names(outcomes)], whole=whole)
-    console.print(_table(outcomes, time.monotonic() - started))
+    print_table(console, _table(outcomes, time.monotonic() - started))
     faults = list(_faults(outcomes))
     for count, few in faults:
         console.rule(f"{few[0].target}: {few[0].kind}, {count} times: {few[0].where}", align="left")

@@ -340,6 +340,7 @@ UNITS: list[Any] = [
     *(MacConfig(number_format, lanes=4) for number_format in (DINT4, INT8)),
     MacConfig(DINT4, lanes=4, pipeline=2),
     *(PeConfig(number_format) for number_format in (DINT4, INT8)),
+    PeConfig(DINT4, pipeline=1),
     *(shape(DINT4, decoded=True) for shape in (_REGISTERED, PeConfig)),
     *(shape(INT8, architecture="booth", decoded=True) for shape in (_REGISTERED, PeConfig)),
     *(AsymmetricConfig(number_format, depth=256, units=2) for number_format in (DINT4, INT4)),

@@ -38,6 +38,7 @@ from golden import (
 )
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError
+from golden.tables import print_table
 from hdl.architectures import ARCHITECTURES
 from hdl.verilog import TOGETHER, generate_each
 from pipeline.checks import DIRECTORY, write_record
@@ -190,7 +191,7 @@ def _tasks(kits: Sequence[Pdk], lanes: Sequence[int]) -> Iterator[_Task]:
 def _other_shapes(number_format: NumberFormat, kits: Sequence[Pdk], lanes: int) -> Iterator[_Task]:
     """Processing elements and units for asymmetric weights."""
     element, in_full = PeConfig(number_format), number_format is _IN_FULL
-    elements = [element, element.varied(decoded=True)]
+    elements = [element, element.varied(decoded=True), element.varied(pipeline=1), element.varied(pipeline=1, decoded=True)]
     if in_full:
         able = (name for name, architecture in ARCHITECTURES.items() if architecture.can_do(number_format))
         elements += [element.varied(architecture=name) for name in able if name != element.architecture]
@@ -322,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slowest = max(these, key=lambda proof: proof.seconds)
         compared = f"{sum(proof.compared for proof in these)} {unit}"
         table.add_row(name, by, str(len(these)), compared, f"{slowest.seconds:.1f} s, {slowest.design}")
-    console.print(table)
+    print_table(console, table)
     return 0
 
 

@@ -90,7 +90,7 @@ REASONS = {
     "(1 if value > 0 else -1) if code in self.special_codes else int(value * self.unit / size) -- Gt to GtE": "it is not 0",
     "total = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
     "values = tuple((code + half) % (2 * half) - half for code in range(2 * half)) -- Add to Sub": "the same modulo 2 x half",
-    "shown[cycle] = (total + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
+    "shown = (sums + added + half) % (2 * half) - half -- Add to Sub": "the same modulo 2 x half",
     "number_format.with_zero_point(0)  # refuses formats whose values are not evenly spaced -- 0 to 1": "refuses the same ones",
     "table = np.tile(np.arange(half_step), (own.steps + 1, 1)) -- 1 to 2": "what is more is never read",
     "activation = 0 -- 0 to 1": "the weight that it is multiplied by is zero",

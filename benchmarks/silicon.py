@@ -72,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pdk", action="append", help="name of a PDK; several times for several (default: all that are found)")
     parser.add_argument("--lane", action="append", type=int, help="lane count; several times for several (default: 1, 16, 64)")
     parser.add_argument(
-        "--pipeline", action="append", type=int, help="pipeline registers of both sides; several times (default: 0, 1, 2)"
+        "--pipeline",
+        action="append",
+        type=int,
+        choices=(0, 1, 2),
+        help="of both sides; several times (default: 0, 1, 2; of elements 0, 1)",
     )
     parser.add_argument("--stages", type=Path, default=Path("build/report/stages"), help="of a report: operands of the model")
     parser.add_argument("--out", type=Path, default=Path("build/benchmark-silicon"))
@@ -91,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = {name: options.stages / f"quantize-{name}" / "operands.npz" for name in FORMATS}
     operands = {name: Operands.load(file) for name, file in files.items()}
     for shape in (shape for shape in SHAPES if shape in wanted):
-        ways = list(product(options.lane or (1, 16, 64), options.pipeline or (0, 1, 2))) if shape == MAC else [(1, None)]
+        lanes, registers = (options.lane or (1, 16, 64), (0, 1, 2)) if shape == MAC else ((1,), (0, 1))
+        ways = list(product(lanes, [count for count in registers if count in (options.pipeline or registers)]))
         file = options.out / f"comparison{'' if shape == MAC else f'-{shape}'}.json"
         results = compare_all(kits, shape, ways, operands, file, console)
         failed += results["failed"]

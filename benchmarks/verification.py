@@ -45,6 +45,7 @@ from golden import (
 )
 from golden.artifacts import output_directory
 from golden.errors import DintError, InputError, ToolError
+from golden.tables import print_table
 from pipeline.checks import DIRECTORY, write_record
 from sim import asymmetric_stimulus, block_stimulus, column
 from sim.command import stimuli_for
@@ -326,7 +327,7 @@ def main() -> None:
         done.sort(key=lambda check: (check.level, check.tool, check.unit))
         rows = [asdict(check) for check in done]
         write_record(scratch / "verification.json", _SOURCES, rows, simulators, pdks, whole=arguments.format is None)
-    console.print(_table(done))
+    print_table(console, _table(done))
     console.print(f"all right, in {time.monotonic() - started:.0f} s")
 
 

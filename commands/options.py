@@ -45,7 +45,8 @@ Depth = Annotated[int, typer.Option(help="Products that the accumulator holds wi
 Pipeline = Annotated[
     int | None,
     typer.Option(
-        help="Of a MAC unit: 0: none (default); 1: operand registers (block formats: scaled sums); 2: compressed products too."
+        help="0: none (default); 1: operand registers (block formats: scaled sums; pe: the compressed product); "
+        "2, of a MAC unit: compressed products too."
     ),
 ]
 Decoded = Annotated[bool, typer.Option("--decoded", help="Register weights as select lines; of a pipelined MAC unit or a pe.")]

@@ -57,7 +57,7 @@ def generate(
         Products that the accumulator, or a partial sum, holds without overflow.
     pipeline
         Register stages before a MAC unit's accumulator: 0, 1 or 2 (`golden.MacConfig`), of a block format 0 or 1
-        (`golden.BlockMacConfig`); by default 0.
+        (`golden.BlockMacConfig`); before the partial sum of an element 0 or 1 (`golden.PeConfig`); by default 0.
     architecture
         How to multiply; empty for the format's default.
     period_ns

@@ -49,6 +49,8 @@ class PeConfig(UnitConfig):
     decoded
         Whether the weight in use is registered as the select lines of its digits instead of its code, so that nothing is
         decoded while it stays.
+    pipeline
+        1: the compressed product is registered before the partial sum is added, which is taken a cycle later; 0: it is not.
 
     Raises
     ------
@@ -61,9 +63,12 @@ class PeConfig(UnitConfig):
     depth: int = 65536
     architecture: str = ""
     decoded: bool = False
+    pipeline: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.pipeline not in (0, 1):
+            raise InputError(f"pipeline is {self.pipeline}: a pe has 0 (none) or 1 (the compressed product registered)")
         object.__setattr__(self, "architecture", self.mac.architecture)
 
     @property
@@ -77,6 +82,8 @@ class PeConfig(UnitConfig):
         parts = ["pe", self.weight_format.name]
         if self.architecture != self.weight_format.architecture:
             parts.append(self.architecture.replace("-", "_"))
+        if self.pipeline:
+            parts.append(f"p{self.pipeline}")
         if self.decoded:
             parts.append("decoded")
         if self.depth != 65536:
@@ -92,11 +99,6 @@ class PeConfig(UnitConfig):
     def lanes(self) -> int:
         """One product a cycle."""
         return 1
-
-    @property
-    def pipeline(self) -> int:
-        """None beside its own registers."""
-        return 0
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -116,7 +118,7 @@ class PeConfig(UnitConfig):
 
     @property
     def reset(self) -> Mapping[str, int]:
-        """There is no reset input: a zero is loaded, and swapped in by the next edge; the third adds its product."""
+        """There is no reset input: a zero is loaded, and swapped in by the next edge; one or two later its product is added."""
         return {"weight": self.weight_format.zero_code, "load": 1, "swap": 1, "activation": 0, "partial_sum": 0}
 
     @property
@@ -133,9 +135,9 @@ class PeConfig(UnitConfig):
     def latency_cycles(self) -> int:
         """Rising edges until an activation's product is in the partial sum, the edge that takes the activation being the first.
 
-        The partial sum that it is added to is taken by the second.
+        The partial sum that it is added to is taken by the last of them.
         """
-        return 2
+        return 2 + self.pipeline
 
     def run(
         self, weights: ArrayLike, load: ArrayLike, swap: ArrayLike, activations: ArrayLike, partial_sums: ArrayLike
@@ -144,8 +146,8 @@ class PeConfig(UnitConfig):
 
         An edge takes `weights` (codes) into the next weight if `load` is set, the next weight as it was before into the
         weight in use if `swap` is set, and the activation; the sum of `partial_sums` and the product of what the two registers
-        held before goes to the output, and wraps at `accumulator_bits` as the register does. Both weights are zero in the
-        beginning, and the activation too.
+        held before, `pipeline` edges earlier, goes to the output, and wraps at `accumulator_bits` as the register does. Both
+        weights are zero in the beginning, and the activation too.
 
         Raises
         ------
@@ -163,13 +165,14 @@ class PeConfig(UnitConfig):
             raise InputError(f"weights have shape {codes.shape}: all inputs need the same, (cycles,)")
         following = in_use = self.weight_format.zero_code
         activation = 0
-        shown, passed = np.empty(len(codes), dtype=np.int64), np.empty(len(codes), dtype=np.int64)
-        for cycle, (code, total) in enumerate(zip(codes.tolist(), sums.tolist(), strict=True)):
-            total += self.weight_format.decode_one(in_use) * activation
-            shown[cycle] = (total + half) % (2 * half) - half
+        products, passed = np.empty(len(codes), dtype=np.int64), np.empty(len(codes), dtype=np.int64)
+        for cycle, code in enumerate(codes.tolist()):
+            products[cycle] = self.weight_format.decode_one(in_use) * activation
             activation = int(operands[cycle])
             in_use = following if swaps[cycle] else in_use
             passed[cycle] = following = code if loads[cycle] else following
+        added = np.concatenate([np.zeros(self.pipeline, dtype=np.int64), products])[: len(codes)]
+        shown = (sums + added + half) % (2 * half) - half
         return PeOutputs(shown, operands, passed, swaps)
 
     def respond(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.int64]]:
@@ -181,6 +184,6 @@ class PeConfig(UnitConfig):
     def describe(self) -> dict[str, Any]:
         """The facts a user of the generated Verilog needs, as plain data (the keys of the companion JSON file)."""
         facts = self.mac.describe()
-        del facts["lanes"], facts["pipeline"]
-        own = {"latency_cycles": self.latency_cycles, "decoded": self.decoded, "ports": self.describe_ports()}
-        return {"shape": self.shape} | facts | own
+        del facts["lanes"]
+        own = {"latency_cycles": self.latency_cycles, "decoded": self.decoded, "pipeline": self.pipeline}
+        return {"shape": self.shape} | facts | own | {"ports": self.describe_ports()}

@@ -44,7 +44,7 @@ def unit_of_options(
     shape
         "mac": a MAC unit, or with `zero_points` so many MAC units for asymmetric weights; "pe": a processing element.
     lanes, default_lanes, pipeline
-        Of a MAC unit; None where they were not given: then `default_lanes`, and no registers.
+        Lanes of a MAC unit, and registers; None where they were not given: then `default_lanes`, and none.
 
     Raises
     ------
@@ -86,12 +86,11 @@ def unit_of_options(
         return mac if zero_points is None else AsymmetricConfig.of(mac, zero_points)
     if shape != PE:
         raise unknown(f"shape is {shape!r}", shape, SHAPES)
-    for name, value in (("lanes", lanes), ("pipeline", pipeline)):
-        if value is not None:
-            raise InputError(f"{name} is {value}: a pe has one product and registers of its own; leave it out")
+    if lanes is not None:
+        raise InputError(f"lanes is {lanes}: a pe has one product; leave it out")
     if zero_points is not None:
         raise InputError(f"zero_points is {zero_points}: it is an option of --shape mac; leave it out")
-    return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded)
+    return PeConfig(weight_format, depth=depth, architecture=architecture, decoded=decoded, pipeline=pipeline or 0)
 
 
 def options_of(config: UnitConfig) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def options_of(config: UnitConfig) -> dict[str, Any]:
     options: dict[str, Any] = {"format": weights, "shape": config.shape, "depth": config.depth}
     options["architecture"] = config.architecture
     if isinstance(config, PeConfig):
-        return options | {"decoded": config.decoded}
+        return options | {"decoded": config.decoded, "pipeline": config.pipeline}
     options |= {"lanes": config.lanes, "pipeline": config.pipeline}
     if isinstance(config, AsymmetricConfig):
         return options | {"zero_points": config.units}

@@ -17,7 +17,7 @@ from golden.errors import nearest
 
 from .baugh_wooley import baugh_wooley, has_array, twos_complement
 from .bit_heap import BitHeap
-from .booth import booth, booth_carry, booth_carry_inverted
+from .booth import booth, booth_carry, booth_carry_inverted, booth_direct
 from .digit_grid import digit_grid, direct_grid, has_grid
 from .sign_magnitude import sign_magnitude
 
@@ -71,6 +71,7 @@ def _pairs(number_format: NumberFormat) -> bool:
 
 _IN_TWO_STRUCTURES = (
     Architecture("booth", "radix-4 Booth rows, digits -2 to 2", _pairs, booth),
+    Architecture("booth-direct", "the digits of booth, every multiple selected for itself", _pairs, booth_direct),
     Architecture("booth-carry", "radix-4 rows with digits -1 to 2 and a carry, -2 to 2 at the top", _pairs, booth_carry),
     Architecture("baugh-wooley", "an array of and gates", has_array, baugh_wooley),
     Architecture("sign-magnitude", "an array of and gates for the weight's magnitude", twos_complement, sign_magnitude),

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import UnitConfig
 
-__all__ = ["Assembly", "ports_of"]
+__all__ = ["Assembly", "ports_of", "registered"]
 
 
 def ports_of(config: UnitConfig) -> dict[str, Any]:
@@ -70,3 +70,10 @@ class Assembly(wiring.Component):
             sides = {f"i_{port}": value for port, value in inputs.items()} | {f"o_{port}": s for port, s in outputs.items()}
             m.submodules[name] = Instance(self.name_of(part), **sides)
         return list(outputs.values())
+
+
+def registered(m: Module, **values: Value) -> list[Signal]:
+    """A register behind each of `values`, `NAME_1`; it begins with what a signal begins with."""
+    registers = [Signal(len(value), name=f"{name}_1", init=getattr(value, "init", 0)) for name, value in values.items()]
+    m.d.sync += [register.eq(value) for register, value in zip(registers, values.values(), strict=True)]
+    return registers

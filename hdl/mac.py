@@ -23,7 +23,7 @@ from amaranth.hdl import C, ClockDomain, Module, Mux, Signal, Value
 from golden import MacConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly, ports_of
+from .assembly import Assembly, ports_of, registered
 from .product_sum import ProductSum
 
 __all__ = ["Mac"]
@@ -98,17 +98,15 @@ class Mac(Assembly):
         products = ProductSum(self, m, self.config, decoded=self.config.decoded)
         in_use: Value = products.selects(weights) if self.config.decoded else weights
         if pipeline:
-            in_use, activations = _registered(m, weights=in_use, activations=activations)
+            in_use, activations = registered(m, weights=in_use, activations=activations)
         for _ in range(pipeline):
-            (keep,) = _registered(m, **{keep.name: keep})
+            (keep,) = registered(m, **{keep.name: keep})
             if not self._gates_weights:
-                (take,) = _registered(m, **{take.name: take})
+                (take,) = registered(m, **{take.name: take})
         kept = Signal.like(self.accumulator, name="kept")
         m.d.comb += kept.eq(self.accumulator & keep.replicate(len(kept)))
         if pipeline == _ROWS_REGISTERED:
-            row_0, *others = products.rows(in_use, activations)
-            rows = _registered(m, row_0=row_0, **{f"row_{i}": row for i, row in enumerate(others, 1)})
-            total = products.total_of_rows(rows, kept, _CLEAR)
+            total = products.total_of_rows(products.registered_rows(in_use, activations), kept, _CLEAR)
         else:
             total = products.total(in_use, activations, kept, _CLEAR + (0 if pipeline else _REGISTER))
         if not self._gates_weights:
@@ -119,9 +117,3 @@ class Mac(Assembly):
     @property
     def _gates_weights(self) -> bool:
         return not self._for_speed and len(self.weights) <= _MULTIPLEXER * len(self.accumulator)
-
-
-def _registered(m: Module, **values: Value) -> list[Signal]:
-    registers = [Signal(len(value), name=f"{name}_1", init=getattr(value, "init", 0)) for name, value in values.items()]
-    m.d.sync += [register.eq(value) for register, value in zip(registers, values.values(), strict=True)]
-    return registers

@@ -10,6 +10,9 @@
                                     ▼
     partial_sum ──────────► compressor, final adder ─► register ─► partial_sum_out
 
+With a pipeline register the compressor takes the product alone, and its two rows are registered; the partial sum, which is
+taken a cycle later then, is a row of full adders away from the final adder (`hdl.product_sum`).
+
 Neighbours in a row hand on activations and `swap`, so that new weights come into use in step with the first activations that
 they belong to; neighbours in a column hand on weights while `load` is set, and partial sums.
 """
@@ -43,7 +46,8 @@ class Pe(Assembly):
     activation : in, activation bits
         Two's complement; multiplied in the following cycle, by the weight that is in use then.
     partial_sum : in, `config.accumulator_bits`
-        Two's complement, in units of the format; the product of the previous cycle's activation is added to it.
+        Two's complement, in units of the format; the product of the previous cycle's activation is added to it, with a
+        pipeline register that of the one before.
     weight_out : out, b
         The next weight, for the following element of the column.
     swap_out, activation_out : out
@@ -81,7 +85,10 @@ class Pe(Assembly):
             in_use = Signal(len(following), name="selects_in_use")
         else:
             in_use = Signal.like(self.weight_out, name="weight_in_use")
-        total = products.total(in_use, self.activation_out, self.partial_sum, 0)
+        if self.config.pipeline:
+            total = products.total_of_rows(products.registered_rows(in_use, self.activation_out), self.partial_sum, 0)
+        else:
+            total = products.total(in_use, self.activation_out, self.partial_sum, 0)
         m.d.sync += [
             self.weight_out.eq(Mux(self.load, self.weight, self.weight_out)),
             in_use.eq(Mux(self.swap, following, in_use)),

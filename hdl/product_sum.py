@@ -23,7 +23,7 @@ from amaranth.lib import wiring
 from golden import MacConfig
 
 from .architectures import architecture_of
-from .assembly import Assembly
+from .assembly import Assembly, registered
 from .compressor import Compressor
 from .final_adder import FinalAdder, Summation
 from .lane import Decoder, PartialProducts, Product
@@ -70,8 +70,13 @@ class ProductSum:
         constant = sample.constant * config.lanes
         return self._added(*self._compressed("compressor", width, Cat(start, *lanes), columns, arrivals, constant))
 
-    def rows(self, weights: Value, activations: Value) -> list[Signal]:
-        """The first of two steps: the products as rows for `total_of_rows`.
+    def registered_rows(self, weights: Value, activations: Value) -> list[Signal]:
+        """The first of two steps: the products as registered rows for `total_of_rows`."""
+        rows = self._rows(weights, activations)
+        return registered(self._m, **{f"row_{i}": row for i, row in enumerate(rows)})
+
+    def _rows(self, weights: Value, activations: Value) -> list[Signal]:
+        """The products as rows, before they are registered.
 
         The sum of the products may be negative, and what two rows must be extended by shows only when they are added. So 2^k
         is added that makes it positive, u = products + 2^k, and the second step takes it off: the rows' sum is u, not only
@@ -106,7 +111,7 @@ class ProductSum:
         return self._added(*self._compressed("accumulation", width, bits, columns, arrivals, constant))
 
     def _offset(self, sample: PartialProducts) -> int:
-        """The k of `rows`: 2^k makes the constant of the heap positive."""
+        """The k of `_rows`: 2^k makes the constant of the heap positive."""
         return (-sample.constant * self._config.lanes - 1).bit_length()
 
     def _lanes(self, weights: Value, activations: Value) -> tuple[list[Value], wiring.Component]:

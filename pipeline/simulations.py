@@ -17,6 +17,7 @@ from rich.table import Table
 from golden import MacConfig, format_by_name
 from golden.artifacts import canonical_json, sha256_file, write_file
 from golden.errors import ToolError
+from golden.tables import print_table
 from report.selection import winners
 
 from .stages import HARDWARE_PACKAGES, Stage, Stages, package_versions, source_hash
@@ -94,7 +95,7 @@ def simulate_units(
             ordered = sorted(configs, key=lambda config: (-config.lanes, config.name))
             with ThreadPoolExecutor(_JOBS) as pool, children_end_with_us():
                 runs = [run for found in pool.map(simulate, ordered) for run in found]
-        stages.console.print(_table(name, runs))
+        print_table(stages.console, _table(name, runs))
         write_file(directory / "simulation.json", canonical_json(runs))
 
     return stages.run(name, inputs, work)

@@ -19,6 +19,7 @@ from rich.table import Table
 from golden import InputError, MacConfig, Operands, format_by_name
 from golden.arguments import check_time_limit
 from golden.artifacts import canonical_json, output_directory, sha256_file, write_file
+from golden.tables import print_table
 from sim.operand_sums import checked_sums
 from sim.simulators import find_simulator
 from sim.stimulus import Stimulus
@@ -162,7 +163,7 @@ def simulate_layer(
         }
         if scratch is not None:
             write_file(scratch / f"layer-{layer}.json", canonical_json(result))
-    console.print(_table(result, found.version))
+    print_table(console, _table(result, found.version))
     console.print(summary(counts, number_format), highlight=False)
     console.print(_speed(replay), highlight=False)
     if sample is not None:

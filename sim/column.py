@@ -2,7 +2,8 @@
 """What an element of a weight-stationary array is given: weights that stay, activations of successive tokens, sums from above.
 
 A column of the array makes the sums of one output channel, an element for each input k of it: weight w[k] stays, activations
-a[t][k] of tokens t follow each other, and with each comes, one cycle later, what the elements above made of the same token,
+a[t][k] of tokens t follow each other, and with each comes, one cycle later (two with a pipeline register), what the elements
+above made of the same token,
 
     partial_sum = sum over j < k of w[j] a[t][j]
 
@@ -81,12 +82,13 @@ def column(config: PeConfig, tiles: Sequence[Tile], source: str, cycles: int) ->
         columns["sum"] += tile.partial_sums.tolist()
         columns["completed"] += [tile.sums is not None] * held
         columns["stated"] += [0] * held if tile.sums is None else tile.sums.tolist()
-    late = [0, *columns["sum"][:-1]]  # a sum is taken a cycle after the activation that its product comes from
+    wait = config.latency_cycles - 1  # a sum is taken so many cycles after the activation that its product comes from
+    late = [0] * wait + columns["sum"]
     names = ("weight", "load", "swap", "activation")
     ports = {name: np.array(columns[name][:cycles], dtype=np.int64) for name in names}
     ports["partial_sum"] = np.array(late[:cycles], dtype=np.int64)
     completed = np.array(columns["completed"][:cycles])
-    completed[-1] = False  # its partial sum would come after the end
+    completed[-wait:] = False  # their partial sums would come after the end
     return PortStimulus(ports, source, completed, np.where(completed, columns["stated"][:cycles], 0))
 
 
@@ -204,8 +206,9 @@ def corners(config: PeConfig) -> PortStimulus:
     for value in (number_format.minimum, number_format.maximum, smallest):
         rows += [(number_format.encode_one(value), 1, 0, 0, 0), (0, 0, 1, 0, 0)]
         for a in (-128, 127, 1, -1):
-            # The activation is taken by one edge, its partial sum by the next.
-            rows += [row for s in (-half, half - 1, 0, -1, 1) for row in ((0, 0, 0, a, 0), (0, 0, 0, 0, s))]
+            # The activation is taken by one edge, its partial sum by the next, or the one after.
+            wait = [(0, 0, 0, 0, 0)] * config.pipeline
+            rows += [row for s in (-half, half - 1, 0, -1, 1) for row in ((0, 0, 0, a, 0), *wait, (0, 0, 0, 0, s))]
     runs = _runs(config.accumulator_bits)
     for value, a in ((smallest, 1), (smallest, -1), (number_format.maximum, 127), (number_format.minimum, 127)):
         rows += [(number_format.encode_one(value), 1, 0, 0, 0), (0, 0, 1, a, 0), *((0, 0, 0, a, run) for run in runs)]

@@ -50,7 +50,6 @@ _ENERGY: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 _KEYS = _UNIT | {"pdk": (str, "pdk"), "period": (_NUMBER, "period_ns"), "activity": (str, "activity")} | _ENERGY
 _TYPES = {str: "a string", int: "an integer", bool: "true or false", _NUMBER: f'a number of ns, or "{MINIMUM_AREA}"'}
-_NOT_OF_ELEMENTS = ("lanes", "pipeline")  # a processing element has one lane and registers of its own
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def _units(lists: Mapping[str, list[Any]], left_out: list[LeftOut]) -> Iterator[
     tried: set[tuple[Any, ...]] = set()
     for values in _combinations(lists, _UNIT):
         if values.get("shape") == PE:
-            values = {key: value for key, value in values.items() if key not in _NOT_OF_ELEMENTS}
+            values = {key: value for key, value in values.items() if key != "lanes"}  # an element has one
         if tuple(values.items()) in tried:
             continue
         tried.add(tuple(values.items()))

@@ -83,15 +83,18 @@ def _of_element(config: PeConfig) -> Iterator[Transition]:
     in_use = "selects_in_use" if config.decoded else "weight_in_use"
     number_format, total_bits = config.weight_format, config.accumulator_bits
     weight, following = bits_of("weight", number_format.bits), bits_of("weight_out", number_format.bits)
-    activation, used = (bits_of(name, config.activation_bits) for name in ("activation", "activation_out"))
-    swapped = of_table(bits_of("weight_out", number_format.bits, 1), number_format.values)
+    activation = bits_of("activation", config.activation_bits)
+    register, before = ("activation", 2) if config.pipeline else ("activation_out", 0)
+    used = bits_of(register, config.activation_bits, before)
+    swapped = of_table(bits_of("weight_out", number_format.bits, 1 + config.pipeline), number_format.values)
     added = product(swapped, word(used, signed=True))
     yield Transition("weight_out", total(product(_bit("load"), word(weight)), product(_not("load"), word(following))))
     yield Transition("swap_out", _bit("swap"))
     yield Transition("activation_out", word(activation))
     yield Transition(in_use, None, where=_not("swap"))
     sums = total(word(bits_of("partial_sum", total_bits)), added)
-    yield Transition("partial_sum_out", sums, 1, in_use, where=_bit("swap@1"))
+    delay, through = (2, "") if config.pipeline else (1, in_use)
+    yield Transition("partial_sum_out", sums, delay, through, where=_bit(f"swap@{delay}"))
 
 
 def _of_asymmetric(config: AsymmetricConfig) -> Iterator[Transition]:

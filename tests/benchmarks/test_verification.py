@@ -380,6 +380,7 @@ def test_every_architecture_is_on_the_list(name: str) -> None:
     plain = macs(able, (1, 0, False), (16, 0, False), (4, 1, False), (4, 2, False))
     decoded = macs(decoding, (4, 1, True), (4, 2, True))
     decoded |= {PeConfig(number_format, architecture=one, decoded=True).name for one in decoding}
+    decoded |= {PeConfig(number_format, architecture=one, pipeline=1).name for one in able}
     asymmetric = {
         AsymmetricConfig(number_format, units=2, architecture=one).name for one in able if number_format.has_zero_points
     }
@@ -389,7 +390,8 @@ def test_every_architecture_is_on_the_list(name: str) -> None:
     assert bool(rest) == number_format.has_zero_points
     assert found["_in_amaranth"] == macs(able, (1, 0, False))
     small = macs(able, (1, 0, False)) | macs(own, (4, 0, False)) | {PeConfig(number_format).name}
-    assert found["osu018"] == small | macs(own, (4, 1, False), (4, 2, False))
+    registered = macs(own, (4, 1, False), (4, 2, False)) | {PeConfig(number_format, pipeline=1).name}
+    assert found["osu018"] == small | registered
     assert found["another"] == small
     assert found["_with_delays"] == macs(own, (4, 0, False))
 

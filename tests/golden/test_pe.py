@@ -27,8 +27,23 @@ def test_run_by_hand():
         assert getattr(outputs, name).tolist() == expected.tolist(), name
 
 
+def test_a_pipeline_register_takes_the_partial_sum_a_cycle_later():
+    """Everything else is as without."""
+    random, cycles = np.random.default_rng(8), 200
+    plain, registered = PeConfig(DINT4), PeConfig(DINT4, pipeline=1)
+    weights, swap, load = random.integers(0, 16, cycles), random.random(cycles) < 0.3, random.random(cycles) < 0.3
+    operands, sums = random.integers(-128, 128, cycles), random.integers(-(1 << 20), 1 << 20, cycles)
+    expected = plain.run(weights, load, swap, operands, sums)
+    found = registered.run(weights, load, swap, operands, np.roll(sums, 1))
+    assert found.partial_sum[1:].tolist() == expected.partial_sum[:-1].tolist()
+    assert found.partial_sum[0] == sums[-1]
+    for name in ("activation", "weight", "swap"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+
+
+@pytest.mark.parametrize("pipeline", [0, 1])
 @pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
-def test_an_array_of_elements_multiplies_matrices(number_format):
+def test_an_array_of_elements_multiplies_matrices(number_format, pipeline):
     """Two by two weights, shifted in from above; activations enter skewed, sums leave skewed; weights change on the way."""
     random = np.random.default_rng(6)
     first, second = random.integers(0, len(number_format.values), (2, 2, 2))
@@ -37,7 +52,7 @@ def test_an_array_of_elements_multiplies_matrices(number_format):
     cycles = rows + 8
     load, swap = np.zeros(cycles, bool), np.zeros(cycles, bool)
     load[[0, 1, 6, 7]], swap[[2, 8]] = True, True  # the seventh row of activations is the first to meet the second matrix
-    config = PeConfig(number_format)
+    config = PeConfig(number_format, pipeline=pipeline)
     sums = np.zeros((2, cycles), np.int64)  # of each column of the array, coming from above
     weights = np.zeros((2, cycles), np.int64)
     for column in range(2):
@@ -56,7 +71,7 @@ def test_an_array_of_elements_multiplies_matrices(number_format):
     b = [number_format.decode(first), number_format.decode(second)]
     expected = np.concatenate([a[:6] @ b[0], a[6:] @ b[1]])
     for column in range(2):  # taken at 2, through the element and the next row's, then a cycle for each column
-        start = 2 + 3 + column
+        start = 2 + 3 + column + pipeline
         assert sums[column, start : start + rows].tolist() == expected[:, column].tolist()
 
 
@@ -75,8 +90,13 @@ def test_names_widths_and_facts():
     assert other.accumulator_bits == MacConfig(INT8, depth=512).accumulator_bits == 25
     keys = "shape format weight_bits activation_bits unit values accumulator_bits depth latency_cycles architecture decoded"
     facts = other.describe()
-    assert set(facts) == {*keys.split(), "ports"}
-    assert (facts["shape"], facts["latency_cycles"], facts["decoded"]) == ("pe", 2, True)
+    assert set(facts) == {*keys.split(), "pipeline", "ports"}
+    assert (facts["shape"], facts["latency_cycles"], facts["decoded"], facts["pipeline"]) == ("pe", 2, True, 0)
+    registered = other.varied(pipeline=1)
+    assert registered.name == "pe_int8_booth_p1_decoded_d512"
+    assert (registered.describe()["latency_cycles"], registered.describe()["pipeline"]) == (3, 1)
+    with pytest.raises(InputError, match="pipeline is 2: a pe has 0"):
+        PeConfig(INT8, pipeline=2)
     assert (config.lanes, config.pipeline, config.registers_weights) == (1, 0, True)
 
 

@@ -16,19 +16,20 @@ from hdl.verilog import generate as verilog_of
 
 from .conftest import expected, in_amaranth, pairs
 
-EVERY = [(name, one.name, False) for one in ARCHITECTURES.values() for name in one.formats]
+EVERY = [(name, one.name, False, 0) for one in ARCHITECTURES.values() for name in one.formats]
 WITHOUT_DIGITS = ("baugh-wooley", "baugh-wooley-fast", "multiply")
-DECODED = [(name, architecture, True) for name, architecture, _ in EVERY if architecture not in WITHOUT_DIGITS]
+DECODED = [(name, architecture, True, 0) for name, architecture, *_ in EVERY if architecture not in WITHOUT_DIGITS]
+REGISTERED = [(name, architecture, decoded, 1) for name, architecture, decoded, _ in (*EVERY, *DECODED)]
 
 
 def inputs_of(weight, load, swap, activation, partial_sum):
     return {"weight": weight, "load": load, "swap": swap, "activation": activation, "partial_sum": partial_sum}
 
 
-@pytest.mark.parametrize(("name", "architecture", "decoded"), [*EVERY, *DECODED])
-def test_every_product(in_icarus, name, architecture, decoded):
+@pytest.mark.parametrize(("name", "architecture", "decoded", "pipeline"), [*EVERY, *DECODED, *REGISTERED])
+def test_every_product(in_icarus, name, architecture, decoded, pipeline):
     """Each weight is loaded and swapped in, then multiplied by all activations."""
-    config = PeConfig(FORMATS[name], architecture=architecture, decoded=decoded)
+    config = PeConfig(FORMATS[name], architecture=architecture, decoded=decoded, pipeline=pipeline)
     codes, activations = (column.reshape(len(config.weight_format.values), -1) for column in pairs(config.weight_format))
     codes, activations = np.pad(codes, ((0, 0), (1, 1)), "edge"), np.pad(activations, ((0, 0), (1, 1)), constant_values=77)
     place = np.tile(np.arange(codes.shape[1]), len(codes))
@@ -45,11 +46,12 @@ def test_every_product(in_icarus, name, architecture, decoded):
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "amaranth"])
+@pytest.mark.parametrize("pipeline", [0, 1])
 @pytest.mark.parametrize("decoded", [False, True])
 @pytest.mark.parametrize("name", FORMATS)
-def test_random_sequences(in_icarus, name, decoded, simulator):
+def test_random_sequences(in_icarus, name, decoded, pipeline, simulator):
     """Load and swap in every order, and partial sums of all sizes: they wrap."""
-    config = PeConfig(FORMATS[name], decoded=decoded)
+    config = PeConfig(FORMATS[name], decoded=decoded, pipeline=pipeline)
     random, cycles, half = np.random.default_rng(7), 400, 1 << config.accumulator_bits - 1
     inputs = inputs_of(
         random.integers(0, len(config.weight_format.values), cycles),
@@ -89,7 +91,7 @@ def test_four_files(tmp_path):
     ("arguments", "message"),
     [
         ({"shape": "pe", "lanes": 4}, "lanes is 4"),
-        ({"shape": "pe", "pipeline": 0}, "pipeline is 0"),
+        ({"shape": "pe", "pipeline": 2}, "pipeline is 2: a pe has 0"),
         ({"shape": "systolic"}, "shape is 'systolic': known are mac, pe"),
         ({"decoded": True}, "decoded: without operand registers"),
         ({"pipeline": 1, "architecture": "multiply", "decoded": True}, "has nothing to decode"),

@@ -28,12 +28,14 @@ def asymmetric(make_operands, number_format) -> Operands:
     return dataclasses.replace(operands, layers=(layer,))
 
 
-@pytest.mark.parametrize("name", ["int8", "dint4"])
-def test_elements_agree_with_the_golden_model(name: str, make_operands, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "pipeline"), [("int8", 0), ("dint4", 0), ("dint4", 1)])
+def test_elements_agree_with_the_golden_model(name: str, pipeline: int, make_operands, tmp_path: Path) -> None:
     make_operands(FORMATS[name]).save(file := tmp_path / "operands.npz")
-    results = simulate(name, shape="pe", simulator="icarus", operands=file, cycles=200, decoded=True, quiet=True)
+    unit = {"shape": "pe", "decoded": True, "pipeline": pipeline}
+    results = simulate(name, **unit, simulator="icarus", operands=file, cycles=200, quiet=True)
+    suffix = "_p1" if pipeline else ""
     assert [(one["design"], one["source"]) for one in results] == [
-        (f"pe_{name}_decoded", source) for source in ("opt", "uniform", "corners")
+        (f"pe_{name}{suffix}_decoded", source) for source in ("opt", "uniform", "corners")
     ]
     assert results[0]["stated_sums_compared"] >= 96  # every other tile is the last of its column
     assert all(one["sums_compared"] == one["macs_compared"] == one["cycles"] for one in results)

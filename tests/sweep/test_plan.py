@@ -84,13 +84,19 @@ def test_the_sweep_of_the_documentation(tmp_path: Path) -> None:
     assert {point.activity for point in found.points} == {"zero-delay"}
 
 
-def test_elements_have_neither_lanes_nor_pipeline(tmp_path: Path) -> None:
+def test_elements_have_no_lanes(tmp_path: Path) -> None:
     units = 'shape = ["mac", "pe"]\nlanes = [1, 4]\npipeline = [0, 1]'
     found = plan(tmp_path, units + '\nactivity = "sdf"\ndataflow = ["streaming", "weights-held"]')
     elements = [point for point in found.points if point.shape == "pe"]
-    assert [(point.unit.name, point.dataflow) for point in elements] == [("pe_dint4", "weights-held")]
-    assert len(found.points) == 2 * 2 * 2 + 1
-    assert [(one.values["design"], one.values["dataflow"]) for one in found.left_out] == [("pe_dint4", "streaming")]
+    assert [(point.unit.name, point.dataflow) for point in elements] == [
+        ("pe_dint4", "weights-held"),
+        ("pe_dint4_p1", "weights-held"),
+    ]
+    assert len(found.points) == 2 * 2 * 2 + 2
+    assert [(one.values["design"], one.values["dataflow"]) for one in found.left_out] == [
+        ("pe_dint4", "streaming"),
+        ("pe_dint4_p1", "streaming"),
+    ]
 
 
 def test_all(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ OTHERS = [
     PeConfig(INT8),
     PeConfig(DINT4),
     PeConfig(INT8, decoded=True),
+    PeConfig(INT8, pipeline=1),
+    PeConfig(DINT4, decoded=True, pipeline=1),
     AsymmetricConfig(INT8, units=2),
     AsymmetricConfig(DINT3, lanes=2, units=3, pipeline=1),
 ]
@@ -149,6 +151,21 @@ def test_a_broken_element_is_refuted(fault: str) -> None:
     config = PeConfig(DINT3, decoded=True)
     register, pattern, by = ELEMENT_FAULTS[fault]
     with pytest.raises(Refuted, match=f"a wrong {register} with"):
+        every_cycle(config, broken(verilog(config), pattern, by))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [
+        (r"row_1_1 <= compressor_row_1\[", "row_1_1 <= 1 ^ compressor_row_1["),
+        (r"\.bits\(\{ row_1_1, row_0_1,", ".bits({ row_1, row_0,"),
+        (r"\.activation\(activation_out\)", ".activation(activation)"),
+    ],
+    ids=["a bit of a row", "rows without registers", "the next activation"],
+)
+def test_a_broken_element_with_a_pipeline_register_is_refuted(pattern: str, by: str) -> None:
+    config = PeConfig(DINT3, pipeline=1)
+    with pytest.raises(Refuted, match="a wrong partial_sum_out with"):
         every_cycle(config, broken(verilog(config), pattern, by))
 
 

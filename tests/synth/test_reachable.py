@@ -124,7 +124,9 @@ def test_nothing_is_compared_after_zero_points_that_a_format_lacks() -> None:
     assert {f"read_zero_point_{edge}" for edge in range(edges)} <= reset.inputs.keys()
 
 
-@pytest.mark.parametrize("config", [MacConfig(DINT3, pipeline=2), PeConfig(DINT3), AsymmetricConfig(DINT3, units=2)])
+@pytest.mark.parametrize(
+    "config", [MacConfig(DINT3, pipeline=2), PeConfig(DINT3), PeConfig(DINT3, pipeline=1), AsymmetricConfig(DINT3, units=2)]
+)
 def test_after_a_reset_nothing_is_left_of_what_was_held(config: MacConfig | PeConfig | AsymmetricConfig) -> None:
     """The same inputs, from any state: the registers hold the same. A unit whose reset is broken does not."""
     network = network_of(config)

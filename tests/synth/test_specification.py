@@ -32,6 +32,7 @@ UNITS = [
     MacConfig(DINT3, pipeline=2),
     PeConfig(DINT4),
     PeConfig(INT8, decoded=True),
+    PeConfig(DINT4, pipeline=1),
     AsymmetricConfig(DINT4, lanes=2, units=3),
     AsymmetricConfig(DINT3, units=2, pipeline=1),
     AsymmetricConfig(INT4, lanes=2, pipeline=2),
