@@ -230,7 +230,7 @@ def _map(verilog: str, kit: Pdk, recipe: Recipe, known: dict[str, Any]) -> tuple
     with tempfile.TemporaryDirectory(prefix="dint-peer-") as folder:
         netlist = Path(folder) / "netlist.v"
         netlist.write_text(mapped.verilog)
-        timing = sta.analyze(netlist, CONFIG.name, plain, None, kit.input_transition_ns)
+        timing = sta.analyze(netlist, CONFIG.name, plain, kit.input_transition_ns)
     area = sum(float(library.cell(kind).area) * count for kind, count in mapped.cells[CONFIG.name].items())
     return area, timing.delay_ns
 

@@ -231,7 +231,7 @@ def _sample(
         else:
             plain = liberty_text.unpacked(kit.liberty, folder)
             file, sdf = netlist, folder / "delays.sdf"
-            period_ns = sta.analyze(netlist, config.name, plain, None, kit.input_transition_ns).delay_ns
+            period_ns = sta.analyze(netlist, config.name, plain, kit.input_transition_ns).delay_ns
             sta.write_sdf(netlist, config.name, plain, kit.input_transition_ns, sdf)
         unit = Unit(file, config.name, config, load(kit.liberty), kit, sdf)
         energy = unit.measure(stimulus, period_ns, SDF, folder, time_limit_s)

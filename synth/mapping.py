@@ -139,7 +139,7 @@ def map_design(config: UnitConfig, pdk: Pdk, recipe: Recipe, cache: Path = DEFAU
         counts = mapped.cells[config.name]
         with _new_entry(entry) as folder:
             (folder / "netlist.v").write_text(mapped.verilog)
-            timing = sta.analyze(folder / "netlist.v", config.name, plain, None, pdk.input_transition_ns)
+            timing = sta.analyze(folder / "netlist.v", config.name, plain, pdk.input_transition_ns)
             facts = {
                 "area_um2": _area(counts, pdk),
                 "delay_ns": timing.delay_ns,

@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 
-from golden.errors import InputError, ToolError
+from golden.errors import ToolError
 from sim.processes import run
 
 __all__ = [
@@ -44,8 +44,6 @@ class Timing:
     """What OpenSTA found on the slowest path between flip-flops, or from a port to a flip-flop."""
 
     delay_ns: float  # arrival + setup: the shortest period
-    slack_ns: float  # at `period_ns`
-    period_ns: float
     startpoint: str
     endpoint: str
 
@@ -76,8 +74,8 @@ def require_vcd() -> None:
         )
 
 
-def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float | None, input_transition_ns: float) -> Timing:
-    """Time a netlist at a clock period, or only its critical path if `period_ns` is None.
+def analyze(netlist: Path, top: str, liberty: Sequence[Path], input_transition_ns: float) -> Timing:
+    """Time the critical path of a netlist.
 
     Parameters
     ----------
@@ -85,37 +83,28 @@ def analyze(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float |
         Gate-level Verilog and its module; the clock port is `clk`.
     liberty
         Plain-text Liberty files without a default wire load (`synth.liberty_text.unpacked`).
-    period_ns
-        Clock period; the slack refers to it.
     input_transition_ns
         Slew at every input port and at the clock.
 
     Raises
     ------
-    InputError
-        If the period is not positive.
     ToolError
         If OpenSTA is missing, fails, does not know a cell, or finds no path.
     """
-    if period_ns is not None and not period_ns > 0:
-        raise InputError(f"period is {period_ns:g} ns: it must be positive")
-    period = _PERIOD_NS if period_ns is None else period_ns
-    log = _run([*_design(netlist, top, liberty, input_transition_ns, period), "report_checks -path_delay max -digits 6"])
+    log = _run([*_design(netlist, top, liberty, input_transition_ns, _PERIOD_NS), "report_checks -path_delay max -digits 6"])
     arrival, setup = _number(log, r"([-\d.]+)\s+data arrival time"), _number(log, r"([-\d.]+)\s+[-\d.]+\s+library setup time")
     if arrival is None or setup is None:
         raise ToolError(f"OpenSTA: no path to a flip-flop in {netlist.name}; is {CLOCK} its clock?")
     delay_ns = arrival - setup  # the setup time is printed as what it adds to the required time
     return Timing(
         delay_ns=round(delay_ns, 6),
-        slack_ns=round(period - delay_ns, 6),
-        period_ns=period,
         startpoint=_word(log, "Startpoint"),
         endpoint=_word(log, "Endpoint"),
     )
 
 
 def setup_slack_ns(netlist: Path, top: str, liberty: Sequence[Path], period_ns: float, input_transition_ns: float) -> float:
-    """The worst setup slack of all flip-flops, by OpenSTA itself; arguments as of `analyze`.
+    """The worst setup slack of all flip-flops at a clock period, by OpenSTA itself; other arguments as of `analyze`.
 
     Raises
     ------
