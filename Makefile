@@ -21,8 +21,8 @@ PLATFORMS ?=
 JOBS ?= 2
 # What `make benchmark-accuracy` found, here or before: shown on the page.
 ACCURACY := $(or $(wildcard build/benchmark-accuracy/*/accuracy.json),docs/accuracy/opt.json docs/accuracy/llama.json)
-# What `make pareto` and `make benchmark-silicon` found, likewise.
-PARETO := $(wildcard build/pareto/pareto.json)
+# What `make pareto` found, likewise; and `make benchmark-silicon`, where it was run.
+PARETO := $(or $(wildcard build/pareto/pareto.json),docs/pareto.json)
 SILICON := $(if $(wildcard build/benchmark-silicon/*.json),build/benchmark-silicon)
 
 .PHONY: report headline pareto examples test check setup format clean package verify mutation fuzz benchmark-silicon benchmark-quantization benchmark-accuracy
