@@ -49,8 +49,8 @@ def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
     """The rows of the report's table of checks, and a sentence for every check without a record of these sources.
 
     A row has `check`, `of`, `tried` (how many), `held` (of those, as it should be), `exempt` (proved to make no difference) and
-    `seconds`; that of a changed module also `survivors`, the changes that its tests did not notice: `place`, `change` and why
-    that is no gap, `reason`, empty where it is one.
+    `seconds` (None where the row above has them); that of a changed module also `survivors`, the changes that its tests did not
+    notice: `place`, `change` and why that is no gap, `reason`, empty where it is one.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def collect_checks(directory: Path = DIRECTORY) -> tuple[list[_Row], list[str]]:
     return rows, missing
 
 
-def _row(check: str, of: str, tried: int, held: int, seconds: float, exempt: int = 0) -> _Row:
+def _row(check: str, of: str, tried: int, held: int, seconds: float | None, exempt: int = 0) -> _Row:
     return {"check": check, "of": of, "tried": tried, "held": held, "exempt": exempt, "seconds": seconds}
 
 
@@ -98,12 +98,13 @@ def _proofs(results: list[_Row]) -> list[_Row]:
 def _products(results: list[_Row]) -> list[_Row]:
     rows = []
     for (level, tool), group in _grouped(results, "level", "tool").items():
-        seconds, units = (sum(one[key] for one in group) for key in ("seconds", "units"))
+        units = sum(one["units"] for one in group)
+        seconds: float | None = sum(one["seconds"] for one in group)
         for what, title in (("products", "every product"), ("scales", "every scale"), ("sums", "sums, these included")):
             if count := sum(one[what] for one in group):
                 # A run that finds a difference leaves no record: all of it held.
                 rows.append(_row(f"{title}: {level}", f"{what} of {units} units, {tool}", count, count, seconds))
-                seconds = 0.0  # of one run, counted once
+                seconds = None  # of one run, said once
     return rows
 
 

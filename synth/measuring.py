@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -184,13 +185,16 @@ def measure_all(
     calls = (delayed(_measure)([(tasks[i], stimuli[i]) for i in group], pdk, cache, engine) for group in groups)
     measured = Parallel(jobs if len(groups) > 1 else 1, return_as="generator")(calls)
     results: dict[int, Measurement] = {}
-    for group, found in zip(groups, measured, strict=True):
-        for i, facts in zip(group, found, strict=True):
-            task, energies = tasks[i], tuple(float(sample["energy_per_mac_j"]) for sample in facts)
-            results[i] = Measurement(task, _mean(facts), energies)
-            if advance is not None:
-                how = ", ".join(filter(None, (task.source, task.dataflow, task.activity)))
-                advance(f"{pdk.name} {task.mapped.design}: {how}")
+    with warnings.catch_warnings():
+        # Of a process whose memory has grown, which joblib replaces by another.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        for group, found in zip(groups, measured, strict=True):
+            for i, facts in zip(group, found, strict=True):
+                task, energies = tasks[i], tuple(float(sample["energy_per_mac_j"]) for sample in facts)
+                results[i] = Measurement(task, _mean(facts), energies)
+                if advance is not None:
+                    how = ", ".join(filter(None, (task.source, task.dataflow, task.activity)))
+                    advance(f"{pdk.name} {task.mapped.design}: {how}")
     return [results[i] for i in range(len(tasks))]
 
 
