@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from report import headline, metrics, ratio_charts, summary
+from report import display, headline, metrics, ratio_charts, summary
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NUMBER = re.compile(r"-?\d+\.\d+")
@@ -75,7 +75,7 @@ def readme_rows() -> Iterator[str]:
             beyond = f"INT8's tightest + {100 * margin:.0f} %" if margin < 0.25 else f"+ {100 * margin:.0f} %"
             at = f"{small['period_ns']:.3g} ns ({beyond})"
         both = (small, frugal[tuple(small[name] for name in place)])
-        energies = (f"{row['energy_ratio']:.2f} ± {row['energy_ratio_standard_error']:.2f}" for row in both)
+        energies = (display.ratio(row["energy_ratio"], row["energy_ratio_standard_error"]).rstrip("×") for row in both)
         cells = (small["pdk"], str(small["lanes"]), at, f"{small['area_ratio']:.2f}", *energies)
         yield f"| {' | '.join(cells)} |"
 
