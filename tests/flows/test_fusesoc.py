@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,16 @@ def test_the_bench_runs_and_notices_a_fault(core: str, cores: Path, tmp_path: Pa
     result = fusesoc(broken, "sim", f"dint:{core}:{NAME}")
     assert result.returncode != 0
     assert f"error: {NAME}, uniform operands" in result.stdout + result.stderr
+
+
+def test_synthesis_for_an_fpga(cores: Path) -> None:
+    if shutil.which("yosys") is None:
+        pytest.skip("no yosys program here: apt install yosys")
+    result = fusesoc(cores, "synth", f"dint:mac:{NAME}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (log,) = cores.glob(f"build/*{NAME}*/synth/yosys.log")
+    assert "Found and reported 0 problems" in log.read_text()
+    assert re.search(r"SB_LUT4 +\d+", log.read_text())
 
 
 def test_the_generator_makes_what_parameters_say(cores: Path, tmp_path: Path) -> None:
